@@ -277,14 +277,14 @@ class Kind(Generic[P]):
     def in_small(self, written: Mapping[str, Any], stand_ins: StandIns) -> dict[str, Any]:
         """Return params with which a rehearsal does the same work in seconds on a processor.
 
-        By default the same params, without GPUs. What is wrong with them must stay wrong.
+        By default the same params for one process without GPUs.
 
         Args:
-            written: params as the study writes them, not validated.
+            written: params as the study writes them, which are valid.
             stand_ins: what stands in for models and data; nothing outside may be asked.
         """
-        no_gpus = {"num_gpus": 0} if "num_gpus" in self.Params.model_fields else {}
-        return {**written, **no_gpus}
+        least = {name: _LEAST[name] for name in _LEAST if name in self.Params.model_fields}
+        return {**written, **least}
 
     def memorising(self, written: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return params with which `run` must learn a few examples by heart; None: no training.
@@ -318,6 +318,16 @@ class Kind(Generic[P]):
 KINDS: Door[Kind[Any]] = Door("kind", "jobs.kinds", contract=Kind)
 
 _RESOURCES = ("num_cpus", "num_gpus", "memory_gb")
+_LEAST = {
+    "num_cpus": 1,
+    "num_gpus": 0,
+    "memory_gb": 0,
+    "num_ranks": 1,
+    "num_nodes": 1,
+    "workers": 1,
+    "share_gpu": False,
+}
+"""Params of what jobs ask of machines, in many kinds -> what a rehearsal asks."""
 
 
 def execution_names(params: type[Params]) -> frozenset[str]:

@@ -16,6 +16,9 @@ FEW = 40
 class StandIns(Protocol):
     """What stands in for models and data."""
 
+    most_ranks: int
+    """Most processes that may train together."""
+
     def model(
         self, source: str, revision: str | None, file: str | None, config: object
     ) -> tuple[str, Mapping[str, Any] | None]:

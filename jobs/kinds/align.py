@@ -93,9 +93,16 @@ class Align(Kind[AlignParams]):
         small = {
             **super().in_small(written, stand_ins),
             **lowered(self.Params, written, warmup_steps=2, global_batch=8, epochs=1),
-            **dict.fromkeys(("engine", "num_nodes", "micro_batch", "offload", "num_ranks")),
+            **dict.fromkeys(("engine", "micro_batch", "offload")),
             "checkpoint_every": None,
         }
+        whole_batch = OBJECTIVES.find(written.get("objective", "dpo")).WHOLE_BATCH
+        if (
+            max(written.get(name) or 0 for name in ("num_ranks", "num_gpus")) > 1
+            and not whole_batch
+        ):
+            small["num_ranks"] = min(2, stand_ins.most_ranks)
+            small["global_batch"] = 8
         if isinstance(written.get("steps"), int):
             small["steps"] = min(written["steps"], _STEPS)
         stop = written.get("early_stopping")
@@ -107,7 +114,10 @@ class Align(Kind[AlignParams]):
             if lora.get("quantised"):
                 stand_ins.replaced("lora.quantised: the base is not quantised")
         if any(written.get(name) for name in ("engine", "num_ranks", "num_nodes", "offload")):
-            stand_ins.replaced("engine, ranks, nodes, offload: one process trains, by ddp")
+            ranks = "processes train" if small["num_ranks"] == 2 else "process trains"
+            stand_ins.replaced(
+                f"engine, ranks, nodes, offload: {small['num_ranks']} {ranks}, by ddp"
+            )
         return small
 
     def memorising(self, written: Mapping[str, Any]) -> dict[str, Any] | None:

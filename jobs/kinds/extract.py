@@ -58,7 +58,10 @@ class Extract(Kind[ExtractParams]):
 
     def in_small(self, written: Mapping[str, Any], stand_ins: StandIns) -> dict[str, Any]:
         """Read few tokens at a time, as one worker."""
-        small = lowered(self.Params, written, token_budget=1024, workers=1, noise_floor_prompts=8)
+        small = lowered(self.Params, written, token_budget=1024, noise_floor_prompts=8)
+        if written.get("attention") == "flash_attention_2":
+            stand_ins.replaced("attention: flash_attention_2 needs a GPU, sdpa stands in")
+            small["attention"] = "sdpa"
         return {**super().in_small(written, stand_ins), **small}
 
     def run(self, work: Work[ExtractParams]) -> dict[str, object]:

@@ -10,6 +10,8 @@ lack. It computes nothing.
 """
 
 import time
+from collections.abc import Mapping
+from typing import Any
 
 from pydantic import Field
 
@@ -17,6 +19,7 @@ from cluster.errors import OutOfMemory, UserError
 from cluster.machine.resources import Resources
 from jobs.kind import Fit, Input, Kind, Params, Situation, execution
 from jobs.provenance import Results
+from jobs.rehearsal import StandIns, lowered
 from jobs.worker import ranks
 from jobs.worker.work import Stopped, Work
 
@@ -64,6 +67,11 @@ class Probe(Kind[ProbeParams]):
     def uses(self, params: ProbeParams) -> frozenset[str]:
         """Return the probe it waits for, if it waits."""
         return frozenset({"after"}) if params.waits else frozenset()
+
+    def in_small(self, written: Mapping[str, Any], stand_ins: StandIns) -> dict[str, Any]:
+        """Wait for a second at most, and hold nothing."""
+        small = lowered(self.Params, written, seconds=1, holds_gb=0)
+        return {**super().in_small(written, stand_ins), **small}
 
     def resources(self, params: ProbeParams) -> Resources:
         """Return what the params ask for; memory is that of one piece."""

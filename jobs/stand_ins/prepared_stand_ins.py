@@ -30,6 +30,8 @@ class PreparedStandIns:
     """Where the stand-ins are written."""
     keeps_layers: bool
     """Whether models keep their number of blocks, because the study names layers by number."""
+    most_ranks: int = 1
+    """Most processes that may train together."""
     texts: Callable[[], Iterable[Path]]
     """Lists files and folders whose texts a tokenizer may be made of."""
     is_absent: Callable[[str], bool] = lambda path: False

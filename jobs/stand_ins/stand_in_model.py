@@ -65,7 +65,7 @@ def write_language_model(
         small = small_mapping(known.config, keeps_layers=keeps_layers)
         if not is_real:
             small |= {**ids, "pad_token_id": None, family.FIELDS["vocab_size"].name: len(tokenizer)}
-        built = getattr(transformers, family.HF_CONFIG).from_dict(small)
+        built = _built(getattr(transformers, family.HF_CONFIG), small)
     else:
         own = small_fields({**fields, "vocab_size": len(tokenizer)}, keeps_layers=keeps_layers)
         built = family.hf_config(own)
@@ -125,6 +125,15 @@ def write_classifier(
         model = transformers.AutoModelForSequenceClassification.from_config(config)
     model.save_pretrained(folder)
     return is_real
+
+
+def _built(config_class: Any, small: Mapping[str, Any]) -> Any:
+    """Build a config of a real one made small. Raises UserError for one that transformers lacks."""
+    try:
+        return config_class.from_dict(dict(small))
+    except Exception as error:  # the library raises whatever its checks meet
+        reason = " ".join(str(error).split())[:300]
+        raise UserError(f"no model can be built from its config.json: {reason}") from error
 
 
 def _take_tokenizer(known: KnownModel, folder: Path) -> bool:

@@ -155,6 +155,7 @@ class StageParams:
         try:
             raw = self._marks.replace_paths(raw, lambda path: self._fetched(path, lacks))
             if in_small is not None:
+                self._kind.Params(**raw)  # what is wrong is told as in a launch
                 raw = in_small(self._stage.name, raw, self._is_absent)
             absent = (
                 tuple(file for file in _texts_in(raw) if self._is_absent(file)) if lacks else ()

@@ -67,6 +67,7 @@ def rehearse(
     stand_ins = PreparedStandIns(
         folder=folder / "stand-ins",
         keeps_layers=names_layers(study),
+        most_ranks=1 if executor_name == "local" else 2,
         texts=texts_of(study, os.environ.get(DATA_VARIABLE)),
     )
     with _nothing_leaves():

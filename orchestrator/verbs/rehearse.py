@@ -49,6 +49,8 @@ def run(options: argparse.Namespace) -> int:
     from orchestrator.views.live_view import open_progress
 
     root, study = chosen_study(options)
+    if root.is_local and Path(root.path(".")).exists():
+        root.require_writable()  # as the launch will
     restore_sigint()
     with handle_signals(may_raise=True):
         report = rehearse(

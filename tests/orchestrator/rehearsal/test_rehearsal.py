@@ -92,6 +92,7 @@ def write_rows(path: Path, rows) -> None:
     path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
 
 
+@pytest.mark.slow
 def test_a_study_without_a_fault_holds_and_says_what_stood_in(rehearsed, tmp_path) -> None:
     report = rehearsed(MODELS + PAIRS + PROMPTS + ALIGNED + MEASURED)
     assert report.faults == [] and report.exit_code == 0 and report.kept is None
@@ -114,19 +115,21 @@ def test_a_study_without_a_fault_holds_and_says_what_stood_in(rehearsed, tmp_pat
         ("sites: [resid_middle]", "sites: [resid_mid]", "resid_middle"),
         ("metrics: [relative_norms]", "metrics: [relative_norm]", "relative_norms"),
         ("learning_rate: 0.0", "learning_rate: 1.0e-6", "learning_rate"),
-        ("layers: [16]", "sites: [resid_mid]", "16"),
     ],
 )
 def test_a_wrong_name_or_value_is_named_with_its_line(rehearsed, wrong, right, named) -> None:
     text = (MODELS + PAIRS + PROMPTS + ALIGNED + MEASURED).replace(right, wrong)
-    if "layers" in wrong:
-        report = rehearsed(text)
-        assert report.exit_code == 1
-        assert any(named in fault.what and fault.stage == "delta" for fault in report.faults)
-        return
     with pytest.raises(UserError, match=named) as fault:
         rehearsed(text)
     assert "study.yaml:" in (fault.value.where or "")
+
+
+@pytest.mark.slow
+def test_a_layer_that_the_model_lacks_is_named(rehearsed) -> None:
+    text = MODELS + PAIRS + PROMPTS + ALIGNED + MEASURED
+    report = rehearsed(text.replace("sites: [resid_mid]", "layers: [16]"))
+    assert report.exit_code == 1
+    assert any("16" in fault.what and fault.stage == "delta" for fault in report.faults)
 
 
 def test_a_column_that_the_data_lack_is_named(rehearsed, tmp_path) -> None:
@@ -156,7 +159,8 @@ def test_an_objective_that_cannot_learn_is_named(rehearsed, tmp_path) -> None:
         '        """Stay at one."""\n'
         "        return 1 + 1e-9 * (chosen - rejected)\n"
     )
-    text = MODELS.replace("axes:", "entries: entries\naxes:") + PAIRS
+    models = MODELS.replace("seed: [0, 1, 2, 3]", "seed: [0]")
+    text = models.replace("axes:", "entries: entries\naxes:") + PAIRS
     report = rehearsed(text + ALIGNED.replace("objective: dpo", "objective: still"))
     (fault,) = report.faults
     assert "'still' cannot learn" in fault.what and fault.stage == "aligned"
