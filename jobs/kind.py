@@ -16,7 +16,7 @@ from pydantic_core import to_jsonable_python
 from cluster.machine.resources import Resources
 from jobs.door import Door
 from jobs.provenance import Leaves, Model, Results
-from jobs.rehearsal import StandIns
+from jobs.rehearsal import StandIns, least_of
 from jobs.situation import Calibration as Calibration
 from jobs.situation import Fit as Fit
 from jobs.situation import Forecast as Forecast
@@ -283,8 +283,7 @@ class Kind(Generic[P]):
             written: params as the study writes them, which are valid.
             stand_ins: what stands in for models and data; nothing outside may be asked.
         """
-        least = {name: _LEAST[name] for name in _LEAST if name in self.Params.model_fields}
-        return {**written, **least}
+        return {**written, **least_of(self.Params)}
 
     def memorising(self, written: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return params with which `run` must learn a few examples by heart; None: no training.
@@ -318,16 +317,6 @@ class Kind(Generic[P]):
 KINDS: Door[Kind[Any]] = Door("kind", "jobs.kinds", contract=Kind)
 
 _RESOURCES = ("num_cpus", "num_gpus", "memory_gb")
-_LEAST = {
-    "num_cpus": 1,
-    "num_gpus": 0,
-    "memory_gb": 0,
-    "num_ranks": 1,
-    "num_nodes": 1,
-    "workers": 1,
-    "share_gpu": False,
-}
-"""Params of what jobs ask of machines, in many kinds -> what a rehearsal asks."""
 
 
 def execution_names(params: type[Params]) -> frozenset[str]:

@@ -13,6 +13,18 @@ FEW = 40
 """Prompts, pairs and texts of a rehearsal: enough for two of most prompt groups."""
 
 
+_LEAST = {
+    "num_cpus": 1,
+    "num_gpus": 0,
+    "memory_gb": 0,
+    "num_ranks": 1,
+    "num_nodes": 1,
+    "workers": 1,
+    "share_gpu": False,
+}
+"""Params of what jobs ask of machines, in many kinds -> what a rehearsal asks."""
+
+
 class StandIns(Protocol):
     """What stands in for models and data."""
 
@@ -59,6 +71,11 @@ class StandIns(Protocol):
 
     def replaced(self, what: str) -> None:
         """Remember something that the rehearsal does without, to be reported."""
+
+
+def least_of(declared: type[BaseModel]) -> dict[str, Any]:
+    """Return those params of a class that say what a job asks of machines, for one process."""
+    return {name: least for name, least in _LEAST.items() if name in declared.model_fields}
 
 
 def lowered(declared: type[BaseModel], written: Mapping[str, Any], **most: float) -> dict[str, Any]:

@@ -115,8 +115,8 @@ def _not_shown(root: Storage, stage: str, jobs: Sequence[Job]) -> Iterator[str]:
     """Yield the metrics that a table names and that nothing which it gathers measures."""
     from jobs.comparing.missing_everywhere import missing_everywhere
 
-    for job in jobs:
-        refs = [ref for refs in job.inputs.values() for ref in refs] if job.gathers else []
+    for job in (job for job in jobs if job.gathers):
+        refs = [ref for refs in job.inputs.values() for ref in refs]
         artifacts = [Artifact(root, ref.kind, ref.key) for ref in refs]
         for lacking in missing_everywhere(job.params.get("metrics") or (), artifacts):
             yield f"{stage}: the table names {lacking.metric!r}, of which there is no number"
