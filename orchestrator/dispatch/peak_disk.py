@@ -9,6 +9,7 @@ from orchestrator.dispatch.policy import priorities
 from orchestrator.plan.decisions import READABLE, RUNS, JobDecision
 from orchestrator.plan.disk_space import gigabytes
 from orchestrator.plan.retention import Retention
+from orchestrator.text import pluralize
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,12 +24,18 @@ class PeakDisk:
     """Bytes that will have been let go when the study is complete."""
     num_let_go: int
     """Number of jobs whose files will have been let go by then."""
+    num_unknown: int
+    """Number of those whose size is not known yet."""
 
     @property
     def summary(self) -> str:
         """One line for people."""
+        going = f"{pluralize(self.num_let_go, 'artifact')}, once all that read them are done"
+        if self.num_unknown == self.num_let_go:
+            return f"{going}; their sizes are not known yet"
+        unknown = f", {self.num_unknown} of unknown size" if self.num_unknown else ""
         return (
-            f"{self.num_let_go} artifacts, {gigabytes(self.let_go_bytes)}, go once they were read; "
+            f"{going}: {gigabytes(self.let_go_bytes)}{unknown}; "
             f"at most {gigabytes(self.peak_bytes)} stand at a time, jobs one after another, and "
             f"{gigabytes(self.peak_bytes_if_kept)} if all were kept"
         )
@@ -78,4 +85,5 @@ def peak_disk(decisions: Sequence[JobDecision], retention: Retention) -> PeakDis
         peak_bytes_if_kept=kept,
         let_go_bytes=sum(sizes[key] for key in let_go),
         num_let_go=len(let_go),
+        num_unknown=sum(by_key[key].most_bytes is None for key in let_go),
     )

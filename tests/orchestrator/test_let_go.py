@@ -1,5 +1,7 @@
 """Stages that say `keep: until-read`: what goes, when, what asks for it again, and what is told."""
 
+import json
+import uuid
 from contextlib import nullcontext
 from dataclasses import replace
 
@@ -9,9 +11,11 @@ from cluster.errors import SurroundingsError, UserError
 from cluster.executors.local import Executor
 from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact
+from orchestrator.cli import main
 from orchestrator.dispatch.peak_disk import peak_disk
 from orchestrator.dispatch.watcher import Watcher
 from orchestrator.launch import launch
+from orchestrator.notebook import open_root
 from orchestrator.plan.decided_plan import Purpose, decide_plan
 from orchestrator.plan.decisions import Decision
 from orchestrator.plan.plan import make_plan
@@ -38,6 +42,14 @@ def ladder(study="ladder", *, keep="until-read", index=1):
 @pytest.fixture
 def root(tmp_path):
     return Storage(tmp_path / "results")
+
+
+@pytest.fixture(params=["local", "memory"])
+def any_root(request, tmp_path):
+    """A root on a disk, and one that is an object storage to everything above it."""
+    if request.param == "local":
+        return Storage(tmp_path / "results")
+    return Storage(f"memory://let-go-{uuid.uuid4().hex}/results")
 
 
 def run(root, study, watcher=None, **options):
@@ -67,23 +79,23 @@ def files_of(root, item):
     return [name for name in artifact.record.files if root.exists(f"{folder}/{name}")]
 
 
-def test_what_was_read_goes_and_its_record_stays(root):
-    launched = run(root, ladder())
+def test_what_was_read_goes_and_its_record_stays(any_root):
+    launched = run(any_root, ladder())
 
     assert launched.exit_code == 0 and len(launched.report.gone) == 3
-    for item in jobs_of(root, ladder(), "base"):
-        artifact = Artifact(root, item.job.kind, item.job.key)
+    for item in jobs_of(any_root, ladder(), "base"):
+        artifact = Artifact(any_root, item.job.kind, item.job.key)
         assert item.decision is Decision.REUSE and item.is_let_go
         assert "let go on" in item.why
-        assert files_of(root, item) == []
+        assert files_of(any_root, item) == []
         assert list(artifact.record.let_go.files) == ["probe.txt"]
         assert artifact.record.files["probe.txt"].bytes == 2
         with pytest.raises(SurroundingsError, match="was let go on .*until-read") as fault:
             artifact.read("probe.txt")
         assert "deltascale launch" in fault.value.hint
     for stage in ("next", "last"):
-        assert all(files_of(root, item) for item in jobs_of(root, ladder(), stage))
-    assert run(root, ladder()).report is None, "nothing is stale, and nothing is to run"
+        assert all(files_of(any_root, item) for item in jobs_of(any_root, ladder(), stage))
+    assert run(any_root, ladder()).report is None, "nothing is stale, and nothing is to run"
 
 
 def test_each_goes_before_the_next_but_one_is_made(root):
@@ -119,17 +131,17 @@ def test_a_new_stage_that_reads_it_has_it_made_again_and_nothing_else(root):
     assert all(item.is_let_go for item in jobs_of(root, more, "base"))
 
 
-def test_a_stage_that_keeps_asks_for_what_was_let_go(root):
-    run(root, ladder())
+def test_a_stage_that_keeps_asks_for_what_was_let_go(any_root):
+    run(any_root, ladder())
     kept = ladder(keep="always")
-    assert words(root, kept, "base") == {Decision.REMAKE}
+    assert words(any_root, kept, "base") == {Decision.REMAKE}
 
-    launched = run(root, kept)
+    launched = run(any_root, kept)
 
     assert launched.exit_code == 0 and len(launched.report.ran) == 3
-    for item in jobs_of(root, kept, "base"):
-        assert not item.is_let_go and files_of(root, item) == ["probe.txt"]
-    assert run(root, kept).report is None
+    for item in jobs_of(any_root, kept, "base"):
+        assert not item.is_let_go and files_of(any_root, item) == ["probe.txt"]
+    assert run(any_root, kept).report is None
 
 
 def test_keep_on_a_finished_study_lets_go_at_its_next_launch(root):
@@ -166,19 +178,19 @@ def test_other_bytes_make_what_read_the_old_ones_stale_and_it_is_done_again(root
     assert all(item.is_let_go for item in jobs_of(root, more, "base"))
 
 
-def test_another_study_that_keeps_or_has_not_read_it_holds_it(root):
-    run(root, ladder("other", keep="always"))
-    assert run(root, ladder()).report is None, "the same jobs"
-    assert not any(item.is_let_go for item in jobs_of(root, ladder(), "base"))
+def test_another_study_that_keeps_or_has_not_read_it_holds_it(any_root):
+    run(any_root, ladder("other", keep="always"))
+    assert run(any_root, ladder()).report is None, "the same jobs"
+    assert not any(item.is_let_go for item in jobs_of(any_root, ladder(), "base"))
 
     # The other study lets go now, and has one more reader, which has not run.
     other = ladder("other", index=9)
-    run(root, other, only=["base"])
-    assert run(root, ladder()).report is None
-    assert not any(item.is_let_go for item in jobs_of(root, ladder(), "base"))
+    run(any_root, other, only=["base"])
+    assert run(any_root, ladder()).report is None
+    assert not any(item.is_let_go for item in jobs_of(any_root, ladder(), "base"))
 
-    run(root, other)
-    assert all(item.is_let_go for item in jobs_of(root, ladder(), "base"))
+    run(any_root, other)
+    assert all(item.is_let_go for item in jobs_of(any_root, ladder(), "base"))
 
 
 def test_a_new_study_on_the_root_has_it_made_again(root):
@@ -282,5 +294,37 @@ def test_the_plan_foresees_how_much_stands_at_a_time(root):
     peak = peak_disk(sized, retention_of(make_plan(ladder())))
 
     assert peak.peak_bytes_if_kept == 306 and peak.let_go_bytes == 300 and peak.num_let_go == 3
+    assert peak.summary.startswith("3 artifacts, once all that read them are done: 0.0 MB; at most")
     assert peak.peak_bytes == 100 + 3, "one large one at a time"
     assert peak_disk(sized, retention_of(make_plan(study))) is None
+
+
+def test_a_notebook_is_told_in_one_sentence_and_what_was_read_is_there(root):
+    run(root, ladder())
+    study = open_root(root.path("studies").parent).study("ladder")
+
+    assert study.artifact("next", size=1).facts["depth"] == 1
+    gone = study.artifact("base", size=1)
+    assert gone.facts["index"] == 1
+    with pytest.raises(SurroundingsError, match="probe.txt was let go on") as fault:
+        gone.path("probe.txt")
+    assert "take `keep` from the stage" in fault.value.hint
+
+
+def test_a_plan_and_a_status_say_what_goes_and_what_has_gone(root, tmp_path, capsys):
+    file = tmp_path / "ladder.yaml"
+    file.write_text(LADDER.format(study="ladder", keep="until-read", index=1))
+    place = ["--root", root.url]
+
+    assert main(["plan", str(file), *place]) == 0
+    assert "to let go: 3 artifacts, once all that read them are done" in capsys.readouterr().out
+    assert main(["launch", str(file), "--executor", "local", *place]) == 0
+    capsys.readouterr()
+    assert main(["status", "ladder", *place]) == 0
+    assert "3 done jobs whose large files were let go" in capsys.readouterr().out
+    file.write_text(LADDER.format(study="ladder", keep="always", index=1))
+    assert main(["plan", str(file), "--json", *place]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["totals"]["remake"] == 3 and document["totals"]["let_go"] is None
+    assert main(["plan", str(file), *place]) == 0
+    assert "3 remake" in capsys.readouterr().out

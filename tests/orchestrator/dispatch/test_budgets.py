@@ -11,6 +11,7 @@ from cluster.executors.local import Executor as LocalExecutor
 from cluster.machine.resources import Resources
 from jobs.worker.answer import Answer, State
 from orchestrator.budget.budget import Budget
+from orchestrator.budget.spending import spent_on
 from orchestrator.dispatch.job_states import JobState
 from orchestrator.dispatch.patience import Patience
 from orchestrator.dispatch.watcher import Watcher
@@ -60,7 +61,7 @@ class Machines(LocalExecutor):
             self.ends[ticket] = self.clock()
 
     def wait(self, timeout_s):
-        self.clock.sleep(max(timeout_s, 10.0))
+        self.clock.sleep(max(timeout_s, 30.0))
         due = [ticket for ticket, end in self.ends.items() if end <= self.clock()]
         return [self._finish(ticket) for ticket in due]
 
@@ -97,7 +98,7 @@ def launched(launch, jobs, budget, clock=None, **options):
 
 
 def spent_of(root):
-    return read_history(root, "study").spent.gpu_seconds / 3600
+    return spent_on(hours(gpuh=1.0), root, read_history(root, "study"))["gpuh"]
 
 
 def test_a_budget_that_is_large_enough_changes_nothing(launch, make_probe, root):
