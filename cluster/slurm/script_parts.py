@@ -138,7 +138,7 @@ again() {  # why: this start is over, the work is not
     fi
     if [ -n "$successors" ]; then
         say "$1; the next job of the chain goes on"
-    elif [ "$(state_of "$SLURM_JOB_ID")" != RUNNING ]; then
+    elif ! [[ "$(state_of "$SLURM_JOB_ID")" =~ ^(RUNNING|SIGNALING)$ ]]; then
         say "$1"   # cancelled, or queued again by SLURM itself
     elif scontrol requeue "$SLURM_JOB_ID"; then
         say "$1; this job goes back into the queue"

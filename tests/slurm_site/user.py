@@ -9,6 +9,8 @@ from pathlib import Path
 from tests.slurm_site.running import RunningSite
 
 REPOSITORY = Path(__file__).parent.parent.parent
+OVER = ("BOOT_FAIL", "CANCELLED", "COMPLETED", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "TIMEOUT")
+"""States of a job that starts no more; while one lives it has many, such as SIGNALING."""
 PROFILE = """\
 kind: slurm
 root: {root}
@@ -88,7 +90,7 @@ class User:
 
         def is_over() -> bool:
             self.site.hurry(job)
-            return self.site.state(job) not in ("PENDING", "RUNNING", "COMPLETING", "CONFIGURING")
+            return self.site.state(job) in OVER
 
         self.wait_until(is_over, f"{job} is over", limit_s)
         return self.site.state(job)

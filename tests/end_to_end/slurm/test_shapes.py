@@ -65,8 +65,7 @@ def test_a_stage_without_gpus_holds_none(site, user, tmp_path) -> None:
     asked = [site.job(one["jobs"][0]).get("TresPerNode", "") for one in (first, second)]
     assert ["gpu" in what for what in asked] == [False, True], asked
     assert user.wait_until_over(first["jobs"][0]) == "COMPLETED", user.logs()
-    job = second["jobs"][0]
-    user.wait_until(lambda: site.state(job) not in ("PENDING", "RUNNING", "COMPLETING"), "it ends")
+    user.wait_until_over(second["jobs"][0])
     assert "light" in str(user.status("mixed"))
 
 
