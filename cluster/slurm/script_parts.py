@@ -10,15 +10,18 @@ say() { printf '%s deltascale: %s\n' "$(date '+%F %T')" "$*"; }
 
 ENDED_BEFORE = r"""
 # ---- Is there anything to do? Several allocations may belong to one launch.
+successors() {  # ids of the jobs behind this one; they are written once all are in the queue
+    awk -v own="$SLURM_JOB_ID" 'behind; $1 == own { behind = 1 }' "$state/jobs" 2>/dev/null
+}
 end_for_good() {  # the code that the work ended with: no later start does anything any more
     echo "$1" > "$state/ended"
-    [ -z "$successors" ] || scancel $successors 2>/dev/null
+    local later; later=$(successors)
+    [ -z "$later" ] || scancel $later 2>/dev/null
     case $1 in 2|76|130) echo "$1" > "$stopped" ;; esac
     exit "$1"
 }
 state_of() { scontrol show job -o "$1" 2>/dev/null | sed -n 's/.*JobState=\([A-Z_]*\).*/\1/p'; }
 mkdir -p "$state" || exit 3
-successors=$(sed -n "1,/^$SLURM_JOB_ID\$/d;p" "$state/jobs" 2>/dev/null)
 if [ -e "$stopped" ] || [ -e "$state/ended" ]; then
     say "the launch that this allocation belongs to has ended: nothing to do"
     exit 0
@@ -136,7 +139,7 @@ again() {  # why: this start is over, the work is not
         say "$1; $idle starts in a row got no further, so it is not tried again"
         end_for_good 75
     fi
-    if [ -n "$successors" ]; then
+    if [ -n "$(successors)" ]; then
         say "$1; the next job of the chain goes on"
     elif ! [[ "$(state_of "$SLURM_JOB_ID")" =~ ^(RUNNING|SIGNALING)$ ]]; then
         say "$1"   # cancelled, or queued again by SLURM itself

@@ -33,16 +33,18 @@ def test_a_chain_goes_on_after_a_lost_node_and_its_rest_leaves_the_queue(site, t
     site.wait_until(lambda: site.alive(third) is None, f"{third} is taken back", 60)
 
 
-def test_a_job_that_cannot_be_requeued_says_so_and_launching_again_goes_on(site, tmp_path) -> None:
+def test_where_it_was_not_known_a_chain_is_made_and_said(site, tmp_path) -> None:
     user = User(site, tmp_path)
     user.write_profile()
-    study = probes(tmp_path, "once", count=6, seconds=15)
-    job = user.launch(study)["job"]
+    queued = user.launch(probes(tmp_path, "once", count=6, seconds=15))
+    (allocation,) = queued["allocations"]
+    first, second, *rest = allocation["jobs"]
     user.wait_until(lambda: user.done() >= 1, "a job is done")
-    site.checked("scancel", "--batch", "--signal=USR1", job)  # as before its time limit
-    user.wait_until(lambda: site.alive(job) is None, f"{job} is over")
-    assert user.status("once")["state"] != "complete"
-    assert "launch" in user.logs().splitlines()[-1], user.logs()
-    again = user.launch(study)["job"]
-    user.wait_until(lambda: site.alive(again) is None, f"{again} is over")
+    site.checked("scancel", "--batch", "--signal=USR1", first)  # as before its time limit
+    for job in (first, second):
+        user.wait_until(lambda job=job: site.alive(job) is None, f"{job} is over")
     assert user.status("once")["state"] == "complete", user.logs()
+    assert "the next job of the chain goes on" in user.logs()
+    assert "launch once more" not in user.logs()
+    for job in rest:
+        site.wait_until(lambda job=job: site.alive(job) is None, f"{job} is taken back", 60)
