@@ -45,11 +45,11 @@ def run(options: argparse.Namespace) -> int:
     """
     from cluster.executor import executor_class
     from orchestrator.dispatch.interruption import handle_signals, restore_sigint
-    from orchestrator.rehearsal.rehearsal import rehearse
+    from orchestrator.rehearsal.rehearsal import REHEARSALS, rehearse
     from orchestrator.views.live_view import open_progress
 
     root, study = chosen_study(options)
-    if root.is_local and Path(root.path(".")).exists():
+    if root.is_local and Path(root.path(REHEARSALS)).parent.exists():
         root.require_writable()  # as the launch will
     restore_sigint()
     with handle_signals(may_raise=True):
