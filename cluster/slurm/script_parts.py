@@ -40,11 +40,18 @@ private_folder() {  # short: a socket's path has 107 letters, and Ray adds up to
     local base
     for base in "$scratch" "${SLURM_TMPDIR:-}" "${TMPDIR:-}" /tmp /var/tmp /dev/shm; do
         [ -n "$base" ] && [ "${#base}" -le 21 ] && [ -w "$base" ] || continue
+        sweep "$base"
         mktemp -d "$base/ds-XXXXXXXX" && return   # only we may enter it
     done
     say "no folder on $(hostname) can hold Ray's files: set scratch to a short local path" >&2
     return 1
 }
+sweep() {  # what starts that were killed left there: nobody holds its lock any more
+    local old
+    find "$1" -maxdepth 1 -name 'ds-????????' -user "$(id -u)" -mmin +10 2>/dev/null |
+        while read -r old; do flock -n "$old/lock" rm -rf "$old"; done
+}
+hold() { exec 9> "$1/lock"; flock -n 9; }   # until this shell and all that it starts have ended
 own_address() {  # of the interface that the profile names, else of the node in SLURM
     local name
     if [ -n "$interface" ]; then
@@ -82,7 +89,7 @@ with_token() {  # Ray lets nobody in who does not show it; it is on no command l
 }
 worker() {  # the whole life of one node that is not the first; the token comes on standard input
     # Not local: the trap that uses them runs after this function has ended.
-    folder=$(private_folder) || exit 1
+    folder=$(private_folder) && hold "$folder" || exit 1
     trap 'exit 0' TERM INT USR1
     trap 'kill $ray_pid 2>/dev/null; wait $ray_pid; rm -rf "$folder"' EXIT
     with_token "$folder"
@@ -154,7 +161,7 @@ again() {  # why: this start is over, the work is not
 
 GUARDED = r"""
 # ---- Ray: its head on this first node, the other nodes by one srun with one task each
-node=$(private_folder) || again "no room for Ray's files"
+node=$(private_folder) && hold "$node" || again "no room for Ray's files"
 head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \n' | with_token "$node"
 export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH="$node/token"
 (start_ray "$node" --head) < /dev/null &
@@ -169,7 +176,7 @@ done
 address=$(cat "$node/r/ray_current_cluster")
 if [ "$SLURM_JOB_NUM_NODES" -gt 1 ]; then
     others=$((SLURM_JOB_NUM_NODES - 1))
-    what=$(declare -f say private_folder own_address start_ray with_token worker inside)
+    what=$(declare -f say private_folder sweep hold own_address start_ray with_token worker inside)
     srun --nodes=$others --ntasks=$others --ntasks-per-node=1 --relative=1 \
         --cpus-per-task="$cpus" --mpi=none --no-kill --kill-on-bad-exit=0 --wait=0 \
         bash -c "$what; worker $address" < "$node/token" &
@@ -189,12 +196,12 @@ say "Ray runs at $address over $SLURM_JOB_NUM_NODES nodes"
 SYMMETRIC = r"""
 # ---- Ray's own symmetric-run, on nodes that are ours alone: it starts Ray on all of them, runs the
 # launch on the one with this address, and at the end stops every Ray there by name
-node=$(private_folder) || again "no room for Ray's files"
+node=$(private_folder) && hold "$node" || again "no room for Ray's files"
 address=$(own_address):$((20000 + SLURM_JOB_ID % 10000))
 head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \n' | with_token "$node"
 symmetric() {  # on every node: the token comes on standard input, the rest in the environment
     local folder
-    folder=$(private_folder) || exit 1
+    folder=$(private_folder) && hold "$folder" || exit 1
     trap 'rm -rf "$folder"' EXIT
     with_token "$folder"
     export RAY_TMPDIR="$folder" RAY_SYMMETRIC_RUN_CLUSTER_WAIT_TIMEOUT=$most_wait_s
@@ -213,7 +220,7 @@ which=launch; [ -e "$state/started" ] || which=first_launch
 entry="$(declare -f inside launch first_launch); (echo \$BASHPID > $node/pid; $which)
     echo \$? > $node/code"
 export address entry most_wait_s
-what=$(declare -f say private_folder with_token symmetric inside)
+what=$(declare -f say private_folder sweep hold with_token symmetric inside)
 srun --nodes="$SLURM_JOB_NUM_NODES" --ntasks="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1 \
     --cpus-per-task="$cpus" --mpi=none --kill-on-bad-exit=0 --wait=0 \
     bash -c "$what; symmetric" < "$node/token" &

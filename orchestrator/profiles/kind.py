@@ -39,6 +39,8 @@ class LaunchRequest:
 
     name: str
     """Name of the profile."""
+    text: str | None
+    """What its file says; None where it has none."""
     root: Storage
     """The output root: `--root`, else that of the profile."""
     study: Study

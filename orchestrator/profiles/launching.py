@@ -39,6 +39,7 @@ def launch_on(
         note(f"profile {chosen.name!r}: {chosen.path}")
     request = LaunchRequest(
         name=chosen.name,
+        text=chosen.file.text if chosen.file else None,
         root=root,
         study=study,
         options=options,

@@ -15,6 +15,9 @@ from orchestrator.plan.allocations import Allocation
 from orchestrator.profiles.environment import JOB_VARIABLES
 from orchestrator.profiles.slurm.fields import SlurmNodes, SlurmProfile
 
+PROFILE_COPY = "profile.yaml"
+"""Name of the copy of the profile beside the scripts."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ScriptFacts:
@@ -155,6 +158,8 @@ def _command(
         *(word for selector in selected for word in ("--only", selector)),
         *(["--patience", facts.patience] if facts.patience else []),
         *(word for amount in facts.budget for word in ("--budget", amount)),
+        # Money is counted by the prices of the profile, as it was.
+        *(["--on", str(facts.folder / PROFILE_COPY)] if facts.budget else []),
     ]
 
 

@@ -28,7 +28,7 @@ from orchestrator.plan.revisions import remember_revisions, resolve_revisions
 from orchestrator.plan.study_folder import write_study, written_token
 from orchestrator.profiles.kind import LaunchRequest, PlannedAllocation
 from orchestrator.profiles.slurm.fields import SlurmProfile
-from orchestrator.profiles.slurm.scripts import ScriptFacts, batch_request
+from orchestrator.profiles.slurm.scripts import PROFILE_COPY, ScriptFacts, batch_request
 from orchestrator.records.history import read_history
 from orchestrator.records.lock import study_lock
 from orchestrator.records.submissions import (
@@ -190,6 +190,7 @@ def _prepare(
         patience=getattr(request.options, "patience", None),
         budget=getattr(request.options, "budget", None) or (),
     )
+    (folder / PROFILE_COPY).write_text(request.text or "", encoding="utf-8")
     allocations = plan_allocations(profile, decided, request.options.only)
     prepared = []
     for number, (allocation, limit, _) in enumerate(allocations, start=1):
