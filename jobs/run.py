@@ -32,6 +32,7 @@ from jobs.worker.assignment import Assignment
 from jobs.worker.batch import do_in_turn
 from jobs.worker.gang import Gang
 from jobs.worker.gpu_room import held_to_part, taken_by_others
+from jobs.worker.host_memory import host_peak_bytes, reset_host_peak
 from jobs.worker.logs import captured
 from jobs.worker.mounted_root import require_mounted
 from jobs.worker.out_of_memory import as_out_of_memory
@@ -121,9 +122,11 @@ class _Attempt:
 
     def _run_with_log(self) -> Answer:
         """Run the job and turn whatever it raises into an answer and a log."""
-        state, fault = State.DONE, None
+        state, fault, is_own = State.DONE, None, self.surroundings.is_own_process
+        if is_own:
+            reset_host_peak()
         log = log_name(self.surroundings.rank)
-        with captured(self.folder.path / log, whole_process=self.surroundings.is_own_process):
+        with captured(self.folder.path / log, whole_process=is_own):
             self._log(f"attempt {self.assignment.attempt}, {self._company()}")
             try:
                 with (
@@ -145,7 +148,13 @@ class _Attempt:
             self.folder.publish(log)
             self.folder.discard_scratch()
         node = self.surroundings.node if fault else None
-        return Answer(state=state, seconds=self._seconds(), fault=fault, node=node)
+        return Answer(
+            state=state,
+            seconds=self._seconds(),
+            fault=fault,
+            node=node,
+            peak_gb=round(host_peak_bytes() / 1e9, 3) if is_own else None,
+        )
 
     def _fault(self, error: Exception) -> Fault:
         own = line_of(error)

@@ -1,12 +1,8 @@
 """Memory while a job trains: the peak of its process or GPU."""
 
-import re
-import resource
-from pathlib import Path
-
 import torch
 
-_CLEAR, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
+from jobs.worker.host_memory import host_peak_bytes, reset_host_peak
 
 
 def reset_peak(*, on_gpu: bool) -> None:
@@ -14,8 +10,8 @@ def reset_peak(*, on_gpu: bool) -> None:
     if on_gpu:
         torch.cuda.synchronize()
         torch.cuda.reset_peak_memory_stats()
-    elif _CLEAR.exists():
-        _CLEAR.write_text("5", encoding="ascii")
+    else:
+        reset_host_peak()
 
 
 def peak_bytes(*, on_gpu: bool) -> int:
@@ -23,11 +19,7 @@ def peak_bytes(*, on_gpu: bool) -> int:
     if on_gpu:
         torch.cuda.synchronize()
         return int(torch.cuda.max_memory_allocated())
-    if _STATUS.exists():
-        peak = re.search(r"^VmHWM:\s+(\d+) kB", _STATUS.read_text(encoding="ascii"), re.M)
-        if peak:
-            return int(peak[1]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return host_peak_bytes()
 
 
 def device_bytes() -> int:

@@ -124,6 +124,8 @@ class Answer:
     """Why it failed; None where it did not."""
     node: str | None = None
     """The node that it failed on, of several that ranks ran on; None where that is not known."""
+    peak_gb: float | None = None
+    """Most host memory that its process held meanwhile, in 10^9 bytes; None: not measured."""
 
     def __post_init__(self) -> None:
         assert (self.state is State.FAILED) == (self.fault is not None), self
@@ -133,6 +135,7 @@ class Answer:
         error = self.fault and self.fault.to_json()
         written = {"state": self.state.value, "seconds": self.seconds, "error": error}
         written |= {"node": self.node} if self.node else {}
+        written |= {"peak_gb": self.peak_gb} if self.peak_gb else {}
         return json.dumps({"version": VERSION, **written})
 
     @classmethod
@@ -150,4 +153,5 @@ class Answer:
             seconds=written["seconds"],
             fault=error and Fault.from_json(error),
             node=written.get("node"),
+            peak_gb=written.get("peak_gb"),
         )

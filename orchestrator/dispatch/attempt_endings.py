@@ -235,6 +235,7 @@ class AttemptEndings:
                 fraction=attempt.fraction,
                 fault_class=attempt.fault_class,
                 held=heard.held_s,
+                peak_gb=attempt.peak_gb,
             )
         )
         launch.watcher.note_end(

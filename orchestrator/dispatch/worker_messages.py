@@ -130,6 +130,8 @@ class AttemptResult:
     """Whose fault it is that it failed; None where it did not."""
     node: str | None = None
     """The node that it failed or ran on, of several the one that failed; None: not known."""
+    peak_gb: float | None = None
+    """Most host memory that the worker's process held meanwhile; None: not measured."""
 
 
 def result_of(outcome: Outcome) -> AttemptResult:
@@ -148,7 +150,9 @@ def result_of(outcome: Outcome) -> AttemptResult:
     answer = Answer.from_json(outcome.answer)
     if answer.fault is None:
         state = _STATES[answer.state]
-        return AttemptResult(result=state, seconds=answer.seconds, node=outcome.node)
+        return AttemptResult(
+            result=state, seconds=answer.seconds, node=outcome.node, peak_gb=answer.peak_gb
+        )
     return AttemptResult(
         result=result_of_class(answer.fault.fault_class),
         seconds=answer.seconds,

@@ -30,6 +30,8 @@ class JobHistory:
     gpu_seconds: float = 0.0
     """How long each attempt held accelerators, times how many, summed; also of attempts whose
     launch was killed, until it last said that it was alive."""
+    peak_gb: float = 0.0
+    """Most host memory that an attempt that did the job held, in 10^9 bytes; 0: not measured."""
     attempt: str | None = None
     """Attempt that was submitted last."""
     open: dict[str, float] = field(default_factory=dict)
@@ -228,6 +230,8 @@ def _add_to_job(job: JobHistory, event: ledger.Submitted | ledger.Ended | ledger
     if job.result is not Result.DONE:
         job.result, job.fault_class = event.result, fault_class
     job.seconds += event.seconds
+    if event.result is Result.DONE and event.peak_gb:
+        job.peak_gb = max(job.peak_gb, event.peak_gb)
     if event.result in (Result.BUSY, Result.NO_ROOM):
         job.num_attempts -= 1
         job.message = event.message or job.message

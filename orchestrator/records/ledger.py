@@ -131,6 +131,9 @@ class Ended:
     held: Amount | None = None
     """Seconds from its submission to its end, by the dispatcher's steady clock: so long it held its
     part of the machines; None in older ledgers."""
+    peak_gb: Amount | None = None
+    """Most host memory that its process held, in 10^9 bytes; None: not measured, as in older
+    ledgers."""
 
 
 @with_config(_FINITE)

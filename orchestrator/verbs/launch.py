@@ -115,7 +115,8 @@ def _start(options: argparse.Namespace, *, fresh: bool) -> int:
     def run_here(place: "Place") -> int:
         return _run_here(options, root, study, place, fresh=fresh)
 
-    if profile is None or options.submission is not None:  # in its allocation already
+    is_in_allocation = getattr(options, "submission", None) is not None
+    if profile is None or is_in_allocation:
         return run_here(place_of_flags(options))
     return launch_on(profile, root, study, options, fresh=fresh, run_here=run_here)
 

@@ -56,7 +56,7 @@ class Slurm(ProfileKind):
         """Cut what is to run into allocations, as a launch would."""
         from orchestrator.profiles.slurm.submission import plan_allocations
 
-        return [planned for _, _, planned in plan_allocations(cast(SlurmProfile, profile), decided)]
+        return [one.planned for one in plan_allocations(cast(SlurmProfile, profile), decided)]
 
     def uses(self, profile: Profile) -> list[str]:
         """Say what its batch scripts run and set."""

@@ -10,6 +10,7 @@ from cluster.nodes.ray_nodes import GPU_MEMORY, GPU_PRODUCT
 from cluster.slurm.batch_request import BatchRequest, NodeShape, Said, Setup
 from cluster.slurm.batch_script import ADDRESS
 from orchestrator.dispatch.patience import SAVE_VARIABLE
+from orchestrator.plan.allocation_memory import MemoryAsked
 from orchestrator.plan.allocation_time import TimeAsked, slurm_time
 from orchestrator.plan.allocations import Allocation
 from orchestrator.profiles.environment import JOB_VARIABLES
@@ -47,6 +48,7 @@ def batch_request(
     allocation: Allocation,
     place: tuple[int, int],
     time: TimeAsked,
+    memory: MemoryAsked,
 ) -> BatchRequest:
     """Make the request of one allocation.
 
@@ -56,6 +58,7 @@ def batch_request(
         allocation: its stages and nodes.
         place: its number from 1, and how many there are.
         time: its time limit.
+        memory: host memory of each of its nodes.
     """
     shape, limits = profile.nodes[allocation.shape], profile.limits
     number, total = place
@@ -81,7 +84,7 @@ def batch_request(
         partition=shape.partition or limits.partition,
         qos=limits.qos,
         time=_time(time),
-        memory=_memory(shape),
+        memory=_memory(memory),
         options=profile.options,
         save_s=int(limits.save_before),
         is_requeued=limits.again == "requeue",
@@ -96,11 +99,11 @@ def _time(time: TimeAsked) -> Said | None:
     return Said(value=slurm_time(time.seconds), why=f"Time: {time.why}.")
 
 
-def _memory(shape: SlurmNodes) -> Said | None:
-    if shape.memory is None:
+def _memory(memory: MemoryAsked) -> Said | None:
+    if memory.gigabytes is None:
         return None
-    megabytes = int(shape.memory * 1e9 / 2**20)  # SLURM's M is 2^20 bytes
-    return Said(value=f"{megabytes}M", why="Memory: what the profile says of a node.")
+    megabytes = int(memory.gigabytes * 1e9 / 2**20)  # SLURM's M is 2^20 bytes
+    return Said(value=f"{megabytes}M", why=f"Memory of a node: {memory.why}.")
 
 
 def _shape(shape: SlurmNodes, num_nodes: int) -> NodeShape:

@@ -18,6 +18,7 @@ from orchestrator.dispatch.execution import new_launch_id
 from orchestrator.dispatch.policy import needs
 from orchestrator.permission.confirmation import allowed_keys, ask_at_terminal
 from orchestrator.permission.own_code import remember_launched
+from orchestrator.plan.allocation_memory import MemoryAsked, ask_memory
 from orchestrator.plan.allocation_time import TimeAsked, ask_time, slurm_time
 from orchestrator.plan.allocations import Allocation, NodeOffer, cut, stage_needs
 from orchestrator.plan.decided_plan import DecidedPlan, Purpose, decide, plan_study
@@ -44,6 +45,20 @@ from orchestrator.study.selector import select
 
 _SPARE = 4
 """Jobs that follow each other where a queue turns out to forbid what the profile asks for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Asked:
+    """What one allocation asks for."""
+
+    allocation: Allocation
+    """Its stages and nodes."""
+    time: TimeAsked
+    """Its time limit."""
+    memory: MemoryAsked
+    """Host memory of each node."""
+    planned: PlannedAllocation
+    """The same for a plan."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,20 +163,15 @@ def _cut(
 
 def plan_allocations(
     profile: SlurmProfile, decided: DecidedPlan, only: Sequence[str] = ()
-) -> list[tuple[Allocation, TimeAsked, PlannedAllocation]]:
-    """Cut what is to run, and choose the time limit of each allocation; touches no cluster."""
+) -> list[_Asked]:
+    """Cut what is to run, and choose what each allocation asks for; touches no cluster."""
     chosen = []
-    decisions = _chosen(decided, only)
+    decisions, by_key, past = _chosen(decided, only), decided.plan.by_key, decided.history
     for allocation in _cut(profile, decisions, is_selected=bool(only)):
         shape = profile.nodes[allocation.shape]
-        time = ask_time(
-            allocation,
-            NodeOffer(node=shape.node, count=shape.count),
-            decisions,
-            decided.plan.by_key,
-            decided.history,
-            profile.limits.time,
-        )
+        offer = NodeOffer(node=shape.node, count=shape.count)
+        time = ask_time(allocation, offer, decisions, by_key, past, profile.limits.time)
+        memory = ask_memory(allocation, offer, decisions, by_key, past)
         planned = PlannedAllocation(
             stages=allocation.stages,
             nodes=allocation.num_nodes,
@@ -169,7 +179,7 @@ def plan_allocations(
             time=None if time.seconds is None else slurm_time(time.seconds),
             why=time.why,
         )
-        chosen.append((allocation, time, planned))
+        chosen.append(_Asked(allocation=allocation, time=time, memory=memory, planned=planned))
     return chosen
 
 
@@ -193,12 +203,13 @@ def _prepare(
     (folder / PROFILE_COPY).write_text(request.text or "", encoding="utf-8")
     allocations = plan_allocations(profile, decided, request.options.only)
     prepared = []
-    for number, (allocation, limit, _) in enumerate(allocations, start=1):
-        asked = batch_request(profile, facts, allocation, (number, len(allocations)), limit)
+    for number, one in enumerate(allocations, start=1):
+        place = (number, len(allocations))
+        asked = batch_request(profile, facts, one.allocation, place, one.time, one.memory)
         script = folder / f"{number}.sbatch"
         script.write_text(write_script(asked), encoding="utf-8")
         (folder / str(number)).mkdir(exist_ok=True)
-        prepared.append(_Prepared(allocation=allocation, request=asked, script=script))
+        prepared.append(_Prepared(allocation=one.allocation, request=asked, script=script))
     submission: Submission = {
         "id": identifier,
         "at": time.time(),

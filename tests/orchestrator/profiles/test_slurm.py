@@ -97,6 +97,23 @@ def test_a_later_edit_does_not_change_what_is_queued(cluster, file, home) -> Non
     assert progress_of(root, "small") == 3.0
 
 
+def test_money_in_a_budget_is_counted_by_the_profile_as_it_was(cluster, file, own, home) -> None:
+    path = own / "hpc.yaml"
+    priced = (
+        path.read_text().replace("partition: cpu", "partition: cpu, price: 2.0") + "currency: EUR\n"
+    )
+    path.write_text(priced)
+    assert launch(str(file), "--budget", "500EUR") == 0
+    submission = latest_submission(Storage(home / "root"), "small")
+    script = Path(submission["allocations"][0]["script"])
+    copy = script.parent / "profile.yaml"
+    assert copy.read_text() == priced and f"--budget 500EUR --on {copy}" in script.read_text()
+    path.unlink()
+    words = ["launch", "small", "--submission", submission["id"], "--root", str(home / "root")]
+    words += ["--budget", "500EUR", "--on", str(copy), "--executor", "local", "--only", "first"]
+    assert main(words) == 0
+
+
 def test_a_submission_that_is_not_there_is_answered_with_those_that_are(
     cluster, file, home, capsys
 ) -> None:
