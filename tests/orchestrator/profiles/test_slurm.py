@@ -1,12 +1,14 @@
 """A study goes from a login node into SLURM: scripts, ids, what was submitted, and back out."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import orchestrator
 from cluster.storage import Storage
 from orchestrator.cli import main
 from orchestrator.plan.submitted_study import open_submitted
@@ -246,5 +248,12 @@ def test_a_login_node_imports_nothing_heavy_and_stays_small(cluster, file, home)
         "    if code or heavy or peak > 200: sys.exit(f'{verb}: {code} {heavy} {peak:.0f} MB')"
     )
     words = [sys.executable, "-c", code, str(file), "--on", "hpc"]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=120)
+    checkout = str(Path(orchestrator.__file__).parent.parent)
+    done = subprocess.run(
+        words,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "PYTHONPATH": checkout},
+    )
     assert done.returncode == 0, done.stderr
