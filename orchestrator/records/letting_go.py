@@ -127,6 +127,12 @@ class LettingGo:
             if name in standing:
                 self._held.confirm()
                 self._root.remove(f"{folder}/{name}")
+        # What attempts that were cut off had saved is as large, and of no more use.
+        for attempt in artifact.attempts():
+            saved = f"{artifact.attempt_folder(attempt)}/checkpoints"
+            if self._root.exists(saved):
+                self._held.confirm()
+                self._root.remove(saved)
 
     def _are_done(self, readers: Mapping[str, str], key: str, digest: str) -> bool:
         """Tell whether jobs have records of having read just what stands there now."""

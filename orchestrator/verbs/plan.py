@@ -98,7 +98,7 @@ def run(options: argparse.Namespace) -> int:
     _say_totals(document, len(decided.to_run), place)
     if decided.to_run:
         say(f"to write: {space.summary}")
-    if peak:
+    if peak and peak.num_let_go:
         say(f"to let go: {peak.summary}")
     if profile is not None and costs is not None:
         show_costs(costs, profile.name)

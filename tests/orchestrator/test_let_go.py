@@ -237,6 +237,17 @@ def test_verify_and_gc_take_what_was_let_go_for_what_it_is(root):
     assert not root.exists(left)
 
 
+def test_checkpoints_of_attempts_that_were_cut_off_go_with_it(root):
+    run(root, ladder(keep="always"))
+    job = jobs_of(root, ladder(), "base")[0].job
+    saved = f"{job.folder}/attempts/20260101T000000-aaaaaa-000001/checkpoints/step-5/state"
+    root.write(saved, b"large")
+
+    run(root, ladder())
+
+    assert not root.exists(saved)
+
+
 def test_only_selected_readers_are_not_all_readers(root):
     more = parse_study(
         LADDER.format(study="ladder", keep="until-read", index=1)
