@@ -18,8 +18,11 @@ from orchestrator.verb import (
 if TYPE_CHECKING:
     from cluster.executor import Executor
     from cluster.storage import Storage
+    from orchestrator.budget.budget import Budget
     from orchestrator.launch import Launched
     from orchestrator.profiles.kind import Place
+    from orchestrator.profiles.node_prices import NodePrices
+    from orchestrator.profiles.profile_file import ChosenProfile
     from orchestrator.study.study import Study
 
 STOPPED = (75, 76, 130)
@@ -112,6 +115,8 @@ def _start(options: argparse.Namespace, *, fresh: bool) -> int:
 
     profile, (root, study) = chosen_profile(options), _chosen_study(options)
 
+    _budget_and_prices(options, profile)  # a wrong word is told before anything is submitted
+
     def run_here(place: "Place") -> int:
         return _run_here(options, root, study, place, fresh=fresh)
 
@@ -136,19 +141,16 @@ def _run_here(
 ) -> int:
     """Launch in this process, its jobs where the place says."""
     from cluster.machine.resources import this_machine
-    from orchestrator.budget.budget import Budget
     from orchestrator.dispatch.patience import Patience
     from orchestrator.launch import launch
     from orchestrator.permission.configuration import read_configuration
     from orchestrator.permission.confirmation import allowed_keys, ask_at_terminal
     from orchestrator.profiles.launching import variables_of_script, variables_set
-    from orchestrator.profiles.node_prices import prices_of
     from orchestrator.views.live_view import open_progress
 
     chosen = chosen_profile(options)
     machines = [] if chosen is None else chosen.kind.machines(chosen.profile)
-    prices = prices_of(chosen.profile if chosen else None)
-    budget = Budget.of_words(getattr(options, "budget", ()), prices.currency if prices else None)
+    budget, prices = _budget_and_prices(options, chosen)
     keys: list[str] = []
     also = [*read_configuration(root).environment, *place.variables, *variables_of_script()]
     ask = None if options.json else ask_at_terminal()
@@ -171,6 +173,18 @@ def _run_here(
         )
     _show(options, root, study.name, launched)
     return launched.exit_code
+
+
+def _budget_and_prices(
+    options: argparse.Namespace, chosen: "ChosenProfile | None"
+) -> "tuple[Budget, NodePrices | None]":
+    """Return what may be spent, and the prices of the profile. Raises UserError for a bad word."""
+    from orchestrator.budget.budget import Budget
+    from orchestrator.profiles.node_prices import prices_of
+
+    prices = prices_of(chosen.profile if chosen else None)
+    words = getattr(options, "budget", ())
+    return Budget.of_words(words, prices.currency if prices else None), prices
 
 
 def _show(options: argparse.Namespace, root: "Storage", study: str, launched: "Launched") -> None:

@@ -14,6 +14,8 @@ from orchestrator.plan.allocation_memory import MemoryAsked
 from orchestrator.plan.allocation_time import TimeAsked, slurm_time
 from orchestrator.plan.allocations import Allocation
 from orchestrator.profiles.environment import JOB_VARIABLES
+from orchestrator.profiles.node_prices import VARIABLE as PRICES
+from orchestrator.profiles.node_prices import prices_text
 from orchestrator.profiles.slurm.fields import SlurmNodes, SlurmProfile
 
 PROFILE_COPY = "profile.yaml"
@@ -130,6 +132,8 @@ def _setup(profile: SlurmProfile) -> Setup:
         variables[JOB_VARIABLES] = ",".join(environment.variables)
     # Ray's processes need some of the time to end; the script kills what takes longer.
     variables[SAVE_VARIABLE] = f"{int(profile.limits.save_before) - 45}s"
+    if (prices := prices_text(profile)) is not None:
+        variables[PRICES] = prices
     return Setup(
         python=_python(profile),
         code=_checkout(),
