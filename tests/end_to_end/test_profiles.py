@@ -65,3 +65,47 @@ def test_a_study_runs_on_an_authenticated_ray_that_a_profile_names(tmp_path, mon
         monkeypatch.setenv("LAB_RAY", wrong)
         fault = answer(capsys, "launch", study, "--on", "near", "--root", tmp_path / "d", code=3)
         assert "does not take this token" in fault["error"] and wrong not in str(fault)
+
+
+KIND = '''"""Kind `seen`: what a job sees of a variable."""
+
+import os
+
+from jobs.kind import Kind, Params
+from jobs.provenance import Results
+
+
+class SeenParams(Params):
+    """Nothing."""
+
+
+class Seen(Kind[SeenParams]):
+    """Looks."""
+
+    VERSION = 1
+    INPUTS = {}
+    Params = SeenParams
+    LEAVES = Results.NUMBERS
+    USES_TORCH = False
+
+    def run(self, work):
+        """Return what is there."""
+        return {"lab": os.environ.get("LAB_SETTING")}
+'''
+
+
+def test_jobs_on_our_own_ray_see_the_variables_of_the_profile(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.delenv("DELTASCALE_CONFIG", raising=False)
+    study = tmp_path / "small.yaml"
+    study.write_text("study: small\nentries: ./own\nstages: {look: {kind: seen}}\n")
+    (tmp_path / "own" / "kinds").mkdir(parents=True)
+    (tmp_path / "own" / "kinds" / "seen.py").write_text(KIND)
+    profile = tmp_path / "config" / "deltascale" / "profiles" / "mine.yaml"
+    profile.parent.mkdir(parents=True)
+    fields = f"kind: local\ncpus: 1\nroot: {tmp_path}/results\n"
+    profile.write_text(fields + "environment: {variables: {LAB_SETTING: ib0}}\n")
+    assert answer(capsys, "launch", study, "--on", "mine")["ran"] == 1
+    (record,) = (tmp_path / "results").glob("artifacts/seen/*/record.json")
+    assert json.loads(record.read_text())["facts"]["lab"] == "ib0"
