@@ -25,6 +25,8 @@ _SEEN_ELSEWHERE = (
     "as source, or point HF_HOME at a cache that holds the model"
 )
 
+_places: dict[tuple[str, str], Path] = {}
+"""Source and revision -> folder in a root, as far as this process planned with it."""
 _GOES_ON = "the same command goes on where this one ended"
 
 
@@ -78,11 +80,22 @@ def download(source: str, commit: str, wanted: Sequence[str]) -> Path:
         return Path(snapshot_download(name, revision=commit, allow_patterns=list(wanted)))
 
 
+def note_place(source: str, revision: str | None, folder: Path) -> None:
+    """Let `cached` know a folder that holds config and tokenizer of a model: a root does."""
+    _places[source, revision or DEFAULT_REVISION] = folder
+
+
 def cached(source: str, revision: str | None, wanted: Sequence[str]) -> Path | None:
-    """Return the cache's folder of a revision; None where it has none. Asks no network."""
+    """Return the folder of a revision in a root or in the cache; None: in neither. Asks no network.
+
+    What lies in a root may lack the weights.
+    """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
+    place = _places.get((source, revision or DEFAULT_REVISION))
+    if place is not None and place.is_dir():
+        return place
     try:
         return Path(
             snapshot_download(

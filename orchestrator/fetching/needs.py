@@ -1,18 +1,21 @@
 """`Need`: a repository of the hub that jobs of a study read, and which of its files."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
-from cluster.errors import UserError
+from cluster.errors import SurroundingsError, UserError
 from cluster.storage import Storage
 from jobs.artifacts.job import Job
-from jobs.hub.client import DEFAULT_REVISION, cached, is_commit, is_on_hub
+from jobs.hub.client import DEFAULT_REVISION, cached, is_commit, is_on_hub, note_place
 from jobs.hub.repository import Repository, hub_data, is_hub_data
-from jobs.hub.shelf import Shelf
+from jobs.hub.shelf import Shelf, has_shelves
 from jobs.kind import KINDS, marked
 from jobs.models.model_source import ModelSource
 from jobs.text.data_file import SUFFIXES
 from jobs.text.hub_data import as_on_hub, chosen_files
+
+_WEIGHTS = (".safetensors", ".gguf")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +75,23 @@ def needs_of(root: Storage, jobs: Iterable[Job]) -> list[Need]:
         for need in _needs_of(root, job):
             needs.setdefault((need.source, need.known_name), need)
     return list(needs.values())
+
+
+def note_places(root: Storage, jobs: Iterable[Job], revisions: Mapping[str, str]) -> None:
+    """Let planning find configs and tokenizers of models that `fetch` took into the root.
+
+    Of a remote root they are copied here; a damaged one is passed over, as one that is not here.
+    """
+    if not has_shelves(root):
+        return
+    for need in needs_of(root, jobs):
+        shelf = need.shelf(root, revisions)
+        names = shelf.find(need.choose) if need.model is not None and shelf is not None else None
+        if names and shelf is not None and need.model is not None:
+            is_file = need.model.file is not None and root.is_local
+            small = [name for name in names if is_file or not name.endswith(_WEIGHTS)]
+            with suppress(SurroundingsError):
+                note_place(need.model.name, need.revision, shelf.place(small))
 
 
 def damaged_copies(

@@ -12,6 +12,7 @@ from pathlib import Path
 from cluster.errors import UserError
 from cluster.machine.resources import Resources
 from cluster.storage import Storage
+from orchestrator.fetching.needs import note_places
 from orchestrator.plan.decisions import RUNS, Decision, JobDecision, decide_jobs
 from orchestrator.plan.own_code import own_entries_of
 from orchestrator.plan.plan import Plan, is_current, make_plan
@@ -102,6 +103,7 @@ def plan_study(
     if purpose is Purpose.LAUNCH:
         plan = make_plan(study, revisions, OutsideData(root=root), own)
         require_revisions(root, plan.jobs)
+        note_places(root, plan.jobs, revisions)
         return plan
     is_asked = purpose is Purpose.ASK
     outside = OutsideData(
@@ -110,7 +112,10 @@ def plan_study(
         may_be_absent=not is_asked,
         root=root,
     )
-    return make_plan(study, revisions, outside, own)
+    plan = make_plan(study, revisions, outside, own)
+    if not is_asked:
+        note_places(root, plan.jobs, revisions)
+    return plan
 
 
 def decide_plan(

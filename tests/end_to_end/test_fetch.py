@@ -11,6 +11,8 @@ import pytest
 import yaml
 
 from cluster.storage import Storage
+from jobs.hub.client import cached
+from jobs.models.checkpoint_files import DESCRIPTIONS
 from orchestrator.cli import main
 from tests.hub_server.server import TOKEN, HostedRepository, HubServer, ask_here
 
@@ -110,6 +112,9 @@ def test_a_study_is_fetched_once_and_runs_without_the_hub(
     assert plan["totals"]["open"] == 0 and plan["absent"] == []
     keys = {job["key"] for job in plan["jobs"]}
     assert None not in keys
+    assert (
+        cached("hf://org/tiny", None, DESCRIPTIONS).name == "files"
+    )  # tokenizers are read while planning
     run("launch", study, "--executor", "local")
     table = run("compare", "offline", "--format", "csv")[0]
     assert "rot13" in table and "perplexity" in table
