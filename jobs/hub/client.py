@@ -182,6 +182,7 @@ def hub_faults(source: str, revision: str | None, *, has_cache: bool = True) -> 
     from huggingface_hub.errors import (
         GatedRepoError,
         HfHubHTTPError,
+        RemoteEntryNotFoundError,
         RepositoryNotFoundError,
         RevisionNotFoundError,
     )
@@ -206,6 +207,8 @@ def hub_faults(source: str, revision: str | None, *, has_cache: bool = True) -> 
             where=where,
             hint="a private model needs `hf auth login` or HF_TOKEN",
         ) from error
+    except RemoteEntryNotFoundError as error:
+        raise UserError(f"{source} does not hold a file that it lists", where=where) from error
     except Exception as error:  # timeouts, proxies, 5xx, no cache: one sentence instead of many
         if isinstance(error, HfHubHTTPError) and error.response.status_code in _FORBIDDEN:
             raise UserError(

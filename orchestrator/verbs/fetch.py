@@ -55,7 +55,7 @@ def _fetch(options: argparse.Namespace) -> int:
     from orchestrator.plan.decided_plan import Purpose, decide_plan
     from orchestrator.plan.decisions import Decision
     from orchestrator.plan.disk_space import free_bytes
-    from orchestrator.plan.revisions import remember_revisions
+    from orchestrator.plan.revisions import known_revisions, remember_revisions
     from orchestrator.records.root_file import root_id
 
     _require_online()
@@ -66,7 +66,8 @@ def _fetch(options: argparse.Namespace) -> int:
     # What is done needs nothing of the hub any more: its artifact holds what it took.
     done = decided.keys(Decision.REUSE)
     jobs = [job for job in decided.plan.jobs if job.key not in done]
-    parcels, revisions = ask_hub(root, needs_of(root, jobs), decided.plan.revisions)
+    needs = needs_of(root, jobs)
+    parcels, revisions = ask_hub(root, needs, decided.plan.revisions)
     for parcel in parcels:
         note(described(parcel))
     total = sum(parcel.bytes_to_fetch for parcel in parcels)
@@ -79,6 +80,10 @@ def _fetch(options: argparse.Namespace) -> int:
         root.require_writable()
         root_id(root)
         remember_revisions(root, revisions)
+        known = known_revisions(root)
+        if any(known.get(name) != commit for name, commit in revisions.items()):
+            # Another process of the root was first, and a branch moved since: its commit counts.
+            parcels, _ = ask_hub(root, needs, {**revisions, **known})
         downloaded = fetch_all(parcels, note)
     absent = [] if options.dry_run else _absent(options)
     if options.json:

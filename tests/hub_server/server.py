@@ -171,6 +171,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 return self._refuse(404, "RevisionNotFound")
             return self._reply(json.dumps({"id": name, "sha": hosted.commit}).encode())
         if path.startswith(f"{api}/tree/"):
+            if path != f"{api}/tree/{hosted.commit}":
+                return self._refuse(404, "RevisionNotFound")
             return self._tree(hosted, path, query)
         _, _, wanted = path.removeprefix(resolve).partition("/")
         if not path.startswith(f"{resolve}{hosted.commit}/") or wanted not in hosted.files:
