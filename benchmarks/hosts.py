@@ -44,8 +44,8 @@ def main() -> int:
         for number in range(chosen.rounds + 1):
             for hosts in (1, 2) if number % 2 else (2, 1):
                 # The first of each is to warm up: files in memory, code carried to the hosts.
-                steps = chosen.steps if number else 2
-                took = _launch(sites[hosts], hosts, steps)
+                words = () if number else ("--only", "base,pairs,prompts")
+                took = _launch(sites[hosts], hosts, chosen.steps, *words)
                 print(f"{'turn' if number else 'warm-up'} on {hosts} host(s): {took:.1f} s")
                 sys.stdout.flush()
                 if number:
@@ -58,14 +58,14 @@ def main() -> int:
     return 0
 
 
-def _launch(site: Site, hosts: int, steps: int) -> float:
+def _launch(site: Site, hosts: int, steps: int, *words: str) -> float:
     folder = Path(site.network.folder)
     study, root = folder / "hosts.yaml", folder / "root"
     text = STUDY.read_text().replace("steps: 60", f"steps: {steps}")
     study.write_text(text.replace("num_nodes: 2", f"num_nodes: {hosts}"))
     shutil.rmtree(root, ignore_errors=True)
     began = time.monotonic()
-    launch = site.launch(study, root=root)
+    launch = site.launch(study, *words, root=root)
     out, err = launch.communicate(timeout=_LAUNCHED_WITHIN_S)
     if launch.returncode:
         sys.exit(out + err)
