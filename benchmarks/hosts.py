@@ -44,7 +44,7 @@ def main() -> int:
         for number in range(chosen.rounds + 1):
             for hosts in (1, 2) if number % 2 else (2, 1):
                 # The first of each is to warm up: files in memory, code carried to the hosts.
-                words = () if number else ("--only", "base,pairs,prompts")
+                words = () if number else ("--only", "base", "--only", "pairs", "--only", "prompts")
                 took = _launch(sites[hosts], hosts, chosen.steps, *words)
                 print(f"{'turn' if number else 'warm-up'} on {hosts} host(s): {took:.1f} s")
                 sys.stdout.flush()
