@@ -9,7 +9,7 @@ from cluster.machine.resources import Resources
 from cluster.nodes.memory_pressure import MemoryPressure
 from cluster.nodes.memory_report import describe_kill, judge, parse_memory_report
 from cluster.nodes.node_reach import answers
-from cluster.nodes.ray_nodes import all_nodes, node_of_task
+from cluster.nodes.ray_nodes import all_nodes, broken_connection_of, node_of_task
 
 _NODE_IN_MESSAGE = re.compile(r"(?:Node IP: |\(ip=|\(IP: |, ip=)([^,)\s]+)")
 _TERMINAL_CODES = re.compile(r"\x1b\[[0-9;]*m")
@@ -69,6 +69,10 @@ def outcome_of(
     if fault_class is None:
         is_dead = node is not None and (not node.is_alive or not answers(node))
         fault_class = FaultClass.LOST_NODE if is_dead else FaultClass.LOST_PROCESS
+        is_far = node_id is not None and node_id != ray.get_runtime_context().get_node_id()
+        if not is_dead and is_far and (broken := broken_connection_of(call.task)) is not None:
+            fault_class = FaultClass.NETWORK
+            error = f"the connection to its process broke ({broken}), and Ray ended that"
     return Outcome(
         ticket=call.ticket,
         ending=Ending.NO_ROOM if fault_class is FaultClass.NO_ROOM else Ending.LOST,

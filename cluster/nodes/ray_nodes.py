@@ -1,6 +1,7 @@
 """The nodes of a Ray: what each offers, which have died, which are about to be taken away."""
 
 import math
+import re
 import threading
 import time
 from collections.abc import Iterable, Mapping
@@ -22,6 +23,8 @@ GPU_MEMORY = "gpu_memory_gb"
 GPU_PRODUCT = "gpu_product"
 """Label that a node may be started with: the name of the product of its GPUs, `A100-80GB`."""
 _LOOK_EVERY_S = 5.0
+_BROKEN = re.compile(r"requested to be destroyed when it is returned\. RPC error: (.+)")
+"""How Ray 2.60 writes down that it ends a process to which the owner of its task lost the line."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +79,27 @@ def nodes_of_tasks() -> dict[str, str]:
 def node_of_task(task: str) -> str | None:
     """Return the node that a task was sent to; None when Ray does not know it."""
     return nodes_of_tasks().get(task)
+
+
+def broken_connection_of(task: str) -> str | None:
+    """Say how the connection to the process of a task broke, whereupon Ray ended the process.
+
+    None where the process ended by itself: its own node notes that before anybody else hears of it
+    (killed four times on another host of a loaded machine: noted so each time).
+    """
+    from ray.core.generated.gcs_pb2 import WorkerTableData
+
+    at = {
+        event.state_updates.worker_id
+        for event in _state()._get_all_task_events()
+        if event.task_id.hex() == task
+    }
+    for row in _state()._connect_and_get_accessor().get_worker_table():
+        worker = WorkerTableData.FromString(row)
+        if not worker.is_alive and worker.worker_address.worker_id in at:
+            broken = _BROKEN.search(worker.exit_detail)
+            return broken[1] if broken else None
+    return None
 
 
 def _node(node: Mapping[str, Any]) -> Node:

@@ -138,7 +138,7 @@ def test_hosts_that_hear_each_other_slowly_do_what_they_are_told(site, probes):
             site.quicken(name)
 
 
-def test_connections_that_are_reset_between_hosts_cost_no_more_than_an_attempt(site, probes):
+def test_connections_that_are_reset_between_hosts_are_the_fault_of_no_job(site, probes):
     restart(site, "two")
     launch = site.launch(probes("reset", range(70, 73), 30))
     at_work(site, launch)
@@ -146,6 +146,8 @@ def test_connections_that_are_reset_between_hosts_cost_no_more_than_an_attempt(s
     site.finish(launch)
     done = [end for end in ends(site, "reset") if end["result"] in ("done", "reused")]
     assert len({end["key"] for end in done}) == 3
+    broken = [end for end in ends(site, "reset") if end["result"] not in ("done", "reused")]
+    assert {end["fault_class"] for end in broken} == {"network"}
 
 
 @pytest.mark.parametrize("answer", ["unreachable", "blackhole"])

@@ -35,7 +35,18 @@ def test_ray_still_writes_down_where_tasks_were_sent():
     assert not inspect.signature(state._get_all_task_events).parameters
     assert {"task_id", "state_updates"} <= set(TaskEvents.DESCRIPTOR.fields_by_name)
     updates = TaskEvents.DESCRIPTOR.fields_by_name["state_updates"].message_type
-    assert "node_id" in updates.fields_by_name
+    assert {"node_id", "worker_id"} <= set(updates.fields_by_name)
+
+
+def test_ray_still_writes_down_how_processes_ended():
+    from ray._private.state import state
+    from ray._raylet import GlobalStateAccessor
+    from ray.core.generated.gcs_pb2 import WorkerTableData
+
+    assert callable(state._connect_and_get_accessor)
+    assert callable(GlobalStateAccessor.get_worker_table)
+    fields = set(WorkerTableData.DESCRIPTOR.fields_by_name)
+    assert {"is_alive", "worker_address", "exit_detail"} <= fields
 
 
 def test_ray_still_has_what_a_launch_knows_of_tokens_and_loopback():
