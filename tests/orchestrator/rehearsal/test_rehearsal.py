@@ -2,7 +2,9 @@
 
 import json
 import os
+import shutil
 import signal
+import tempfile
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -10,9 +12,12 @@ import pytest
 
 from cluster.errors import UserError
 from cluster.executors.local import Executor
+from jobs.stand_ins.prepared_stand_ins import PreparedStandIns
 from orchestrator.dispatch.watcher import Watcher
+from orchestrator.plan.plan import make_plan
 from orchestrator.rehearsal.rehearsal import rehearse
 from orchestrator.rehearsal.report import StageState
+from orchestrator.rehearsal.small_study import small_study
 from orchestrator.study.study import parse_study
 
 MODELS = """study: small
@@ -86,6 +91,12 @@ def rehearsed(tmp_path, monkeypatch):
     return run
 
 
+def plan_small(study, folder):
+    """Plan a rehearsal, which runs nothing."""
+    stand_ins = PreparedStandIns(folder=folder, keeps_layers=False, texts=tuple)
+    return make_plan(small_study(study, stand_ins).study)
+
+
 def write_rows(path: Path, rows) -> None:
     """Write a .jsonl file."""
     path.parent.mkdir(exist_ok=True)
@@ -138,12 +149,35 @@ def test_a_column_that_the_data_lack_is_named(rehearsed, tmp_path) -> None:
         rehearsed(MODELS + PAIRS)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
-def test_a_folder_that_may_not_be_read_is_named(rehearsed, tmp_path) -> None:
-    folder = tmp_path / "model"
-    folder.mkdir(mode=0)
-    with pytest.raises(UserError, match="may not read"):
-        rehearsed(MODELS.replace("hf://nobody/llama-1b", str(folder)))
+@pytest.fixture
+def as_nobody():
+    """Somebody who is not root, in a folder of their own; root reads everything."""
+    folder, me = Path(tempfile.mkdtemp()), os.geteuid()
+    folder.chmod(0o777)
+    # What planning imports may not be readable for nobody.
+    plan_small(parse_study(MODELS + PAIRS, folder=folder), folder / "before")
+    shutil.rmtree(folder / "before")
+    if me == 0:
+        os.seteuid(65534)
+    try:
+        yield folder
+    finally:
+        os.seteuid(me)
+        for path in folder.iterdir():
+            path.chmod(0o700)
+        shutil.rmtree(folder)
+
+
+def test_folders_that_may_not_be_read_are_named(as_nobody) -> None:
+    closed = as_nobody / "closed"
+    closed.mkdir(mode=0)
+    for text in (
+        MODELS.replace("hf://nobody/llama-1b", str(closed)),
+        "study: texts\nstages:\n" + PAIRS.replace("here/pairs.jsonl", str(closed)),
+    ):
+        with pytest.raises(UserError) as fault:
+            plan_small(parse_study(text, folder=as_nobody), as_nobody / "rehearsal")
+        assert "closed" in str(fault.value) and "study.yaml:" in str(fault.value)
 
 
 def test_an_objective_that_cannot_learn_is_named(rehearsed, tmp_path) -> None:
