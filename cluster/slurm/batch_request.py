@@ -115,6 +115,8 @@ class BatchRequest:
     """File that SLURM writes what is printed to; `%j` is the job's id."""
     state_folder: str
     """Folder of what starts of one allocation remember between them; all nodes see it."""
+    earlier_folder: str | None = None
+    """The same of the allocation before it, which must have finished its part; None: none."""
     account: str | None = None
     """Account that is charged."""
     partition: str | None = None

@@ -78,6 +78,7 @@ def _settings(request: BatchRequest) -> list[str]:
         "# ---- What this launch works with",
         f"python={shlex.quote(setup.python)}",
         f"state={shlex.quote(request.state_folder)}   # what its starts remember",
+        f"earlier={shlex.quote(request.earlier_folder or '')}   # those of the allocation before",
         f"stopped={shlex.quote(_parent(request.state_folder) + '/stopped')}",
         "# what every node needs to know",
         f"export cpus={nodes.cpus} gpus={nodes.gpus} labels={shlex.quote(labels)}",

@@ -17,7 +17,7 @@ end_for_good() {  # the code that the work ended with: no later start does anyth
     echo "$1" > "$state/ended"
     local later; later=$(successors)
     [ -z "$later" ] || scancel $later 2>/dev/null
-    case $1 in 2|76|130) echo "$1" > "$stopped" ;; esac
+    case $1 in 0|1) ;; *) echo "$1" > "$stopped" ;; esac
     exit "$1"
 }
 state_of() { scontrol show job -o "$1" 2>/dev/null | sed -n 's/.*JobState=\([A-Z_]*\).*/\1/p'; }
@@ -25,6 +25,10 @@ mkdir -p "$state" || exit 3
 if [ -e "$stopped" ] || [ -e "$state/ended" ]; then
     say "the launch that this allocation belongs to has ended: nothing to do"
     exit 0
+fi
+if [ -n "$earlier" ] && ! grep -qx '[01]' "$earlier/ended" 2>/dev/null; then
+    say "the allocation before this one did not finish its part: launch once more"
+    end_for_good 75   # what it left undone must not run on these nodes
 fi
 for before in $(grep -o '[0-9][0-9]*' <<< "${SLURM_JOB_DEPENDENCY:-}"); do
     if [ "$(state_of "$before")" = CANCELLED ]; then

@@ -82,6 +82,7 @@ def batch_request(
         ],
         output=str(facts.folder / f"{number}-%j.log"),
         state_folder=str(facts.folder / str(number)),
+        earlier_folder=str(facts.folder / str(number - 1)) if number > 1 else None,
         account=limits.account,
         partition=shape.partition or limits.partition,
         qos=limits.qos,

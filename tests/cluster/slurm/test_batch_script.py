@@ -1,5 +1,7 @@
 """What a batch script says to SLURM and to the shell, whatever a user chose."""
 
+import os
+import shutil
 import subprocess
 from dataclasses import replace
 
@@ -71,6 +73,9 @@ def test_only_options_that_slurm_20_11_knows_are_used() -> None:
 @pytest.mark.parametrize("is_requeued", [True, False])
 def test_scripts_are_whole_bash(is_requeued: bool) -> None:
     check_syntax(write_script(replace(REQUEST, is_requeued=is_requeued)))
+    whole = NodeShape(count=2, is_exclusive=True)
+    symmetric = replace(REQUEST, is_requeued=is_requeued, is_symmetric=True, nodes=whole)
+    check_syntax(write_script(symmetric))
     assert write_script(REQUEST) == write_script(REQUEST)
 
 
@@ -146,3 +151,58 @@ def test_ray_is_stopped_by_process_id_alone() -> None:
 def test_symmetric_run_is_for_exclusive_nodes() -> None:
     with pytest.raises(UserError, match="exclusive nodes"):
         replace(REQUEST, is_symmetric=True)
+
+
+def start(request: BatchRequest, folder, **variables: str) -> tuple[int, str]:
+    """Run the beginning of a script, up to where it would start Ray; return its code and words."""
+    folder.mkdir(exist_ok=True)
+    script = write_script(replace(request, state_folder=str(folder / "2")))
+    script = script[: script.index("\n# ---- On every node")] + "\nexit 99\n"
+    environment = {**os.environ, "SLURM_JOB_ID": "12", **variables}
+    done = subprocess.run(["bash", "-c", script], env=environment, capture_output=True, text=True)
+    return done.returncode, done.stdout
+
+
+PLAIN = replace(REQUEST, setup=Setup(python="python"))
+_BEGINS = 99
+
+
+def test_an_allocation_begins_only_after_the_one_before_it_finished_its_part(tmp_path) -> None:
+    second = replace(PLAIN, earlier_folder=str(tmp_path / "1"))
+    (tmp_path / "1").mkdir()
+    for ended in ("0", "1"):
+        (tmp_path / "1" / "ended").write_text(f"{ended}\n")
+        assert start(second, tmp_path)[0] == _BEGINS
+    (tmp_path / "1" / "ended").unlink()  # it was killed at its time limit, or its node was lost
+    code, said = start(second, tmp_path)
+    assert code == 75 and "did not finish its part" in said
+    assert (tmp_path / "stopped").exists()
+    assert start(PLAIN, tmp_path)[0] == 0  # nor does any other of this launch begin
+
+
+def test_what_was_cancelled_or_has_ended_does_not_begin_again(tmp_path, answering) -> None:
+    answering("scontrol", "JobId=11 JobName=x JobState=CANCELLED Reason=None\n")
+    assert start(PLAIN, tmp_path / "a", SLURM_JOB_DEPENDENCY="afternotok:11")[0] == 130
+    answering("scontrol", "JobId=11 JobName=x JobState=TIMEOUT Reason=None\n")
+    assert start(PLAIN, tmp_path / "b", SLURM_JOB_DEPENDENCY="afternotok:11")[0] == _BEGINS
+    (tmp_path / "b" / "2" / "ended").write_text("0\n")
+    assert start(PLAIN, tmp_path / "b")[0] == 0
+
+
+def test_jobs_that_are_not_needed_any_more_leave_the_queue(tmp_path, answering) -> None:
+    answering("scontrol", "JobId=11 JobState=CANCELLED\n")
+    taken = answering("scancel")
+    (tmp_path / "2").mkdir()
+    (tmp_path / "2" / "jobs").write_text("11\n12\n13\n14\n")
+    assert start(PLAIN, tmp_path, SLURM_JOB_DEPENDENCY="afternotok:11")[0] == 130
+    assert taken.read_text() == "13 14\n"
+
+
+@pytest.mark.skipif(shutil.which("shellcheck") is None, reason="shellcheck is not installed")
+def test_shellcheck_has_nothing_to_warn_of() -> None:
+    words = ["shellcheck", "-s", "bash", "--severity=warning", "--exclude=SC2155", "-"]
+    for is_exclusive in (False, True):
+        nodes = NodeShape(count=2, is_exclusive=is_exclusive)
+        script = write_script(replace(REQUEST, nodes=nodes, is_symmetric=is_exclusive))
+        done = subprocess.run(words, input=script, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout
