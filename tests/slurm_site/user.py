@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.network_namespaces import TICK
 from tests.slurm_site.running import RunningSite
 
 REPOSITORY = Path(__file__).parent.parent.parent
@@ -90,6 +91,9 @@ class User:
 
         def is_over() -> bool:
             self.site.hurry(job)
+            if self.site.state(job) not in OVER:
+                return False
+            TICK.wait(3)  # one that is queued again is shown as failed for a moment
             return self.site.state(job) in OVER
 
         self.wait_until(is_over, f"{job} is over", limit_s)
@@ -101,7 +105,7 @@ class User:
 
     def logs(self) -> str:
         """Return what the user's allocations printed."""
-        files = sorted(self.root.glob("studies/*/**/*.log"))
+        files = sorted(self.root.glob("studies/*/slurm/**/*.log"))
         return "\n".join(f"== {file}\n{file.read_text(errors='replace')[-6000:]}" for file in files)
 
     def scripts(self) -> str:
