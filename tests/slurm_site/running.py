@@ -139,7 +139,10 @@ class RunningSite:
 
     def hurry(self, number: str | int) -> None:
         """Let a job that was queued again start now; SLURM makes it wait for two minutes."""
-        if self.state(number) == "PENDING":
+        # What the start before it left on a node would end this one: that is what SLURM waits for.
+        processes = [one for node in self.nodes.values() for one in node.processes()]
+        is_clear = not any(_is_step(process) for process in processes)
+        if is_clear and self.state(number) == "PENDING":
             self.command("scontrol", "update", f"JobId={number}", "StartTime=now")
 
     def wait_for_nodes(self, state: str, limit_s: float = 60) -> None:
@@ -164,6 +167,12 @@ class RunningSite:
         """Return the last lines of each daemon's log."""
         files = sorted(self.folder.glob("*.log"))
         return "\n".join(f"== {file.name}\n" + "\n".join(_said(file)[-10:]) for file in files)
+
+
+def _is_step(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.Error):
+        return process.name() == "slurmstepd"
+    return False
 
 
 def _said(log: Path) -> list[str]:
