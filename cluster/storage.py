@@ -84,13 +84,23 @@ class Storage:
         """Write bytes under a name, whole or not at all, replacing what was there."""
         self._store.write(_check_name(name), data)
 
-    def create(self, name: str, data: bytes) -> bool:
+    def create(self, name: str, data: bytes, *, syncs_names: bool = True) -> bool:
         """Write bytes under a name that must not exist yet; return False if it does.
+
+        With `syncs_names=False` the bytes are on the disk, but the name and those of new folders
+        survive a loss of power only after `sync_names`, so that it is done once for many.
 
         On a remote root the same bytes under the name count as written by us: this is how a write
         looks whose answer was lost.
         """
+        if isinstance(self._store, LocalDisk):
+            return self._store.create(_check_name(name), data, syncs_names=syncs_names)
         return self._store.create(_check_name(name), data)
+
+    def sync_names(self, folder: str) -> None:
+        """Make the names in a folder, and in those above it, survive a loss of power."""
+        if isinstance(self._store, LocalDisk):
+            self._store.sync_names(_check_name(folder))
 
     def copy(self, source: str, target: str) -> None:
         """Copy one name to another, replacing what was there.

@@ -30,15 +30,18 @@ class BelowRoot:
         self.root = root
 
     @contextmanager
-    def parent(self, name: str, *, make: bool = False) -> Iterator[tuple[int, str]]:
+    def parent(
+        self, name: str, *, make: bool = False, syncs: bool = True
+    ) -> Iterator[tuple[int, str]]:
         """Yield a descriptor of the folder that holds a name, and the name inside it.
 
         Args:
             name: A name relative to the root.
             make: Make the folders that are missing, and give a descriptor that can be synced.
+            syncs: Sync the names of those that are made.
         """
         *folders, last = name.split("/")
-        descriptor = self._descend(folders, make=make, is_open=make)
+        descriptor = self._descend(folders, make=make, is_open=make, syncs=syncs)
         try:
             yield descriptor, last
         finally:

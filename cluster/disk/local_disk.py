@@ -70,16 +70,26 @@ class LocalDisk:
                 raise
             sync_descriptor(folder)
 
-    def create(self, name: str, data: bytes) -> bool:
+    def create(self, name: str, data: bytes, *, syncs_names: bool = True) -> bool:
         """Write bytes under a name that must not exist yet; return False when it does."""
-        with self._folder_for_write(name) as (folder, last):
+        with self._folder_for_write(name, syncs_names=syncs_names) as (folder, last):
             temporary = _durable_temporary(folder, data)
             try:
                 is_ours = give_name(temporary, last, folder, data)
             finally:
                 _forget(temporary, folder)
-            sync_descriptor(folder)
+            if syncs_names:
+                sync_descriptor(folder)
             return is_ours
+
+    def sync_names(self, folder: str) -> None:
+        """Sync a folder and those above it, inner ones first."""
+        with disk_faults(self.url, f"write {folder}", is_question=False):
+            parts = folder.split("/")
+            for number in range(len(parts), 0, -1):
+                with self._below.folder("/".join(parts[:number])) as descriptor:
+                    sync_descriptor(descriptor)
+            sync(self.url)
 
     def copy(self, source: str, target: str) -> None:
         """Make a hard link where the disk allows it, which costs nothing, else a copy."""
@@ -214,12 +224,12 @@ class LocalDisk:
 
     @contextlib.contextmanager
     def _folder_for_write(
-        self, name: str, *, is_question: bool = False
+        self, name: str, *, is_question: bool = False, syncs_names: bool = True
     ) -> Iterator[tuple[int, str]]:
         """Yield the folder of a name, made where it is missing; faults are those of a write."""
         with (
             disk_faults(self.url, f"write {name}", is_question=is_question),
-            self._below.parent(name, make=True) as place,
+            self._below.parent(name, make=True, syncs=syncs_names) as place,
         ):
             yield place
 

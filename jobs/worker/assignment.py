@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any
 
 from cluster.disk.temp_folders import private_base
@@ -74,7 +75,7 @@ class Assignment:
         """All params of the job, as its kind validates them."""
         return {**self.identity_params, **self.own_params}
 
-    @property
+    @cached_property
     def artifact(self) -> Artifact:
         """What the job leaves behind."""
         return Artifact(Storage(self.root), self.kind, self.key)

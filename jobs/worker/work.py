@@ -82,12 +82,9 @@ class AttemptFolder:
         for file in sorted(files, key=lambda path: (_is_marker(path.name), path)):
             name = file.relative_to(self.path).as_posix()
             entry = (known.get(name) or _entry_of(file)) if discard else None
-            if self.artifact.storage.is_local:
-                if _is_marker(file.name):
-                    self._sync_folders(files)  # what it says is whole has its names by then
-                sync(file)
-            else:
-                self.artifact.storage.upload(file, f"{self.name}/{name}")
+            if self.artifact.storage.is_local and _is_marker(file.name):
+                self._sync_folders(files)  # what it says is whole has its names by then
+            self._put(file, name)
             if entry is not None:
                 self._settled[name] = entry
         if self.artifact.storage.is_local:
@@ -126,18 +123,30 @@ class AttemptFolder:
 
         What was adopted, or published with `discard`, is listed as it was then.
         """
-        entries = dict(self._settled)
+        entries, files = dict(self._settled), list[Path]()
         for file in sorted(_plain_files(self.path)):
             name = file.relative_to(self.path).as_posix()
             if name in entries or is_private(name):
                 continue
-            self.publish(name)
+            self._put(file, name)
+            files.append(file)
             entries[name] = _entry_of(file)
+        if self.artifact.storage.is_local:
+            # Not the folder of the job: it is synced once the record has its name in it. Should
+            # that name alone survive, the files are not there, and the record is none.
+            self._sync_folders(files, up_to=self.path.parent)
         return {name: entries[name] for name in sorted(entries)}
 
-    def _sync_folders(self, files: Iterable[Path]) -> None:
+    def _put(self, file: Path, name: str) -> None:
+        """Make the bytes of a file durable where they belong."""
+        if self.artifact.storage.is_local:
+            sync(file)
+        else:
+            self.artifact.storage.upload(file, f"{self.name}/{name}")
+
+    def _sync_folders(self, files: Iterable[Path], up_to: Path | None = None) -> None:
         """Make the names of files survive a loss of power, up to the folder of the job."""
-        top = str(self.path.parent.parent)
+        top = str(up_to or self.path.parent.parent)
         folders = set[str]()
         for folder in {os.path.dirname(file) for file in files}:
             while folder.startswith(top) and folder not in folders:

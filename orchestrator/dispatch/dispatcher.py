@@ -254,6 +254,8 @@ class Dispatcher:
         try:
             keys = [key for key in keys if self._is_to_start(key)]
             if keys:
+                for folder in {self._states.jobs[key].folder.rpartition("/")[0] for key in keys}:
+                    self._launch.assigner.storage.sync_names(folder)
                 jobs = [(self._states.jobs[key], self.queue.layout(key)) for key in keys]
                 self.attempts.submit(jobs)
         except Exception:
@@ -269,7 +271,7 @@ class Dispatcher:
             if self._launch.records.is_done(job):
                 self.endings.reuse(key)
                 return False
-            write_request(self._launch.assigner.storage, job)
+            write_request(self._launch.assigner.storage, job, syncs_names=False)
         except DeltascaleError as fault:
             if not is_for_all(fault.fault_class):
                 raise

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,7 @@ class Assigner:
             and not KINDS.find(job.kind).pushes(job.params_as(KINDS.find(job.kind).Params)),
         )
 
-    @property
+    @cached_property
     def mirror_folder(self) -> Path:
         """Local folder for W&B's own files."""
         if self.storage.is_local:
@@ -89,10 +90,16 @@ class Assigner:
         return private_base() / f"wandb-{self.root_id}"
 
 
-def write_request(storage: Storage, job: Job) -> None:
+def write_request(storage: Storage, job: Job, *, syncs_names: bool = True) -> None:
     """Write `job.json`, which says what was asked for, unless the job has one.
 
     Params and resources are those of the first attempt; the ledger has those of each.
+
+    Args:
+        storage: the output root.
+        job: the job.
+        syncs_names: False where the caller syncs the names of several jobs' folders at once. The
+            name `job.json` itself is synced with that of the record, which is in the same folder.
     """
     name = f"{job.folder}/job.json"
     if storage.size(name) is not None:
@@ -111,7 +118,8 @@ def write_request(storage: Storage, job: Job) -> None:
         },
         "resources": asdict(job.resources),
     }
-    storage.create(name, (json.dumps(request, indent=1, sort_keys=True) + "\n").encode())
+    text = json.dumps(request, indent=1, sort_keys=True) + "\n"
+    storage.create(name, text.encode(), syncs_names=syncs_names)
 
 
 @dataclass(frozen=True, kw_only=True)

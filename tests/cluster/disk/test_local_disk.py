@@ -299,6 +299,19 @@ def test_new_folders_are_synced_in_the_folders_that_hold_them(root, monkeypatch)
     assert {folder.st_ino for folder in folders} <= set(synced)
 
 
+def test_names_of_many_files_are_synced_at_once_up_to_the_root(root, monkeypatch):
+    synced = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_ino))
+    for name in ("a/b/1/file", "a/b/2/file"):
+        assert root.create(name, b"ours", syncs_names=False)
+    assert synced == [root.path(f"a/b/{number}/file").stat().st_ino for number in (1, 2)]
+    synced.clear()
+    root.sync_names("a/b")
+    folders = [root.path("a/b"), root.path("a"), os.path.realpath(root.url)]
+    assert synced == [os.stat(folder).st_ino for folder in folders]
+    assert not root.create("a/b/1/file", b"theirs", syncs_names=False)
+
+
 def test_what_moves_keeps_its_bytes_on_every_storage(tmp_path):
     for root in (Storage(tmp_path / "disk"), Storage(f"memory://{tmp_path.name}-moves")):
         root.write("a/b/c", b"one")

@@ -1,6 +1,7 @@
 """An attempt's folder, on a disk, in memory and on an object storage alike."""
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -157,6 +158,34 @@ def test_names_survive_a_loss_of_power_before_what_says_that_they_are_there(arti
     assert [inode for inode in synced if inode in inodes] == inodes
     job = artifact.storage.path(artifact.folder)
     assert {job.stat().st_ino, (job / "attempts").stat().st_ino} <= set(synced)
+
+
+@pytest.mark.parametrize("artifact", ["local"], indirect=True)
+def test_all_that_a_record_lists_is_on_disk_before_it_and_folders_are_synced_once(
+    artifact, monkeypatch
+):
+    attempt, synced = AttemptFolder(artifact, "one"), []
+    for name in ("a.bin", "deep/b.bin", "deep/c.bin"):
+        (attempt.path / name).parent.mkdir(exist_ok=True)
+        (attempt.path / name).write_bytes(name.encode())
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_ino))
+    entries = attempt.seal()
+    assert sorted(entries) == ["a.bin", "deep/b.bin", "deep/c.bin"]
+    folders = [attempt.path / "deep", attempt.path, attempt.path.parent]
+    expected = [*(attempt.path / name for name in sorted(entries)), *folders]
+    assert synced == [path.stat().st_ino for path in expected]
+    # The name of the record, and that of `attempts` beside it, come with the next one.
+    artifact.storage.create(artifact.record_name, b"{}")
+    assert synced[-1] == artifact.storage.path(artifact.folder).stat().st_ino
+
+
+@pytest.mark.parametrize("artifact", ["local"], indirect=True)
+def test_a_record_whose_name_alone_survived_a_loss_of_power_is_none(artifact):
+    attempt = AttemptFolder(artifact, "one")
+    (attempt.path / "out.bin").write_bytes(b"ours")
+    assert commit(attempt).find_record() is not None
+    shutil.rmtree(attempt.path.parent)
+    assert artifact.find_record() is None
 
 
 @pytest.mark.parametrize("artifact", ["local"], indirect=True)
