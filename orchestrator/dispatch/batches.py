@@ -22,7 +22,7 @@ from orchestrator.records.history import JobHistory
 
 _MOST_JOBS = 16
 """Largest batch: with it a call's own cost is a small part of what sixteen empty jobs take."""
-_MOST_S = 0.2
+_MOST_S = 0.4
 """How long a batch should take: what it delays at most when jobs are to be cancelled or saved."""
 _NUM_SEEN = 8
 _FEWEST_SEEN = 3

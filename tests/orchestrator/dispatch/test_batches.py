@@ -1,6 +1,9 @@
 """Several short jobs in one call: what each leaves, and what becomes of them when the call ends."""
 
 import json
+import os
+import signal
+import threading
 from dataclasses import replace
 
 import pytest
@@ -18,6 +21,7 @@ from orchestrator.dispatch.batches import Batches, Pace, may_share_call
 from orchestrator.records.failure import Result
 from orchestrator.records.history import JobHistory, read_history
 from orchestrator.records.ledger import Ended, LaunchState, read_events
+from tests.real_ray import process_that_holds
 
 ALONE = Surroundings(stop_requested=lambda: False, node="here")
 
@@ -124,6 +128,30 @@ def test_a_process_that_dies_in_a_batch_costs_the_job_that_it_was_at(
     assert len(charged) == len(lost)
 
 
+def test_a_worker_killed_on_ray_in_a_batch_costs_one_job_one_try(ray, launch, make_probe, root):
+    jobs = [make_probe(index, seconds=1.5 if index == 14 else 0.0) for index in range(24)]
+    victim = launch.artifact(jobs[14])
+
+    def kill():
+        claim = victim.storage.path(f"{victim.folder}/claim")
+        os.kill(process_that_holds(claim), signal.SIGKILL)
+
+    killer = threading.Thread(target=kill, daemon=True)
+    killer.start()
+    report = launch(jobs, executor=ray, executor_name="ray")
+    killer.join()
+
+    assert report.state is LaunchState.COMPLETE
+    for number, job in enumerate(jobs):
+        ended = [
+            event.result
+            for event in read_events(root, "study")
+            if isinstance(event, Ended) and event.key == job.key
+        ]
+        others = [Result.LOST] if number == 14 else []
+        assert [one for one in ended if one is not Result.NO_ROOM] == [*others, Result.DONE]
+
+
 def test_a_job_that_was_tried_before_is_in_no_batch(make_probe):
     plain = make_probe(0)
     assert may_share_call(plain, JobHistory())
@@ -144,7 +172,7 @@ def test_only_jobs_of_a_stage_known_to_be_short_go_together(monkeypatch):
     assert pace.most_together("stage") == batches._MOST_JOBS
     assert pace.most_together("other") == 1
     pace.learn("stage", 0.05)
-    assert pace.most_together("stage") == 4
+    assert pace.most_together("stage") == 8
     pace.learn("stage", 30.0)
     assert pace.most_together("stage") == 1
 
