@@ -63,6 +63,8 @@ class Site:
         self.endpoint = f"http://{self.store.address}:{_STORE_PORT}" if self.store else ""
         self.variables: dict[str, dict[str, str]] = {name: {} for name in self.hosts}
         """Host -> variables of its own."""
+        self.paths = [text] if (text := os.environ.get("PYTHONPATH")) else []
+        """Where processes of all hosts find modules besides."""
         self.cores: dict[str, str] = {}
         """Host -> the cores of this machine that it may use, as `taskset` writes them; all."""
         self._token = self.folder / "token"
@@ -92,6 +94,7 @@ class Site:
         kept = {name: text for name, text in os.environ.items() if not name.startswith(_HIDDEN)}
         return {
             **kept,
+            "PYTHONPATH": os.pathsep.join(self.paths),
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_ACCESS_KEY_ID": "AKIANOTTOBEWRITTEN00",
             "AWS_SECRET_ACCESS_KEY": "secretNotToBeWritten/+0123456789",
