@@ -12,7 +12,7 @@ from tests.slurm_site.user import User
 @pytest.fixture(scope="module")
 def site():
     """A site that the tests of a file share, whose queue is empty between them."""
-    with running(Site(grace_s=60, kill_wait_s=5)) as site:
+    with running(Site(grace_s=60)) as site:
         yield site
 
 
