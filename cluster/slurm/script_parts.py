@@ -95,7 +95,8 @@ worker() {  # the whole life of one node that is not the first; the token comes 
     # Not local: the trap that uses them runs after this function has ended.
     folder=$(private_folder) && hold "$folder" || exit 1
     trap 'exit 0' TERM INT USR1
-    trap 'kill $ray_pid 2>/dev/null; wait $ray_pid; rm -rf "$folder"' EXIT
+    # The folder first: where SLURM ends a step, srun has it killed a moment after it was told.
+    trap 'rm -rf "$folder"; kill $ray_pid 2>/dev/null; wait $ray_pid; rm -rf "$folder"' EXIT
     with_token "$folder"
     (start_ray "$folder" "--address=$1") < /dev/null &
     ray_pid=$!
