@@ -5,10 +5,13 @@ import sys
 from tests.network_namespaces import install_missing
 from tests.slurm_site.running import NEEDED, PATH, what_is_missing
 
+ALSO = {"shellcheck": "shellcheck"}
+"""What no site needs, and tests of batch scripts do."""
+
 
 def main() -> int:
     """Install Debian's packages that are absent; returns 0 where a site can run."""
-    install_missing(NEEDED, PATH)
+    install_missing({**NEEDED, **ALSO}, PATH)
     if (missing := what_is_missing()) is not None:
         sys.stderr.write(f"{missing}\n")
         return 2
