@@ -6,12 +6,15 @@ read. Data, `.git`, secrets, and whatever else a folder may hold, stay where the
 
 import hashlib
 import os
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from importlib.machinery import PathFinder
 from importlib.util import cache_from_source, find_spec
 from pathlib import Path
 
+COMMIT = ".deltascale-commit"
+"""File beside a kept copy that says what it is a copy of."""
 _SUFFIXES = frozenset({".py", ".html", ".css", ".js"})
 """What modules are, and what they read beside them; a wheel holds the same."""
 
@@ -54,6 +57,33 @@ def copy_packages(packages: Sequence[str], into: Path, *, compiled: bool) -> Non
         os.utime(copy, ns=(written.st_atime_ns, written.st_mtime_ns))
         if compiled and path.suffix == ".py":
             _copy_compiled(path, copy)
+
+
+def keep_packages(packages: Sequence[str], place: Path, note: str) -> Path:
+    """Copy packages into a folder named by their digest, once; return it.
+
+    Args:
+        packages: names of importable packages.
+        place: where such folders are kept.
+        note: what its file `.deltascale-commit` says.
+
+    Raises:
+        OSError: the place cannot be written.
+    """
+    kept = place / digest_packages(packages)[:16]
+    if not kept.is_dir():
+        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=place, prefix=".new-") as folder:
+            whole = Path(folder, kept.name)
+            whole.mkdir()
+            copy_packages(packages, whole, compiled=False)
+            (whole / COMMIT).write_text(f"{note}\n", encoding="utf-8")
+            try:
+                whole.rename(kept)
+            except OSError:
+                if not kept.is_dir():  # else another process was first
+                    raise
+    return kept
 
 
 def digest_packages(packages: Sequence[str]) -> str:

@@ -76,7 +76,7 @@ class Setup:
     python: str
     """The interpreter that has the packages."""
     code: str | None = None
-    """Folder of a checkout that goes before installed packages; None: what is installed."""
+    """Folder of packages that go before installed ones; None: what is installed."""
     modules: Sequence[str] = ()
     """Environment modules that are loaded."""
     venv: str | None = None

@@ -7,6 +7,8 @@ from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 
+from cluster.delivery.packages import COMMIT
+
 SAME_EVERYWHERE = (
     "accelerate", "datasets", "deepspeed", "numpy", "peft", "safetensors", "tokenizers", "torch",
     "transformers", "trl",
@@ -34,8 +36,11 @@ def library_versions() -> dict[str, str]:
 def code_commit() -> str | None:
     """Return the commit of this checkout, with `+` when its code has changes or new files.
 
-    Outside a checkout it is None, also where the code is installed inside somebody's repository.
+    A kept copy says the commit of what it is a copy of. Outside a checkout it is None, also where
+    the code is installed inside somebody's repository.
     """
+    with suppress(OSError):
+        return (_TOP / COMMIT).read_text(encoding="utf-8").strip() or None
     try:
         _git("ls-files", "--error-unmatch", str(Path(__file__).relative_to(_TOP)))
         commit = _git("rev-parse", "--short=12", "HEAD")

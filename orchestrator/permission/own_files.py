@@ -41,6 +41,11 @@ def submissions_place() -> Path:
     return _base("XDG_STATE_HOME", ".local/state") / "slurm"
 
 
+def kept_code_place() -> Path:
+    """Return the folder of the code of queued studies: a root that others write runs none as us."""
+    return _base("XDG_STATE_HOME", ".local/state") / "code"
+
+
 def _base(variable: str, otherwise: str) -> Path:
     chosen = os.environ.get(variable, "")
     # A path that is not absolute is to be ignored, says the specification.

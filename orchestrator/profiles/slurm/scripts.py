@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import orchestrator
 from cluster.nodes.ray_nodes import GPU_MEMORY, GPU_PRODUCT
 from cluster.slurm.batch_request import BatchRequest, NodeShape, Said, Setup
 from cluster.slurm.batch_script import ADDRESS
@@ -34,6 +33,8 @@ class ScriptFacts:
     """The output root, as any node finds it."""
     folder: Path
     """Folder of scripts, logs and states; all nodes see it."""
+    code: Path
+    """Folder of the packages as they were at submission; all nodes see it."""
     only: Sequence[str]
     """Selectors of the user's."""
     is_fresh: bool
@@ -70,7 +71,7 @@ def batch_request(
         title=f"study {facts.study!r}, allocation {number} of {total}: {what}",
         name=facts.study if total == 1 else f"{facts.study}.{number}",
         nodes=_shape(shape, allocation.num_nodes),
-        setup=_setup(profile),
+        setup=_setup(profile, str(facts.code)),
         command=_command(profile, facts, selected, "launch"),
         first_command=_command(profile, facts, selected, "resume") if facts.is_fresh else None,
         progress_command=[
@@ -126,7 +127,7 @@ def _shape(shape: SlurmNodes, num_nodes: int) -> NodeShape:
     )
 
 
-def _setup(profile: SlurmProfile) -> Setup:
+def _setup(profile: SlurmProfile, code: str) -> Setup:
     environment = profile.environment
     variables = dict(environment.variables)
     if variables:
@@ -137,7 +138,7 @@ def _setup(profile: SlurmProfile) -> Setup:
         variables[PRICES] = prices
     return Setup(
         python=_python(profile),
-        code=_checkout(),
+        code=code,
         modules=environment.modules,
         venv=environment.venv,
         image=environment.image,
@@ -177,9 +178,3 @@ def _python(profile: SlurmProfile) -> str:
     if environment.venv:
         return f"{environment.venv}/bin/python"
     return "python" if environment.image else sys.executable
-
-
-def _checkout() -> str | None:
-    """Return the folder of the checkout that this process runs; None where it is installed."""
-    folder = Path(orchestrator.__file__).resolve().parent.parent
-    return None if {"site-packages", "dist-packages"} & set(folder.parts) else str(folder)

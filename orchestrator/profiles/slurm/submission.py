@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from cluster.delivery.packages import keep_packages
 from cluster.errors import DeltascaleError, SurroundingsError, UserError
 from cluster.fault_classes import FaultClass
 from cluster.slurm import queue
@@ -13,11 +14,13 @@ from cluster.slurm.batch_script import write_script
 from cluster.slurm.refusals import explain_wait, never_starts
 from cluster.slurm.submission import submit
 from cluster.storage import Storage
+from jobs.worker.versions import code_commit
 from orchestrator.console import note, say, say_json
-from orchestrator.dispatch.execution import new_launch_id
+from orchestrator.dispatch.execution import PACKAGES, new_launch_id
 from orchestrator.dispatch.policy import needs
 from orchestrator.permission.confirmation import allowed_keys, ask_at_terminal
 from orchestrator.permission.own_code import remember_launched
+from orchestrator.permission.own_files import kept_code_place
 from orchestrator.plan.allocation_memory import MemoryAsked, ask_memory
 from orchestrator.plan.allocation_time import TimeAsked, ask_time, slurm_time
 from orchestrator.plan.allocations import Allocation, NodeOffer, cut, stage_needs
@@ -195,6 +198,7 @@ def _prepare(
         submission=identifier,
         root=str(Path(root.url).resolve()) if root.is_local else root.url,
         folder=folder,
+        code=keep_packages(PACKAGES, kept_code_place(), code_commit() or ""),
         only=request.options.only,
         is_fresh=request.fresh,
         patience=getattr(request.options, "patience", None),

@@ -7,7 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from cluster.delivery.packages import copy_packages, digest_packages, package_files
+from cluster.delivery.packages import (
+    COMMIT,
+    copy_packages,
+    digest_packages,
+    keep_packages,
+    package_files,
+)
 from orchestrator.dispatch.execution import PACKAGES
 
 TOP = Path(__file__).parents[3]
@@ -67,6 +73,19 @@ def test_a_copy_has_the_digest_of_its_source(folder, tmp_path_factory, monkeypat
     monkeypatch.syspath_prepend(copy)
     assert next(package_files(["wares"]))[1].is_relative_to(copy)
     assert digest_packages(["wares"]) == before
+
+
+def test_a_kept_copy_is_made_once_per_version_and_stays_as_it_was(folder, tmp_path_factory):
+    place = tmp_path_factory.mktemp("state") / "code"
+    first = keep_packages(["wares"], place, "abc+")
+    assert (first / COMMIT).read_text() == "abc+\n"
+    assert keep_packages(["wares"], place, "another note") == first
+    assert (first / COMMIT).read_text() == "abc+\n"
+    (folder / "wares" / "__init__.py").write_text("WHAT = 'other'\n")
+    assert keep_packages(["wares"], place, "def") != first
+    assert "first" in (first / "wares" / "__init__.py").read_text()
+    assert place.stat().st_mode & 0o077 == 0
+    assert not list(place.glob(".new-*"))
 
 
 def test_what_python_compiled_holds_for_the_copy(folder, tmp_path_factory):

@@ -80,6 +80,8 @@ def test_a_study_is_cut_and_queued_and_one_id_is_said(cluster, file, home, capsy
     assert "#SBATCH --gres=gpu:2\n" in second and "#SBATCH --account=proj\n" in second
     assert "--only first" in first and "--only second" in second
     assert "export MY_FLAG='a b'" in first and "module load cuda/12.4" in first
+    (code,) = (home / "state" / "deltascale" / "code").iterdir()
+    assert (code / "jobs" / "run.py").is_file() and f"export PYTHONPATH={code}" in second
     for script in (first, second):
         assert subprocess.run(["bash", "-n"], input=script, text=True).returncode == 0
     assert scripts[0].is_relative_to(home / "root" / "studies" / "small" / "slurm")
