@@ -83,7 +83,7 @@ class LaunchReport:
 
 
 def new_launch_id() -> str:
-    """Make an id for a launch, unique and sorting by time."""
+    """Make an id for a launch, unique and sorting by time, to the second."""
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid4().hex[:6]}"
 
 

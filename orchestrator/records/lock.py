@@ -41,10 +41,64 @@ def study_lock(
         SurroundingsError: another launch holds the lock, and the message names it; or this root
             cannot be locked.
     """
+    insist = "" if storage.is_local else ", or take over with `--takeover` if it is gone"
+    with _held(
+        storage,
+        _lock(storage, lock_name(study)),
+        launch,
+        takeover=takeover,
+        above=above,
+        what=f"another launch of {study!r} is running",
+        hint=f"wait for it, watch it with `deltascale status {study}`, "
+        f"or end it with `deltascale cancel {study}`{insist}",
+    ) as held:
+        yield held
+
+
+@contextlib.contextmanager
+def submission_lock(
+    storage: Storage, study: str, launch: str, *, takeover: bool = False
+) -> Iterator[Held]:
+    """Hold the lock of those who hand a study to a queue: from a look at the queue to the ids.
+
+    It is not the study's: a job may begin, and take that one, while others are still handed over.
+
+    Args:
+        storage: The output root.
+        study: Name of the study.
+        launch: Id of the submission.
+        takeover: Take a lease from a live holder (remote roots only).
+
+    Raises:
+        SurroundingsError: the study is being handed over by another; or this root cannot be locked.
+    """
+    insist = "" if storage.is_local else ", or take over with `--takeover` if it is gone"
+    with _held(
+        storage,
+        _lock(storage, f"studies/{study}/submission-lock"),
+        launch,
+        takeover=takeover,
+        above=0,
+        what=f"another launch is handing {study!r} to the queue",
+        hint=f"wait for it{insist}; `deltascale status {study}` shows what it queued",
+    ) as held:
+        yield held
+
+
+@contextlib.contextmanager
+def _held(
+    storage: Storage,
+    lock: FileLock | LeaseLock,
+    launch: str,
+    *,
+    takeover: bool,
+    above: int,
+    what: str,
+    hint: str,
+) -> Iterator[Held]:
     holder = Holder.this_process(launch)
     with contextlib.ExitStack() as locks:
         try:
-            lock = _lock(storage, study)
             if isinstance(lock, LeaseLock):
                 held: Held = locks.enter_context(lock.hold(holder, insist=takeover, above=above))
             else:
@@ -56,12 +110,10 @@ def study_lock(
                 hint="choose a root on another file system with --root",
             ) from fault
         except Occupied as fault:
-            insist = "" if storage.is_local else ", or take over with `--takeover` if it is gone"
             raise SurroundingsError(
-                f"another launch of {study!r} is running: {fault.holder or 'still starting'}",
+                f"{what}: {fault.holder or 'still starting'}",
                 where=storage.url,
-                hint=f"wait for it, watch it with `deltascale status {study}`, "
-                f"or end it with `deltascale cancel {study}`{insist}",
+                hint=hint,
                 fault_class=FaultClass.NO_ROOM,
             ) from None
         yield held
@@ -69,9 +121,8 @@ def study_lock(
 
 def current_holder(storage: Storage, study: str) -> Holder | None:
     """Return who holds the lock now, and for how long it has been silent; None: nobody alive."""
-    return _lock(storage, study).holder()
+    return _lock(storage, lock_name(study)).holder()
 
 
-def _lock(storage: Storage, study: str) -> FileLock | LeaseLock:
-    name = lock_name(study)
+def _lock(storage: Storage, name: str) -> FileLock | LeaseLock:
     return FileLock(storage.path(name)) if storage.is_local else LeaseLock(storage, name)

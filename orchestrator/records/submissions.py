@@ -12,7 +12,7 @@ from pydantic import Field, TypeAdapter
 from typing_extensions import TypedDict
 
 from cluster.checked_json import damaged_file, read_as
-from cluster.errors import unknown_name
+from cluster.errors import SurroundingsError, unknown_name
 from cluster.storage import Storage
 from orchestrator.permission.own_files import submissions_place
 
@@ -42,7 +42,7 @@ class Submission(TypedDict):
     """What one `launch --on` handed to a queue."""
 
     id: Annotated[str, Field(pattern=r"^[0-9A-Za-z-]{1,60}$")]
-    """Its id; ids sort by time."""
+    """Its id; ids sort by time, to the second."""
     at: Annotated[float, Field(ge=0, le=1e11)]
     """Seconds since the epoch."""
     profile: str
@@ -60,6 +60,10 @@ class Submission(TypedDict):
 
 
 HINT = "launch the study's own file again"
+_HINT_OF_QUEUE = (
+    "`squeue --me` shows what is in the queue, and `scancel` takes it out; once nothing of this "
+    "study is, delete the folder of that file"
+)
 _SUBMISSION = TypeAdapter(Submission)
 
 
@@ -70,7 +74,7 @@ def submissions_folder(study: str) -> str:
 
 def write_submission(root: Storage, study: str, submission: Submission) -> None:
     """Write what was submitted, replacing what was known of it before."""
-    name = f"{submissions_folder(study)}/{submission['id']}/submission.json"
+    name = _file_name(study, submission["id"])
     root.write(name, (json.dumps(submission, indent=1) + "\n").encode())
 
 
@@ -80,15 +84,27 @@ def kept_study(study: str, submission: str) -> str:
 
 
 def latest_submission(root: Storage, study: str) -> Submission | None:
-    """Return what was submitted last and taken; None where nothing was, or it cannot be read."""
-    for name in sorted(root.list(submissions_folder(study)), reverse=True):
+    """Return what was submitted last and taken; None where nothing was.
+
+    Raises:
+        SurroundingsError: what was kept of it is damaged, so that nobody knows what is queued.
+    """
+    latest: Submission | None = None
+    damaged: tuple[str, ValueError] | None = None
+    for name in root.list(submissions_folder(study)):
         try:
             submission = _read(root, study, name)
-        except ValueError:
+        except ValueError as reason:
+            damaged = max(damaged or (name, reason), (name, reason), key=lambda entry: entry[0])
             continue
-        if submission is not None and not submission.get("refused"):
-            return submission
-    return None
+        if submission is None or submission.get("refused"):
+            continue
+        if latest is None or submission["at"] > latest["at"]:
+            latest = submission
+    # Only its name still says when it was: to the second, so of two in one second it may be later.
+    if damaged and (latest is None or _second(damaged[0]) >= _second(latest["id"])):
+        raise _damaged(root, study, *damaged, hint=_HINT_OF_QUEUE)
+    return latest
 
 
 def files_of(root: Storage, study: str, submission: str) -> Path:
@@ -123,8 +139,7 @@ def read_submission(root: Storage, study: str, submission: str) -> Submission:
     try:
         document = _read(root, study, submission)
     except ValueError as reason:
-        place = f"{submissions_folder(study)}/{submission}/submission.json"
-        raise damaged_file(root, place, reason, HINT) from None
+        raise _damaged(root, study, submission, reason, hint=HINT) from None
     if document is None:
         known: Sequence[str] = root.list(submissions_folder(study))
         raise unknown_name("submission", submission, known, where=root.url)
@@ -132,5 +147,19 @@ def read_submission(root: Storage, study: str, submission: str) -> Submission:
 
 
 def _read(root: Storage, study: str, submission: str) -> Submission | None:
-    name = f"{submissions_folder(study)}/{submission}/submission.json"
-    return read_as(root, name, _SUBMISSION)
+    return read_as(root, _file_name(study, submission), _SUBMISSION)
+
+
+def _damaged(
+    root: Storage, study: str, submission: str, reason: ValueError, *, hint: str
+) -> SurroundingsError:
+    return damaged_file(root, _file_name(study, submission), reason, hint)
+
+
+def _file_name(study: str, submission: str) -> str:
+    return f"{submissions_folder(study)}/{submission}/submission.json"
+
+
+def _second(submission: str) -> str:
+    """Return the part of an id that sorts by time."""
+    return submission.partition("-")[0]

@@ -2,9 +2,9 @@
 
 import argparse
 
-from cluster.errors import UserError
+from cluster.errors import SurroundingsError, UserError
 from cluster.storage import Storage
-from orchestrator.console import say, say_json
+from orchestrator.console import note, say, say_json
 from orchestrator.verb import chosen_study, study_argument
 
 ORDER = 80
@@ -87,20 +87,27 @@ def _queued(root: Storage, study: str, options: argparse.Namespace) -> list[str]
     """Return the ids of a study's jobs in the queue, which are taken out of it where asked for.
 
     Raises:
-        SurroundingsError: SLURM does not take it.
+        SurroundingsError: SLURM does not take it; or what was submitted is to be taken out, and
+            nobody knows what that was.
     """
     from cluster.slurm.queue import cancel, look
     from orchestrator.records.submissions import job_ids, latest_submission, mark_stopped
 
-    submission = latest_submission(root, study)
+    try:
+        submission = latest_submission(root, study)
+    except SurroundingsError as fault:
+        if options.scancel:
+            raise
+        note(f"note: {fault.error}: what is in the queue is not known; {fault.hint}")
+        return []
     if submission is None:
         return []
     ids = job_ids(submission)
-    found = look(ids)
+    jobs = look(ids)
     if not options.scancel:
-        return [job for job in ids if job in found and not found[job].is_over]
+        return [job for job in ids if job in jobs and not jobs[job].is_over]
     mark_stopped(root, study, submission)
     # Those behind it first: none must begin because the one before it has ended.
-    wanted = [job for job in reversed(ids) if job not in found or not found[job].is_over]
+    wanted = [job for job in reversed(ids) if job not in jobs or not jobs[job].is_over]
     cancel(wanted)
     return sorted(wanted, key=int)

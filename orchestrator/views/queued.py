@@ -5,6 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from cluster.errors import SurroundingsError
 from cluster.slurm.queue import QueuedJob, look
 from cluster.storage import Storage
 from orchestrator.records.submissions import Submission, files_of, job_ids, latest_submission
@@ -17,7 +18,10 @@ def queue_of(root: Storage, study: str) -> dict[str, Any] | None:
         root: the output root.
         study: name of the study.
     """
-    submission = latest_submission(root, study)
+    try:
+        submission = latest_submission(root, study)
+    except SurroundingsError as fault:
+        return _unknown(fault)
     if submission is None:
         return None
     jobs = look(job_ids(submission))
@@ -36,12 +40,24 @@ def queue_of(root: Storage, study: str) -> dict[str, Any] | None:
     }
 
 
+def _unknown(fault: SurroundingsError) -> dict[str, Any]:
+    """Say that nobody knows what is in the queue, and what to do."""
+    return {
+        "submission": None,
+        "job": None,
+        "profile": None,
+        "is_queued": False,
+        "line": f"SLURM: {fault.error}: {fault.hint}",
+        "allocations": [],
+    }
+
+
 def _allocation(
-    submission: Submission, number: int, found: Mapping[str, QueuedJob], files: Path
+    submission: Submission, number: int, jobs: Mapping[str, QueuedJob], files: Path
 ) -> dict[str, Any]:
     """Describe one allocation: the job of it that is or was last in the queue."""
     allocation = submission["allocations"][number - 1]
-    known = [found[job] for job in allocation["jobs"] if job in found]
+    known = [jobs[job] for job in allocation["jobs"] if job in jobs]
     alive = [job for job in known if not job.is_over]
     job = next(iter(alive or known[-1:]), None)
     folder = files / str(number)

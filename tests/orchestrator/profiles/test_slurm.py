@@ -202,6 +202,25 @@ def test_status_goes_by_the_root_alone_where_the_queue_says_nothing(
     assert "job 4712 has begun (allocation 2 of 2)" in queue["line"]
 
 
+def test_a_damaged_record_of_what_is_queued_is_said_by_every_verb(
+    cluster, file, home, answering, capsys
+) -> None:
+    assert launch(str(file)) == 0
+    root = ["--root", str(home / "root")]
+    (record,) = (home / "root" / "studies" / "small" / "slurm").glob("*/submission.json")
+    record.write_text("{")
+    taken, asked = answering("scancel"), cluster.read_text()
+    capsys.readouterr()
+    assert main(["status", "small", *root]) == 0
+    assert "submission.json is damaged" in capsys.readouterr().out
+    assert main(["cancel", "small", *root]) == 0
+    assert "submission.json is damaged" in capsys.readouterr().err
+    for words in (["cancel", "small", "--scancel", *root], ["launch", str(file), "--on", "hpc"]):
+        assert main(words) == 3
+        assert "submission.json is damaged" in capsys.readouterr().err
+    assert not taken.exists() and cluster.read_text() == asked
+
+
 def test_a_study_that_is_done_is_not_queued(cluster, file, home, capsys) -> None:
     root = ["--root", str(home / "root")]
     assert main(["launch", str(file), *root, "--executor", "local", "--only", "first"]) == 0
