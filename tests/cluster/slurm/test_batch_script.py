@@ -180,6 +180,17 @@ def test_an_allocation_begins_only_after_the_one_before_it_finished_its_part(tmp
     assert start(PLAIN, tmp_path)[0] == 0  # nor does any other of this launch begin
 
 
+def test_a_spare_job_that_was_taken_back_does_not_stop_the_next_allocation(
+    tmp_path, answering
+) -> None:
+    answering("scontrol", "JobId=11 JobName=x JobState=CANCELLED Reason=None\n")
+    second = replace(PLAIN, earlier_folder=str(tmp_path / "1"))
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1" / "ended").write_text("0\n")
+    assert start(second, tmp_path, SLURM_JOB_DEPENDENCY="afterany:11")[0] == _BEGINS
+    assert start(second, tmp_path, SLURM_JOB_DEPENDENCY="afternotok:11(failed)")[0] == 130
+
+
 def test_what_was_cancelled_or_has_ended_does_not_begin_again(tmp_path, answering) -> None:
     answering("scontrol", "JobId=11 JobName=x JobState=CANCELLED Reason=None\n")
     assert start(PLAIN, tmp_path / "a", SLURM_JOB_DEPENDENCY="afternotok:11")[0] == 130

@@ -2,22 +2,12 @@
 
 import pytest
 
-from tests.end_to_end.slurm.studies import probes
+from tests.end_to_end.slurm.studies import LIGHT_AND_HEAVY, probes, two_stages
 from tests.slurm_site.configuration import Site
 from tests.slurm_site.running import running
 from tests.slurm_site.user import User
 
 pytestmark = pytest.mark.slurm
-TWO_STAGES = """\
-study: mixed
-axes: {index: [0, 1]}
-stages:
-  light: {kind: probe, over: [index], params: {index: "${index}", seconds: 1}}
-  heavy:
-    kind: probe
-    inputs: {after: light}
-    params: {index: "${index}", waits: true, num_gpus: 1}
-"""
 
 
 @pytest.fixture(scope="module")
@@ -53,14 +43,8 @@ def test_symmetric_run_on_exclusive_nodes(site, user, tmp_path) -> None:
 
 
 def test_a_stage_without_gpus_holds_none(site, user, tmp_path) -> None:
-    nodes = (
-        "{count: 1, cpus: 2, memory: 2GB}\n"
-        "{count: 1, cpus: 1, memory: 2GB, gpus: 1, gpu: A100-80GB}"
-    )
-    user.write_profile(nodes=nodes)
-    path = tmp_path / "mixed.yaml"
-    path.write_text(TWO_STAGES)
-    first, second = user.launch(path)["allocations"]
+    user.write_profile(nodes=LIGHT_AND_HEAVY)
+    first, second = user.launch(two_stages(tmp_path))["allocations"]
     assert (first["stages"], second["stages"]) == (["light"], ["heavy"])
     asked = [site.job(one["jobs"][0]).get("TresPerNode", "") for one in (first, second)]
     assert ["gpu" in what for what in asked] == [False, True], asked

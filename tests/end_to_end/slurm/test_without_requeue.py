@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.end_to_end.slurm.studies import probes
+from tests.end_to_end.slurm.studies import LIGHT_AND_HEAVY, probes, two_stages
 from tests.slurm_site.configuration import Site
 from tests.slurm_site.running import running
 from tests.slurm_site.user import User
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slurm
 @pytest.fixture(scope="module")
 def site():
     """A site where no job is requeued, and ended ones are soon not shown any more."""
-    with running(Site(is_requeue_allowed=False, jobs_age_s=5, kill_wait_s=5)) as site:
+    with running(Site(is_requeue_allowed=False, jobs_age_s=5, kill_wait_s=5, gpus=1)) as site:
         yield site
 
 
@@ -48,3 +48,20 @@ def test_where_it_was_not_known_a_chain_is_made_and_said(site, tmp_path) -> None
     assert "launch once more" not in user.logs()
     for job in rest:
         site.wait_until(lambda job=job: site.alive(job) is None, f"{job} is taken back", 60)
+
+
+@pytest.mark.parametrize(
+    "again", ["again: chain, allocations: 2", "again: requeue"], ids=["asked for", "by itself"]
+)
+def test_the_second_allocation_begins_when_the_spare_jobs_of_the_first_are_taken_back(
+    site, tmp_path, again
+) -> None:
+    user = User(site, tmp_path)
+    user.write_profile(nodes=LIGHT_AND_HEAVY, limits=f"time: 10min, save_before: 60s, {again}")
+    first, second = user.launch(two_stages(tmp_path))["allocations"]
+    assert len(first["jobs"]) > 1 and len(second["jobs"]) > 1
+    for job in (*first["jobs"], *second["jobs"]):
+        user.wait_until(lambda job=job: site.alive(job) is None, f"{job} is over")
+    status = user.status("mixed")
+    assert [one["ended"] for one in status["queue"]["allocations"]] == [0, 0], user.logs()
+    assert status["state"] == "complete", user.logs()
