@@ -48,7 +48,7 @@ def _head(request: BatchRequest) -> list[str]:
     return [
         "#!/bin/bash",
         f"# {_one_line(request.title)}",
-        "# Written by deltascale, and all that it runs. `sbatch THIS-FILE` runs it again by hand.",
+        "# Written by deltascale, and all that it runs. To go on: `deltascale launch` again.",
         "",
         f"#SBATCH --job-name={request.name}",
         *_option("account", request.account),

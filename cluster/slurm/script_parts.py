@@ -51,12 +51,19 @@ private_folder() {  # short: a socket's path has 107 letters, and Ray adds up to
     say "no folder on $(hostname) can hold Ray's files: set scratch to a short local path" >&2
     return 1
 }
-sweep() {  # what starts that were killed left there: nobody holds its lock any more
+sweep() {  # what killed starts left: it says that we made it here, and nobody holds it any more
     local old
-    find "$1" -maxdepth 1 -name 'ds-????????' -user "$(id -u)" -mmin +10 2>/dev/null |
-        while read -r old; do flock -n "$old/lock" rm -rf "$old"; done
+    find "$1" -maxdepth 1 -type d -name 'ds-????????' -user "$(id -u)" -mmin +10 2>/dev/null |
+        while read -r old; do
+            # On a disk that nodes share, only the node that made it knows whether it is held.
+            [ "$(cat "$old/deltascale.lock" 2>/dev/null)" = "Ray of deltascale on $(hostname)" ] &&
+                flock -n "$old/deltascale.lock" rm -rf "$old"
+        done
 }
-hold() { exec 9> "$1/lock"; flock -n 9; }   # until this shell and all that it starts have ended
+hold() {  # until this shell and all that it starts have ended
+    exec 9> "$1/deltascale.lock"
+    flock -n 9 && echo "Ray of deltascale on $(hostname)" >&9
+}
 own_address() {  # of the interface that the profile names, else of the node in SLURM
     local name
     if [ -n "$interface" ]; then

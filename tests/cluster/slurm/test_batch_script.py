@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from cluster.errors import UserError
+from cluster.slurm import script_parts
 from cluster.slurm.batch_request import BatchRequest, NodeShape, Said, Setup
 from cluster.slurm.batch_script import ADDRESS, write_script
 
@@ -207,6 +208,22 @@ def test_jobs_that_are_not_needed_any_more_leave_the_queue(tmp_path, answering) 
     (tmp_path / "2" / "jobs").write_text("11\n12\n13\n14\n")
     assert start(PLAIN, tmp_path, SLURM_JOB_DEPENDENCY="afternotok:11")[0] == 130
     assert taken.read_text() == "13 14\n"
+
+
+def test_only_folders_that_a_killed_start_left_on_this_node_are_swept(tmp_path) -> None:
+    for name in ("training", "killed00", "heldnow0", "othernod"):
+        (tmp_path / f"ds-{name}" / "r").mkdir(parents=True)
+    (tmp_path / "ds-training" / "lock").touch()  # of its user, who has a name like ours
+    shell = f"""{script_parts.NODE}
+        cd "$1"
+        (hold ds-killed00)
+        (hold ds-othernod); sed -i 's/on .*/on another/' ds-othernod/deltascale.lock
+        hold ds-heldnow0
+        touch -d '1 hour ago' ds-*
+        sweep .; ls; ls ds-training"""
+    done = subprocess.run(["bash", "-c", shell, "-", tmp_path], capture_output=True, text=True)
+    assert not done.stderr
+    assert done.stdout.split() == ["ds-heldnow0", "ds-othernod", "ds-training", "lock", "r"]
 
 
 @pytest.mark.skipif(shutil.which("shellcheck") is None, reason="shellcheck is not installed")
