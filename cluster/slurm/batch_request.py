@@ -3,6 +3,8 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
+from enum import Enum
 
 from cluster.errors import UserError
 
@@ -11,38 +13,64 @@ _WORD = re.compile(r"[A-Za-z0-9_.,:@%+*=/|&()\[\]~^-]{1,500}", re.ASCII)
 _OPTION = re.compile(r"--[a-z][a-z-]{0,60}(=[^\s\"'\\#]{1,500})?", re.ASCII)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}", re.ASCII)
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
-_OWN_OPTIONS = frozenset(
+OPTIONS = frozenset(
     [
-        "--array",
-        "--job-name",
-        "--nodes",
-        "--ntasks-per-node",
-        "--cpus-per-task",
-        "--time",
-        "--signal",
-        "--requeue",
-        "--no-requeue",
-        "--output",
-        "--error",
-        "--open-mode",
-        "--dependency",
-        "--kill-on-invalid-dep",
-        "--wrap",
-        "--parsable",
-        "--account",
-        "--partition",
-        "--qos",
-        "--mem",
-        "--gres",
-        "--exclusive",
-        "--export",
-        "--chdir",
+        "--acctg-freq",
+        "--bb",
+        "--bbf",
+        "--begin",
+        "--comment",
+        "--constraint",
+        "--contiguous",
+        "--core-spec",
+        "--cpu-freq",
+        "--deadline",
+        "--delay-boot",
+        "--exclude",
+        "--gpu-freq",
+        "--gres-flags",
+        "--hint",
+        "--licenses",
+        "--mail-type",
+        "--mail-user",
+        "--mcs-label",
+        "--network",
+        "--nice",
+        "--nodelist",
+        "--power",
+        "--prefer",
+        "--priority",
+        "--profile",
+        "--propagate",
+        "--reboot",
+        "--reservation",
+        "--segment",
+        "--spread-job",
+        "--switches",
+        "--thread-spec",
+        "--threads-per-core",
+        "--tmp",
+        "--use-min-nodes",
+        "--wckey",
     ]
 )
+"""Options of sbatch that may be added: they choose among nodes and times, and change nothing that
+the script and the ids of its jobs rely on. Only whole names: sbatch takes any beginning of one."""
+
+
+class Placeholder(Enum):
+    """A word of a command that only the allocation knows."""
+
+    ADDRESS = "$address"
+    """Ray's address."""
+
+
+Words = Sequence[str | Placeholder]
+"""A command and its arguments."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Said:
+class Explained:
     """A value, and where it comes from, for the script's comments."""
 
     value: str
@@ -66,7 +94,7 @@ class NodeShape:
     is_exclusive: bool = False
     """Whether no other job may be on them."""
     labels: Mapping[str, str] = field(default_factory=dict)
-    """What Ray is told of each node, by name."""
+    """What Ray knows of each node, by name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,11 +133,11 @@ class BatchRequest:
     """Its nodes."""
     setup: Setup
     """What is set up on them."""
-    command: Sequence[str]
-    """What runs on the first node, once Ray is there; the word `ADDRESS` stands for Ray's."""
-    first_command: Sequence[str] | None = None
+    command: Words
+    """What runs on the first node, once Ray is there."""
+    first_command: Words | None = None
     """The same for the very first start; None: as always."""
-    progress_command: Sequence[str] = ()
+    progress_command: Words = ()
     """Prints one number that grows while the work gets on; none: it is not asked."""
     output: str
     """File that SLURM writes what is printed to; `%j` is the job's id."""
@@ -123,9 +151,9 @@ class BatchRequest:
     """Partition."""
     qos: str | None = None
     """Quality of service."""
-    time: Said | None = None
+    time: Explained | None = None
     """Time limit; None: the partition's own."""
-    memory: Said | None = None
+    memory: Explained | None = None
     """Host memory of each node; None: the partition's own."""
     options: Sequence[str] = ()
     """Further options of sbatch, `--constraint=a100`."""
@@ -185,4 +213,11 @@ def option_fault(option: str) -> str | None:
             "--name=value, one each, without spaces or quotes"
         )
     name = option.partition("=")[0]
-    return f"{name} is written by deltascale itself" if name in _OWN_OPTIONS else None
+    if name in OPTIONS:
+        return None
+    near = get_close_matches(name, OPTIONS, n=1, cutoff=0.7)
+    return (
+        f"{name} is no option that may be added{f'; did you mean {near[0]}?' if near else ''}; "
+        f"allowed are {', '.join(sorted(OPTIONS))}; nodes, cores, GPUs, memory, time, account, "
+        "partition and all else deltascale writes itself, from the other fields"
+    )

@@ -6,13 +6,11 @@ What a user or a study chose stands in quoted assignments at the top; the shell 
 
 import re
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from cluster.slurm import script_parts
-from cluster.slurm.batch_request import BatchRequest, Said, Setup
+from cluster.slurm.batch_request import BatchRequest, Explained, Placeholder, Setup, Words
 
-ADDRESS = "ADDRESS"
-"""Word of a command in whose place the script puts Ray's address."""
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]+")
 
 
@@ -59,9 +57,9 @@ def _head(request: BatchRequest) -> list[str]:
         f"#SBATCH --cpus-per-task={nodes.cpus}",
         *_option("gres", gres),
         *(["#SBATCH --exclusive"] if nodes.is_exclusive else []),
-        *_said("mem", request.memory),
-        *_said("time", request.time),
-        f"# {request.save_s} s before the time limit this script is told, and has jobs save.",
+        *_explained_option("mem", request.memory),
+        *_explained_option("time", request.time),
+        f"# {request.save_s} s before the time limit this script gets a signal, and has jobs save.",
         f"#SBATCH --signal=B:USR1@{request.save_s}",
         "#SBATCH --requeue" if request.is_requeued else "#SBATCH --no-requeue",
         "#SBATCH --open-mode=append",
@@ -122,18 +120,20 @@ def _commands(request: BatchRequest) -> Iterable[str]:
     yield f"progress() {{ {f'inside {progress}' if progress else ':'}; }}   # a number that grows"
 
 
-def _words(words: Sequence[str]) -> str:
-    return " ".join('"$address"' if word == ADDRESS else shlex.quote(word) for word in words)
+def _words(words: Words) -> str:
+    return " ".join(
+        f'"{word.value}"' if isinstance(word, Placeholder) else shlex.quote(word) for word in words
+    )
 
 
 def _option(name: str, value: str | None) -> list[str]:
     return [] if value is None else [f"#SBATCH --{name}={value}"]
 
 
-def _said(name: str, said: Said | None) -> list[str]:
-    if said is None:
+def _explained_option(name: str, asked: Explained | None) -> list[str]:
+    if asked is None:
         return []
-    return [f"# {_one_line(said.why)}", f"#SBATCH --{name}={said.value}"]
+    return [f"# {_one_line(asked.why)}", f"#SBATCH --{name}={asked.value}"]
 
 
 def _one_line(text: str) -> str:

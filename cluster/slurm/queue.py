@@ -79,8 +79,8 @@ def cancel(ids: Sequence[str]) -> None:
     if not wanted:
         return
     answer = ask("scancel", *wanted)
-    gone = "Invalid job id" in answer.errors or "already completed" in answer.errors
-    if answer.code and not gone:
+    is_gone = "Invalid job id" in answer.errors or "already completed" in answer.errors
+    if answer.code and not is_gone:
         raise SurroundingsError(explain_refusal(answer.errors), where="scancel")
 
 

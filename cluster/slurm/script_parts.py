@@ -30,8 +30,8 @@ if [ -n "$earlier" ] && ! grep -qx '[01]' "$earlier/ended" 2>/dev/null; then
     say "the allocation before this one did not finish its part: launch once more"
     end_for_good 75   # what it left undone must not run on these nodes
 fi
-# In a chain, somebody cancelled the job before this one. The last job of an allocation before (as in
-# afterany:4711) says nothing: it is cancelled as soon as its part is finished.
+# In a chain, somebody may have cancelled the job before this one. The last job of an allocation
+# before (as in afterany:4711) says nothing: it is cancelled as soon as its part is finished.
 before=$(sed -n 's/^afternotok:\([0-9][0-9]*\).*/\1/p' <<< "${SLURM_JOB_DEPENDENCY:-}")
 if [ -n "$before" ] && [ "$(state_of "$before")" = CANCELLED ]; then
     say "job $before was cancelled, so this one does nothing"

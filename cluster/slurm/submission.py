@@ -1,11 +1,12 @@
 """Hands a batch script to SLURM, and says in one sentence why it is not taken."""
 
+import os
 import re
 from collections.abc import Sequence
 
 from cluster.errors import SurroundingsError
 from cluster.fault_classes import FaultClass
-from cluster.slurm.batch_request import BatchRequest
+from cluster.slurm.batch_request import OPTIONS, BatchRequest
 from cluster.slurm.commands import ask
 from cluster.slurm.refusals import explain_refusal, refusal_of
 
@@ -28,23 +29,13 @@ _OVERRIDING = {
     "SBATCH_MEM_PER_NODE": "memory",
 }
 """Variables that sbatch prefers to what the script says -> what the script may say."""
-_ALWAYS = [
-    "SBATCH_JOB_NAME",
-    "SBATCH_OUTPUT",
-    "SBATCH_ERROR",
-    "SBATCH_OPEN_MODE",
-    "SBATCH_REQUEUE",
-    "SBATCH_NO_REQUEUE",
-    "SBATCH_SIGNAL",
-    "SBATCH_ARRAY_INX",
-    "SBATCH_WAIT",
-    "SBATCH_EXPORT",
-    "SBATCH_MEM_PER_CPU",
-    "SBATCH_EXCLUSIVE",
-    "SBATCH_IGNORE_PBS",
-    "SBATCH_GRES",
-]
-"""Variables of the same sort for what every script of ours says."""
+_OF_OPTIONS = {
+    {"--cpu-freq": "SBATCH_CPU_FREQ_REQ", "--switches": "SBATCH_WAIT4SWITCH"}.get(
+        option, f"SBATCH_{option[2:].replace('-', '_').upper()}"
+    ): option
+    for option in OPTIONS
+}
+"""The same for options that a profile may add; all other variables of sbatch are left out."""
 
 
 def submit(
@@ -63,14 +54,13 @@ def submit(
         SurroundingsError: SLURM cannot be reached, or did not answer.
     """
     stated = request_words(request)
-    dropped = [name for name, what in _OVERRIDING.items() if what in stated]
     words = ["sbatch", "--parsable"]
     if after:
         kind = "afternotok" if is_retry else "afterany"
         words.append(f"--dependency={kind}:{':'.join(after)}")
         if is_retry:
             words.append("--kill-on-invalid-dep=yes")
-    answer = ask(*words, script, timeout_s=_SUBMIT_S, without=(*dropped, *_ALWAYS))
+    answer = ask(*words, script, timeout_s=_SUBMIT_S, without=_overriding(request))
     match = _ID.search(answer.output)
     if answer.code == 0 and match:
         return match[1]
@@ -79,6 +69,13 @@ def submit(
             explain_refusal(answer.errors), where="sbatch", fault_class=FaultClass.CLUSTER
         )
     raise refusal_of(answer.errors, stated)
+
+
+def _overriding(request: BatchRequest) -> list[str]:
+    """Return the variables of this process that would change what the script says."""
+    stated = request_words(request).keys() | {word.partition("=")[0] for word in request.options}
+    harmless = {name for name, what in (_OVERRIDING | _OF_OPTIONS).items() if what not in stated}
+    return [name for name in os.environ if name.startswith("SBATCH_") and name not in harmless]
 
 
 def request_words(request: BatchRequest) -> dict[str, str]:

@@ -6,8 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cluster.nodes.ray_nodes import GPU_MEMORY, GPU_PRODUCT
-from cluster.slurm.batch_request import BatchRequest, NodeShape, Said, Setup
-from cluster.slurm.batch_script import ADDRESS
+from cluster.slurm.batch_request import (
+    BatchRequest,
+    Explained,
+    NodeShape,
+    Placeholder,
+    Setup,
+    Words,
+)
 from orchestrator.dispatch.patience import SAVE_VARIABLE
 from orchestrator.plan.allocation_memory import MemoryAsked
 from orchestrator.plan.allocation_time import TimeAsked, slurm_time
@@ -97,17 +103,17 @@ def batch_request(
     )
 
 
-def _time(time: TimeAsked) -> Said | None:
+def _time(time: TimeAsked) -> Explained | None:
     if time.seconds is None:
         return None
-    return Said(value=slurm_time(time.seconds), why=f"Time: {time.why}.")
+    return Explained(value=slurm_time(time.seconds), why=f"Time: {time.why}.")
 
 
-def _memory(memory: MemoryAsked) -> Said | None:
+def _memory(memory: MemoryAsked) -> Explained | None:
     if memory.gigabytes is None:
         return None
     megabytes = int(memory.gigabytes * 1e9 / 2**20)  # SLURM's M is 2^20 bytes
-    return Said(value=f"{megabytes}M", why=f"Memory of a node: {memory.why}.")
+    return Explained(value=f"{megabytes}M", why=f"Memory of a node: {memory.why}.")
 
 
 def _shape(shape: SlurmNodes, num_nodes: int) -> NodeShape:
@@ -151,7 +157,7 @@ def _setup(profile: SlurmProfile, code: str) -> Setup:
 
 def _command(
     profile: SlurmProfile, facts: ScriptFacts, selected: Sequence[str], verb: str
-) -> list[str]:
+) -> Words:
     return [
         _python(profile),
         "-m",
@@ -163,7 +169,7 @@ def _command(
         "--root",
         facts.root,
         "--address",
-        ADDRESS,
+        Placeholder.ADDRESS,
         *(word for selector in selected for word in ("--only", selector)),
         *(["--patience", facts.patience] if facts.patience else []),
         *(word for amount in facts.budget for word in ("--budget", amount)),

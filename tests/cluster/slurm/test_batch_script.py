@@ -9,23 +9,37 @@ import pytest
 
 from cluster.errors import UserError
 from cluster.slurm import script_parts
-from cluster.slurm.batch_request import BatchRequest, NodeShape, Said, Setup
-from cluster.slurm.batch_script import ADDRESS, write_script
+from cluster.slurm.batch_request import BatchRequest, Explained, NodeShape, Placeholder, Setup
+from cluster.slurm.batch_script import write_script
 
 REQUEST = BatchRequest(
     title="study 'ladder', allocation 1 of 2: base, pairs",
     name="ladder.1",
     nodes=NodeShape(count=2, cpus=64, gpus=8, labels={"gpu_memory_gb": "80"}),
     setup=Setup(python="/opt/venv/bin/python", modules=["cuda/12.4"], variables={"A": "1"}),
-    command=["deltascale", "launch", "ladder", "--address", ADDRESS],
+    command=["deltascale", "launch", "ladder", "--address", Placeholder.ADDRESS],
     output="/scratch/logs/1-%j.log",
     state_folder="/scratch/logs/1",
     account="proj",
     partition="gpu",
-    time=Said(value="12:00:00", why="Time: 7 h expected."),
-    memory=Said(value="480000M", why="Memory: all."),
+    time=Explained(value="12:00:00", why="Time: 7 h expected."),
+    memory=Explained(value="480000M", why="Memory: all."),
 )
-HOSTILE = ["a b", "a'b", 'a"b', "a$(touch x)", "a`touch x`", "a\nb", "a;b", "a#b", "*", "-n", "é"]
+HOSTILE = [
+    "ADDRESS",
+    "$address",
+    "a b",
+    "a'b",
+    'a"b',
+    "a$(touch x)",
+    "a`touch x`",
+    "a\nb",
+    "a;b",
+    "a#b",
+    "*",
+    "-n",
+    "é",
+]
 _KNOWN_TO_20_11 = {
     "job-name", "account", "partition", "qos", "nodes", "ntasks-per-node", "cpus-per-task", "gres",
     "exclusive", "mem", "time", "signal", "requeue", "no-requeue", "open-mode", "output",
@@ -86,7 +100,9 @@ def test_what_a_user_chose_reaches_commands_as_it_was_written(text: str, tmp_pat
         python=text, venv=None, variables={"CHOSEN": text}, scratch=text, interface=text, code=text
     )
     script = write_script(
-        replace(REQUEST, title=text, setup=setup, command=["printf", "%s\\0", text, ADDRESS])
+        replace(
+            REQUEST, title=text, setup=setup, command=["printf", "%s\\0", text, Placeholder.ADDRESS]
+        )
     )
     check_syntax(script)
     settings = script[: script.index("\nsay() {")]
@@ -124,6 +140,16 @@ def test_a_path_with_a_space_is_quoted_and_its_percent_signs_are_its_own() -> No
         ("--constraint=a\n#SBATCH --uid=0", "no option"),
         ("--array=0-3", "itself"),
         ("--time=1:00", "itself"),
+        ("--arr=0-1", "allowed are"),  # sbatch takes the beginning of a name
+        ("--depen=singleton", "allowed are"),
+        ("--expor=NONE", "allowed are"),
+        ("--ntasks=4", "itself"),
+        ("--mem-per-cpu=1G", "itself"),
+        ("--gpus=8", "itself"),
+        ("--wait", "itself"),
+        ("--uid=0", "itself"),
+        ("--test-only", "itself"),
+        ("--constrain=a100", "did you mean --constraint"),
     ],
 )
 def test_further_options_are_single_words_that_are_not_ours(option: str, message: str) -> None:

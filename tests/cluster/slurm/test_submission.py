@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from cluster.errors import SurroundingsError, UserError
-from cluster.slurm.batch_request import BatchRequest, NodeShape, Said, Setup
+from cluster.slurm.batch_request import BatchRequest, Explained, NodeShape, Setup
 from cluster.slurm.refusals import explain_wait, never_starts
 from cluster.slurm.submission import submit
 
@@ -23,7 +23,7 @@ REQUEST = BatchRequest(
     account="porj",
     partition="gpus",
     qos="fast",
-    time=Said(value="2-00:00:00", why=""),
+    time=Explained(value="2-00:00:00", why=""),
 )
 _FAILED = "sbatch: error: Batch job submission failed: "
 
@@ -46,13 +46,16 @@ def test_jobs_follow_each_other_by_dependencies(answering) -> None:
 
 
 def test_variables_of_sbatch_do_not_change_what_the_script_says(answering, monkeypatch) -> None:
-    for name in ("SBATCH_PARTITION", "SBATCH_ACCOUNT", "SBATCH_OUTPUT", "SBATCH_RESERVATION"):
-        monkeypatch.setenv(name, "other")
+    changing = ["PARTITION", "OUTPUT", "ARRAY_INX", "GPUS_PER_TASK", "TEST_ONLY", "CONSTRAINT"]
+    leaving = ["ACCOUNT", "RESERVATION", "WAIT4SWITCH"]
+    for name in (*changing, *leaving):
+        monkeypatch.setenv(f"SBATCH_{name}", "other")
     asked = answering("sbatch", "1\n")
-    submit(replace(REQUEST, account=None), "x")
-    environment = asked.with_name("sbatch.asked.environment").read_text()
-    assert "SBATCH_ACCOUNT=" in environment and "SBATCH_RESERVATION=" in environment
-    assert "SBATCH_PARTITION=" not in environment and "SBATCH_OUTPUT=" not in environment
+    submit(replace(REQUEST, account=None, options=["--constraint=a100"]), "x")
+    environment = asked.with_name("sbatch.asked.environment").read_text().splitlines()
+    assert {line for line in environment if line.startswith("SBATCH_")} == {
+        f"SBATCH_{name}=other" for name in leaving
+    }
 
 
 def test_an_unknown_partition_is_answered_with_those_there_are(answering) -> None:
