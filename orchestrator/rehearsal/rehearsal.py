@@ -2,10 +2,9 @@
 
 import os
 import resource
-import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,13 +19,12 @@ from orchestrator.launch import launch
 from orchestrator.plan.decided_plan import plan_study
 from orchestrator.rehearsal.judgement import faults_of, notes_of, outcomes
 from orchestrator.rehearsal.memorising import with_memorising
+from orchestrator.rehearsal.rehearsal_folder import RehearsalFolder, rehearsal_folder
 from orchestrator.rehearsal.report import RehearsalReport
 from orchestrator.rehearsal.small_study import SmallStudy, names_layers, small_study, texts_of
 from orchestrator.study.expressions import DATA_VARIABLE
 from orchestrator.study.study import Study
 
-REHEARSALS = "rehearsals"
-"""Folder of the root below which rehearsals lie."""
 _NEVER = (
     "real weights: what trained models say, and what 16 bits do to them",
     "GPU kernels, GPU memory (`plan` forecasts it) and several processes of one training",
@@ -59,13 +57,30 @@ def rehearse(
         What it found. Nothing is left in the folder where all held.
 
     Raises:
-        UserError: the study cannot be planned; the message names file and line.
+        UserError: the study cannot be planned, and the message names file and line; or something
+            is in the folder that no rehearsal made.
         SurroundingsError: the folder cannot be written.
     """
+    with rehearsal_folder(folder) as place:
+        report = _rehearse(study, place, executor, executor_name, progress, warn)
+        if not report.is_held:
+            return report
+        place.remove()
+        return replace(report, kept=None)
+
+
+def _rehearse(
+    study: Study,
+    place: RehearsalFolder,
+    executor: Executor,
+    executor_name: str,
+    progress: Callable[[Storage], AbstractContextManager[Watcher]],
+    warn: Callable[[str], None],
+) -> RehearsalReport:
     began, used = time.monotonic(), _processor_seconds()
-    root = Storage(str(folder / "root"))
+    root = Storage(str(place.root))
     stand_ins = PreparedStandIns(
-        folder=folder / "stand-ins",
+        folder=place.stand_ins,
         keeps_layers=names_layers(study),
         most_ranks=1 if executor_name == "local" else 2,
         texts=texts_of(study, os.environ.get(DATA_VARIABLE)),
@@ -90,7 +105,7 @@ def rehearse(
             faults = list(faults_of(root, launched))
             notes = list(notes_of(root, launched))
     stages = list(outcomes(small, study, launched, faults))
-    report = RehearsalReport(
+    return RehearsalReport(
         study=study.name,
         stages=stages,
         faults=faults,
@@ -100,15 +115,8 @@ def rehearse(
         seconds=time.monotonic() - began,
         processor_seconds=_processor_seconds() - used,
         stopped=launched.exit_code if launched.exit_code not in (0, 1) else None,
-        kept=str(folder / "root"),
+        kept=str(place.root),
     )
-    if not report.is_held:
-        return report
-    shutil.rmtree(folder, ignore_errors=True)
-    if folder.parent.name == REHEARSALS:
-        with suppress(OSError):
-            folder.parent.rmdir()  # where no other is kept there
-    return replace(report, kept=None)
 
 
 def _sizes(small: SmallStudy) -> Iterator[str]:

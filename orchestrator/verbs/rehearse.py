@@ -2,10 +2,10 @@
 
 import argparse
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cluster.errors import UserError
 from orchestrator.console import note, say, say_json
 from orchestrator.verb import chosen_study, study_argument
 
@@ -25,7 +25,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--into",
         metavar="FOLDER",
         help="where the rehearsal lies, which is kept where something would fail "
-        "(default: rehearsals/STUDY in the root, or in the temp folder for a root elsewhere)",
+        "(default: rehearsals/STUDY in the root, or in a private temp folder for a root elsewhere)",
     )
 
 
@@ -45,22 +45,29 @@ def run(options: argparse.Namespace) -> int:
     """
     from cluster.executor import executor_class
     from orchestrator.dispatch.interruption import handle_signals, restore_sigint
-    from orchestrator.rehearsal.rehearsal import REHEARSALS, rehearse
+    from orchestrator.rehearsal.rehearsal import rehearse
+    from orchestrator.rehearsal.rehearsal_folder import REHEARSALS
     from orchestrator.views.live_view import open_progress
 
     root, study = chosen_study(options)
+    folder = _folder(options, root, study.name)
     if root.is_local and Path(root.path(REHEARSALS)).parent.exists():
         root.require_writable()  # as the launch will
     restore_sigint()
-    with handle_signals(may_raise=True):
-        report = rehearse(
-            study,
-            _folder(options, root, study.name),
-            executor=executor_class(options.executor)(),
-            executor_name=options.executor,
-            progress=lambda small: open_progress(small, sys.stderr),
-            warn=note,
-        )
+    try:
+        with handle_signals(may_raise=True):
+            report = rehearse(
+                study,
+                folder,
+                executor=executor_class(options.executor)(),
+                executor_name=options.executor,
+                progress=lambda small: open_progress(small, sys.stderr),
+                warn=note,
+            )
+    finally:
+        if options.into is None:
+            with suppress(OSError):  # another is kept there, or none was made
+                folder.parent.rmdir()
     if options.json:
         say_json(report.to_json())
     else:
@@ -71,30 +78,19 @@ def run(options: argparse.Namespace) -> int:
 def _folder(options: argparse.Namespace, root: "Storage", study: str) -> Path:
     """Return where the rehearsal lies: never in the root's own folders."""
     import os
-    import tempfile
 
-    from orchestrator.rehearsal.rehearsal import REHEARSALS
+    from cluster.disk.temp_folders import lasting_folder
+    from orchestrator.rehearsal.rehearsal_folder import REHEARSALS
 
     if options.into is not None:
-        folder = Path(options.into).expanduser()
-        if folder.exists() and not (folder.is_dir() and _is_ours(folder)):
-            raise UserError(
-                f"{options.into} holds something else than a rehearsal",
-                where="--into",
-                hint="name a folder that does not exist yet",
-            )
-        return folder.absolute()
+        return Path(options.into).expanduser().absolute()
     if root.is_local:
         place = Path(root.path(REHEARSALS)).absolute()
         nearest = next(path for path in place.parents if path.exists())
         # The root of a profile may be a folder of another machine.
         if nearest in (place.parent, place.parent.parent) and os.access(nearest, os.W_OK):
             return place / study
-    return Path(tempfile.gettempdir()) / f"deltascale-rehearsals-{os.getuid()}" / study
-
-
-def _is_ours(folder: Path) -> bool:
-    return {path.name for path in folder.iterdir()} <= {"root", "stand-ins"}
+    return lasting_folder(REHEARSALS) / study
 
 
 def _show(report: "RehearsalReport") -> None:
