@@ -63,6 +63,7 @@ def ask(
             errors="replace",
             timeout=timeout_s,
             check=False,
+            start_new_session=True,  # a terminal's Ctrl-C does not cut off what it answers
         )
     except FileNotFoundError:
         raise SurroundingsError(

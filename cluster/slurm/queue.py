@@ -3,11 +3,13 @@
 A finished job leaves `squeue` after minutes (`MinJobAge`); a site need not keep accounts.
 """
 
+import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from cluster.errors import SurroundingsError
+from cluster.fault_classes import FaultClass
 from cluster.slurm.commands import ask, has_command, lines_of
 from cluster.slurm.refusals import explain_refusal, explain_wait
 
@@ -66,11 +68,44 @@ def look(ids: Iterable[str], timeout_s: float = _QUICK_S) -> Mapping[str, Queued
     wanted = [job for job in ids if _ID.fullmatch(job)]
     if not wanted or not has_command("squeue"):
         return {}
-    jobs = {job.id: job for job in _in_queue(wanted, timeout_s)}
+    jobs = {job.id: job for job in _jobs(lines_of(_squeue(wanted), timeout_s), wanted)}
     left = [job for job in wanted if job not in jobs]
     if left and has_command("sacct"):
         jobs.update({job.id: job for job in _in_accounts(left, timeout_s)})
     return jobs
+
+
+def alive(ids: Iterable[str], scripts: Collection[str] = ()) -> list[QueuedJob]:
+    """Return the jobs in the queue that are not over.
+
+    Args:
+        ids: ids of jobs.
+        scripts: paths of batch scripts: jobs of this user that run one of them count, too.
+
+    Raises:
+        SurroundingsError: the queue does not answer, so nobody knows.
+    """
+    wanted = [job for job in ids if _ID.fullmatch(job)]
+    wanted += [job for job in ids_of_scripts(scripts) if job not in wanted]
+    if not wanted:
+        return []
+    return [job for job in _jobs(_answer(_squeue(wanted)), wanted) if not job.is_over]
+
+
+def ids_of_scripts(scripts: Collection[str]) -> list[str]:
+    """Return the ids of this user's jobs in the queue that run one of these batch scripts.
+
+    Args:
+        scripts: their paths, as sbatch was given them.
+
+    Raises:
+        SurroundingsError: the queue does not answer, so nobody knows.
+    """
+    if not scripts:
+        return []
+    lines = _answer(["squeue", "-h", "-u", str(os.getuid()), "-o", "%A|%o"])
+    parts = (line.strip().partition("|") for line in lines)
+    return [job for job, _, script in parts if script in scripts and _ID.fullmatch(job)]
 
 
 def cancel(ids: Sequence[str]) -> None:
@@ -91,10 +126,23 @@ def is_requeue_allowed(job: str) -> bool:
     return match is None or match[1] != "0"
 
 
-def _in_queue(ids: Sequence[str], timeout_s: float) -> list[QueuedJob]:
-    words = ["squeue", "-h", "-t", "all", "-o", "%A|%T|%r|%l|%S|%N", "-j", ",".join(ids)]
+def _answer(words: Sequence[str]) -> list[str]:
+    """Return the lines that squeue prints; none of jobs that it does not know."""
+    answer = ask(*words)
+    if answer.code and "Invalid job id" not in answer.errors:
+        raise SurroundingsError(
+            explain_refusal(answer.errors), where=words[0], fault_class=FaultClass.CLUSTER
+        )
+    return answer.output.splitlines()
+
+
+def _squeue(ids: Sequence[str]) -> list[str]:
+    return ["squeue", "-h", "-t", "all", "-o", "%A|%T|%r|%l|%S|%N", "-j", ",".join(ids)]
+
+
+def _jobs(lines: Iterable[str], ids: Collection[str]) -> list[QueuedJob]:
     jobs = []
-    for line in lines_of(words, timeout_s):
+    for line in lines:
         parts = line.split("|", 5)
         if len(parts) == 6 and parts[0] in ids:
             id_, state, reason, limit, start, nodes = parts

@@ -1,6 +1,7 @@
 """Verb `cancel`: ask a running launch to stop, or to stop some of its jobs."""
 
 import argparse
+from contextlib import suppress
 
 from cluster.errors import SurroundingsError, UserError
 from cluster.storage import Storage
@@ -90,7 +91,7 @@ def _queued(root: Storage, study: str, options: argparse.Namespace) -> list[str]
         SurroundingsError: SLURM does not take it; or what was submitted is to be taken out, and
             nobody knows what that was.
     """
-    from cluster.slurm.queue import cancel, look
+    from cluster.slurm.queue import cancel, ids_of_scripts, look
     from orchestrator.records.submissions import job_ids, latest_submission, mark_stopped
 
     try:
@@ -103,6 +104,10 @@ def _queued(root: Storage, study: str, options: argparse.Namespace) -> list[str]
     if submission is None:
         return []
     ids = job_ids(submission)
+    if options.scancel:
+        with suppress(SurroundingsError):  # a launch that was killed wrote no id of its last one
+            scripts = [allocation["script"] for allocation in submission["allocations"]]
+            ids += [job for job in ids_of_scripts(scripts) if job not in ids]
     jobs = look(ids)
     if not options.scancel:
         return [job for job in ids if job in jobs and not jobs[job].is_over]

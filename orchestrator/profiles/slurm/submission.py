@@ -6,14 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cluster.delivery.packages import keep_packages
-from cluster.errors import DeltascaleError, SurroundingsError, UserError
-from cluster.fault_classes import FaultClass
+from cluster.errors import UserError
 from cluster.slurm import queue
-from cluster.slurm.batch_request import BatchRequest
 from cluster.slurm.batch_script import write_script
 from cluster.slurm.refusals import explain_wait, never_starts
-from cluster.slurm.submission import submit
-from cluster.storage import Storage
 from jobs.worker.versions import code_commit
 from orchestrator.console import note, say, say_json
 from orchestrator.dispatch.execution import PACKAGES, new_launch_id
@@ -32,22 +28,23 @@ from orchestrator.plan.revisions import remember_revisions, resolve_revisions
 from orchestrator.plan.study_folder import write_study, written_token
 from orchestrator.profiles.kind import LaunchRequest, PlannedAllocation
 from orchestrator.profiles.slurm.fields import SlurmProfile
+from orchestrator.profiles.slurm.queueing import (
+    PreparedAllocation,
+    require_not_queued,
+    submit_all,
+)
 from orchestrator.profiles.slurm.scripts import PROFILE_COPY, ScriptFacts, batch_request
 from orchestrator.records.history import read_history
-from orchestrator.records.lock import study_lock
+from orchestrator.records.lock import study_lock, submission_lock
 from orchestrator.records.submissions import (
     Submission,
     SubmittedAllocation,
     files_of,
     job_ids,
     kept_study,
-    latest_submission,
     write_submission,
 )
 from orchestrator.study.selector import select
-
-_SPARE = 4
-"""Jobs that follow each other where a queue turns out to forbid what the profile asks for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,18 +59,6 @@ class _Asked:
     """Host memory of each node."""
     planned: PlannedAllocation
     """The same for a plan."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Prepared:
-    """One allocation, ready to be submitted."""
-
-    allocation: Allocation
-    """Its stages and nodes."""
-    request: BatchRequest
-    """What is asked for."""
-    script: Path
-    """Its batch script."""
 
 
 def submit_study(profile: SlurmProfile, request: LaunchRequest) -> int:
@@ -91,7 +76,7 @@ def submit_study(profile: SlurmProfile, request: LaunchRequest) -> int:
             where=f"profile {request.name!r}, nodes",
             hint="add `nodes:` to it; `deltascale profile new` shows how",
         )
-    _require_not_queued(root, study.name)
+    require_not_queued(root, study.name)
     decided = _plan(profile, request)
     to_run = _chosen(decided, options.only)
     if not to_run:
@@ -105,13 +90,17 @@ def submit_study(profile: SlurmProfile, request: LaunchRequest) -> int:
     root.require_writable()
     remember_launched(study, root)
     identifier = new_launch_id()
-    with study_lock(root, study.name, identifier, above=written_token(root, study.name)) as held:
-        remember_revisions(root, resolved)
-        decided = _plan(profile, request)
-        write_study(root, decided.plan, plan_document(decided.plan, decided.decisions), held)
-    submission, prepared = _prepare(profile, request, decided, identifier)
-    _submit(root, study.name, submission, prepared, chain=_chain(profile))
-    _tell(request, submission)
+    takeover = options.takeover
+    with submission_lock(root, study.name, identifier, takeover=takeover):
+        require_not_queued(root, study.name)  # another may have come until now
+        above = written_token(root, study.name)
+        with study_lock(root, study.name, identifier, takeover=takeover, above=above) as held:
+            remember_revisions(root, resolved)
+            decided = _plan(profile, request)
+            write_study(root, decided.plan, plan_document(decided.plan, decided.decisions), held)
+        submission, prepared = _prepare(profile, request, decided, identifier)
+        submit_all(root, study.name, submission, prepared, chain=_chain(profile))
+    _print_queued(request, submission)
     return 0
 
 
@@ -124,23 +113,6 @@ def _plan(profile: SlurmProfile, request: LaunchRequest) -> DecidedPlan:
 
 def _chain(profile: SlurmProfile) -> int:
     return profile.limits.allocations if profile.limits.again == "chain" else 1
-
-
-def _require_not_queued(root: Storage, study: str) -> None:
-    """Refuse to queue a study twice: the second would wait, and then find the study's lock held."""
-    submission = latest_submission(root, study)
-    if submission is None:
-        return
-    jobs = queue.look(job_ids(submission)).values()
-    alive = [job for job in jobs if not job.is_over]
-    if alive:
-        raise SurroundingsError(
-            f"{study!r} is in the queue already: {alive[0].describe()}",
-            where="SLURM",
-            hint=f"watch it with `deltascale status {study}`, or take it out of the queue with "
-            f"`deltascale cancel {study} --scancel`",
-            fault_class=FaultClass.NO_ROOM,
-        )
 
 
 def _chosen(decided: DecidedPlan, only: Sequence[str]) -> list[JobDecision]:
@@ -188,7 +160,7 @@ def plan_allocations(
 
 def _prepare(
     profile: SlurmProfile, request: LaunchRequest, decided: DecidedPlan, identifier: str
-) -> tuple[Submission, list[_Prepared]]:
+) -> tuple[Submission, list[PreparedAllocation]]:
     """Write everything that the queue will run, and what is known of it."""
     root, study = request.root, request.study
     folder = files_of(root, study.name, identifier)
@@ -213,7 +185,7 @@ def _prepare(
         script = folder / f"{number}.sbatch"
         script.write_text(write_script(asked), encoding="utf-8")
         (folder / str(number)).mkdir(exist_ok=True)
-        prepared.append(_Prepared(allocation=one.allocation, request=asked, script=script))
+        prepared.append(PreparedAllocation(allocation=one.allocation, request=asked, script=script))
     submission: Submission = {
         "id": identifier,
         "at": time.time(),
@@ -234,7 +206,7 @@ def entry_digests(decided: DecidedPlan) -> dict[str, str]:
     return {path: code.digests[path] for path, code in own.items()}
 
 
-def _document(prepared: _Prepared) -> SubmittedAllocation:
+def _document(prepared: PreparedAllocation) -> SubmittedAllocation:
     asked = prepared.request
     return {
         "stages": list(prepared.allocation.stages),
@@ -247,47 +219,11 @@ def _document(prepared: _Prepared) -> SubmittedAllocation:
     }
 
 
-def _submit(
-    root: Storage, study: str, submission: Submission, prepared: Sequence[_Prepared], *, chain: int
-) -> None:
-    """Queue the allocations one behind another; where one is refused, take back what was queued."""
-    before: list[str] = []
-    try:
-        for one, document in zip(prepared, submission["allocations"], strict=True):
-            length = chain
-            while len(document["jobs"]) < length:
-                is_retry = bool(document["jobs"])
-                job = submit(one.request, str(one.script), after=before, is_retry=is_retry)
-                document["jobs"].append(job)
-                before = [job]
-                if length == 1 and not queue.is_requeue_allowed(job):
-                    note(
-                        "SLURM does not queue jobs again here: "
-                        f"{_SPARE} jobs follow each other instead (say again: chain)"
-                    )
-                    length = _SPARE
-            jobs = "".join(f"{job}\n" for job in document["jobs"])
-            Path(one.request.state_folder, "jobs").write_text(jobs, encoding="utf-8")
-    except DeltascaleError as fault:
-        submission["refused"] = fault.error
-        _take_back(job_ids(submission))
-        write_submission(root, study, submission)
-        raise
-    write_submission(root, study, submission)
-
-
-def _take_back(jobs: Sequence[str]) -> None:
-    try:
-        queue.cancel(jobs)
-    except SurroundingsError as fault:
-        note(f"warning: {', '.join(jobs)} may still be in the queue: {fault.error}")
-
-
-def _tell(request: LaunchRequest, submission: Submission) -> None:
+def _print_queued(request: LaunchRequest, submission: Submission) -> None:
     """Say what was queued: one id, where the script is, and whether it can ever start."""
     allocations = submission["allocations"]
     first = allocations[0]["jobs"][0]
-    found = queue.look(job_ids(submission))
+    jobs = queue.look(job_ids(submission))
     if request.options.json:
         say_json(
             {
@@ -307,7 +243,7 @@ def _tell(request: LaunchRequest, submission: Submission) -> None:
         place = f" --root {request.options.root}" if request.options.root else ""
         place += "" if request.options.root else f" --on {request.options.on}"
         say(f"watch:   `deltascale status {request.study.name}{place}`")
-    for job in found.values():
+    for job in jobs.values():
         if job.state == "PENDING" and never_starts(job.reason):
             note(f"warning: job {job.id}: {explain_wait(job.reason)}")
 

@@ -3,6 +3,8 @@
 Answers are those of SLURM 22.05.8; those of accounting are written after its documentation.
 """
 
+import os
+
 import pytest
 
 from cluster.errors import SurroundingsError
@@ -49,6 +51,26 @@ def test_a_queue_that_does_not_answer_keeps_nobody(answering, tmp_path) -> None:
     program = tmp_path / "slurm-commands" / "squeue"
     program.write_text("#!/bin/sh\nexec sleep 30\n")
     assert queue.look(["7"], timeout_s=0.2) == {}
+
+
+def test_whether_jobs_are_alive_is_known_or_said_not_to_be(answering, monkeypatch) -> None:
+    answering("squeue", _QUEUE)
+    assert [job.id for job in queue.alive(["1", "8", "9"])] == ["8", "1"]
+    answering("squeue", errors="slurm_load_jobs error: Invalid job id specified", code=1)
+    assert queue.alive(["7"]) == []
+    answering("squeue", errors="slurm_load_jobs error: Unable to contact slurm controller", code=1)
+    with pytest.raises(SurroundingsError, match="does not answer"):
+        queue.alive(["7"])
+    monkeypatch.setenv("PATH", "/nonexistent")
+    assert queue.alive([]) == []
+    with pytest.raises(SurroundingsError, match="no `squeue`"):
+        queue.alive(["7"])
+
+
+def test_jobs_are_found_by_their_script(answering) -> None:
+    asked = answering("squeue", "7|/a/1.sbatch\n8|/a/11.sbatch\n9|(null)\n")
+    assert queue.ids_of_scripts(["/a/1.sbatch", "/b"]) == ["7"]
+    assert f"-u {os.getuid()} " in asked.read_text()
 
 
 def test_words_that_are_no_ids_reach_no_command(answering) -> None:

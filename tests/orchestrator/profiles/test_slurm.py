@@ -13,6 +13,7 @@ from cluster.storage import Storage
 from orchestrator.cli import main
 from orchestrator.plan.submitted_study import open_submitted
 from orchestrator.profiles.slurm.progress import progress_of
+from orchestrator.records.lock import study_lock
 from orchestrator.records.submissions import job_ids, latest_submission
 
 PROFILE = """\
@@ -136,6 +137,87 @@ def test_a_study_in_the_queue_is_not_queued_again(cluster, file, answering, caps
     assert "in the queue already: 4711 PENDING" in said and "--scancel" in said
     answering("squeue", "4711|FAILED|NonZeroExitCode|12:00:00|N/A|n1\n")
     assert launch(str(file)) == 0
+
+
+def test_two_launches_at_once_queue_a_study_once(cluster, file, home, tmp_path) -> None:
+    program, second = tmp_path / "slurm-commands" / "sbatch", tmp_path / "second"
+    again = f"{sys.executable} -m orchestrator.cli launch {file} --on hpc > {second} 2>&1"
+    racing = f"[ -e {second} ] || {{ {again}; echo $? >> {second}; }}\n"
+    program.write_text(program.read_text().replace("#!/bin/sh\n", f"#!/bin/sh\n{racing}"))
+    assert launch(str(file)) == 0
+    assert "another launch is handing 'small' to the queue" in second.read_text()
+    assert second.read_text().endswith("3\n")
+    assert len(cluster.read_text().splitlines()) == 2
+
+
+def test_a_queue_that_does_not_answer_may_hold_the_study(
+    cluster, file, home, answering, capsys
+) -> None:
+    assert launch(str(file)) == 0
+    submission = latest_submission(Storage(home / "root"), "small")
+    folder = Path(submission["allocations"][0]["script"]).parent
+    (folder / "1" / "ended").write_text("0\n")
+    answering("squeue", errors="slurm_load_jobs error: Unable to contact slurm controller", code=1)
+    assert launch(str(file)) == 3
+    assert "SLURM does not say whether it is still there" in capsys.readouterr().err
+    (folder / "2" / "ended").write_text("0\n")
+    assert launch(str(file)) == 0
+
+
+def test_an_interruption_while_allocations_are_queued_takes_them_back(
+    cluster, file, home, answering, tmp_path, capsys
+) -> None:
+    program = tmp_path / "slurm-commands" / "sbatch"
+    program.write_text(program.read_text() + "[ $last = 4710 ] || kill -INT $PPID\n")
+    taken = answering("scancel")
+    assert launch(str(file)) == 130
+    assert taken.read_text() == "4711 4712\n"
+    assert latest_submission(Storage(home / "root"), "small") is None
+
+
+def test_what_cannot_be_taken_back_can_be_cancelled_later(
+    cluster, file, home, answering, tmp_path, capsys
+) -> None:
+    program = tmp_path / "slurm-commands" / "sbatch"
+    program.write_text(program.read_text() + "kill -INT $PPID\n")
+    answering("scancel", errors="scancel: error: Unable to contact slurm controller", code=1)
+    assert launch(str(file)) == 130
+    assert "4711 may still be in the queue" in capsys.readouterr().err
+    submission = latest_submission(Storage(home / "root"), "small")
+    assert job_ids(submission) == ["4711"]
+    script = Path(submission["allocations"][0]["script"])
+    assert (script.parent / "1" / "jobs").read_text() == "4711\n"
+    assert (script.parent / "stopped").exists()
+    # Another, whose id was not written before a launch was killed, is found by its script.
+    answering("squeue", f"4712|{script}\n")
+    answering("scancel").unlink()
+    assert main(["cancel", "small", "--scancel", "--root", str(home / "root")]) == 0
+    assert (tmp_path / "scancel.asked").read_text() == "4712 4711\n"
+
+
+def test_a_job_whose_id_sbatch_did_not_say_is_found_by_its_script(
+    cluster, file, home, answering, tmp_path
+) -> None:
+    folder, script = tmp_path / "slurm-commands", tmp_path / "script"
+    (folder / "sbatch").write_text(
+        f'#!/bin/sh\nfor script; do :; done; echo "$script" > {script}\n'
+        "echo 'sbatch: error: Batch job submission failed: Socket timed out' >&2; exit 1\n"
+    )
+    queued = f'#!/bin/sh\n[ -e {script} ] && echo "4711|$(cat {script})"; echo "9|/other"\n'
+    (folder / "squeue").write_text(queued)
+    taken = answering("scancel")
+    assert launch(str(file)) == 3
+    assert taken.read_text() == "4711\n"
+
+
+def test_takeover_takes_the_lease_of_a_holder_that_is_gone(cluster, file, capsys) -> None:
+    remote = Storage("memory://takeover")
+    words = [str(file), "--root", remote.url]
+    with study_lock(remote, "small", "gone"):
+        assert launch(*words) == 3
+        assert "--takeover" in capsys.readouterr().err
+        assert launch(*words, "--takeover") == 0
+    assert len(cluster.read_text().splitlines()) == 2
 
 
 def test_where_one_allocation_is_refused_the_others_are_taken_back(
