@@ -13,6 +13,9 @@ _WORD = re.compile(r"[A-Za-z0-9_.,:@%+*=/|&()\[\]~^-]{1,500}", re.ASCII)
 _OPTION = re.compile(r"--[a-z][a-z-]{0,60}(=[^\s\"'\\#]{1,500})?", re.ASCII)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}", re.ASCII)
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
+MOST_SCRATCH_LETTERS = 21
+"""Longest path of a folder for Ray's files: 12 letters, then up to 70 of Ray's, of the 107 that a
+socket's path may have."""
 OPTIONS = frozenset(
     [
         "--acctg-freq",
@@ -116,7 +119,7 @@ class Setup:
     variables: Mapping[str, str] = field(default_factory=dict)
     """Variables that are exported."""
     scratch: str | None = None
-    """A folder on each node's own disk; None: `$SLURM_TMPDIR`, `$TMPDIR`, `/tmp`."""
+    """A short folder on each node's own disk; None: `$SLURM_TMPDIR`, `$TMPDIR`, `/tmp`."""
     interface: str | None = None
     """Network interface between the nodes; None: the one of the node's address in SLURM."""
 

@@ -9,7 +9,14 @@ import shlex
 from collections.abc import Iterable
 
 from cluster.slurm import script_parts
-from cluster.slurm.batch_request import BatchRequest, Explained, Placeholder, Setup, Words
+from cluster.slurm.batch_request import (
+    MOST_SCRATCH_LETTERS,
+    BatchRequest,
+    Explained,
+    Placeholder,
+    Setup,
+    Words,
+)
 
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]+")
 
@@ -80,7 +87,7 @@ def _settings(request: BatchRequest) -> list[str]:
         f"stopped={shlex.quote(_parent(request.state_folder) + '/stopped')}",
         "# what every node needs to know",
         f"export cpus={nodes.cpus} gpus={nodes.gpus} labels={shlex.quote(labels)}",
-        f"export scratch={shlex.quote(setup.scratch or '')}",
+        f"export scratch={shlex.quote(setup.scratch or '')} most_letters={MOST_SCRATCH_LETTERS}",
         f"export interface={shlex.quote(setup.interface or '')}",
         f"save_s={request.save_s}",
         f"most_idle_starts={request.most_idle_starts}",

@@ -44,7 +44,11 @@ NODE = r"""
 private_folder() {  # short: a socket's path has 107 letters, and Ray adds up to 70
     local base
     for base in "$scratch" "${SLURM_TMPDIR:-}" "${TMPDIR:-}" /tmp /var/tmp /dev/shm; do
-        [ -n "$base" ] && [ "${#base}" -le 21 ] && [ -w "$base" ] || continue
+        [ -n "$base" ] || continue
+        if [ "${#base}" -gt "$most_letters" ] || ! [ -w "$base" ]; then
+            [ "$base" != "$scratch" ] || say "scratch: $base cannot be used on $(hostname)" >&2
+            continue
+        fi
         sweep "$base"
         mktemp -d "$base/ds-XXXXXXXX" && return   # only we may enter it
     done

@@ -1,5 +1,6 @@
 """What a profile says of the environment that jobs run in, and what it may not say: a secret."""
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated
@@ -28,6 +29,21 @@ def _check_variables(written: Mapping[str, str]) -> Mapping[str, str]:
     return written
 
 
+def _expand_path(written: str) -> str:
+    """Return a path as the nodes find it: in a batch script it is quoted, and nothing replaced."""
+    if "$" in written:
+        raise ValueError("variables are not replaced here: write the whole path")
+    if not written.startswith(("/", "~/")):
+        raise ValueError("write the whole path, as it is on the nodes (/… or ~/…)")
+    return os.path.expanduser(written).rstrip("/") or "/"
+
+
+def _expand_image(written: str) -> str:
+    return written if "://" in written else _expand_path(written)
+
+
+NodePath = Annotated[str, AfterValidator(_expand_path)]
+"""A whole path on the nodes; `~/…` is in the home of the user who reads it."""
 VariableValues = Annotated[Mapping[str, str], AfterValidator(_check_variables)]
 """Variables by name; their values are text (`"1"`, not `1`), and no secrets."""
 
@@ -35,10 +51,10 @@ VariableValues = Annotated[Mapping[str, str], AfterValidator(_check_variables)]
 class Environment(Part):
     """What a batch job or container sets up before jobs run in it."""
 
-    venv: str | None = None
+    venv: NodePath | None = None
     """Folder of the virtual environment that holds deltascale, on the nodes."""
-    image: str | None = None
-    """Container image that jobs run in."""
+    image: Annotated[str, AfterValidator(_expand_image)] | None = None
+    """Container image that jobs run in: a path, or a URL such as docker://…"""
     modules: Sequence[str] = ()
     """Environment modules that are loaded first, in order."""
     setup: Sequence[str] = ()

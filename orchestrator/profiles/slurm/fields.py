@@ -5,8 +5,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from cluster.slurm.batch_request import option_fault
-from orchestrator.profiles.environment import Environment
+from cluster.slurm.batch_request import MOST_SCRATCH_LETTERS, option_fault
+from orchestrator.profiles.environment import Environment, NodePath
 from orchestrator.profiles.profile import Nodes, Part, Profile
 from orchestrator.profiles.quantities import Seconds
 
@@ -17,9 +17,12 @@ def _check_word(written: str) -> str:
     return written
 
 
-def _check_path(written: str) -> str:
-    if not written.startswith("/"):
-        raise ValueError("write the whole path, as it is on the nodes (/…)")
+def _check_length(written: str) -> str:
+    if len(written) > MOST_SCRATCH_LETTERS:
+        raise ValueError(
+            f"{len(written)} letters are too many: Ray's sockets lie below it, whose names are "
+            f"short; {MOST_SCRATCH_LETTERS} at most"
+        )
     return written
 
 
@@ -88,7 +91,7 @@ class SlurmProfile(Profile):
     """What one allocation may take."""
     options: Sequence[Annotated[str, AfterValidator(_check_option)]] = ()
     """Further options of sbatch: `--constraint=a100`."""
-    scratch: Annotated[str, AfterValidator(_check_path)] | None = None
+    scratch: Annotated[NodePath, AfterValidator(_check_length)] | None = None
     """A short path on each node's own disk, for Ray's sockets and logs."""
     interface: Word | None = None
     """Network interface between the nodes, such as `ib0`."""

@@ -19,8 +19,6 @@ from orchestrator.plan.allocation_memory import MemoryAsked
 from orchestrator.plan.allocation_time import TimeAsked, slurm_time
 from orchestrator.plan.allocations import Allocation
 from orchestrator.profiles.environment import JOB_VARIABLES
-from orchestrator.profiles.node_prices import VARIABLE as PRICES
-from orchestrator.profiles.node_prices import prices_text
 from orchestrator.profiles.slurm.fields import SlurmNodes, SlurmProfile
 
 PROFILE_COPY = "profile.yaml"
@@ -44,7 +42,7 @@ class ScriptFacts:
     only: Sequence[str]
     """Selectors of the user's."""
     is_fresh: bool
-    """Whether failed jobs get a new retry budget, at the first start."""
+    """Whether failed jobs get a new retry budget, at the very first start."""
     patience: str | None
     """How long the launch waits for its surroundings, as the user wrote it."""
     budget: Sequence[str] = ()
@@ -71,6 +69,8 @@ def batch_request(
     """
     shape, limits = profile.nodes[allocation.shape], profile.limits
     number, total = place
+    # `resume` forgives the failed jobs of all stages: once, not again what has failed since.
+    is_first_fresh = facts.is_fresh and number == 1
     selected = list(facts.only) if total == 1 else list(allocation.stages)
     what = ", ".join(allocation.stages)
     return BatchRequest(
@@ -79,7 +79,7 @@ def batch_request(
         nodes=_shape(shape, allocation.num_nodes),
         setup=_setup(profile, str(facts.code)),
         command=_command(profile, facts, selected, "launch"),
-        first_command=_command(profile, facts, selected, "resume") if facts.is_fresh else None,
+        first_command=_command(profile, facts, selected, "resume") if is_first_fresh else None,
         progress_command=[
             _python(profile),
             "-m",
@@ -140,8 +140,6 @@ def _setup(profile: SlurmProfile, code: str) -> Setup:
         variables[JOB_VARIABLES] = ",".join(environment.variables)
     # Ray's processes need some of the time to end; the script kills what takes longer.
     variables[SAVE_VARIABLE] = f"{int(profile.limits.save_before) - 45}s"
-    if (prices := prices_text(profile)) is not None:
-        variables[PRICES] = prices
     return Setup(
         python=_python(profile),
         code=code,
@@ -174,7 +172,8 @@ def _command(
         *(["--patience", facts.patience] if facts.patience else []),
         *(word for amount in facts.budget for word in ("--budget", amount)),
         # Money is counted by the prices of the profile, as it was.
-        *(["--on", str(facts.folder / PROFILE_COPY)] if facts.budget else []),
+        "--on",
+        str(facts.folder / PROFILE_COPY),
     ]
 
 

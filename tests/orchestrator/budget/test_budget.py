@@ -5,7 +5,7 @@ import pytest
 from cluster.errors import UserError
 from cluster.machine.resources import Resources
 from orchestrator.budget.budget import Budget, describe_amount
-from orchestrator.profiles.node_prices import VARIABLE, prices_of, prices_text
+from orchestrator.profiles.node_prices import prices_of
 from orchestrator.profiles.profile import Nodes, Profile
 
 
@@ -78,18 +78,3 @@ def test_the_prices_of_a_profile_price_a_job_by_its_part_of_a_node():
     assert prices.currency == "EUR"
     assert prices.hourly(Resources(num_gpus=2)) == pytest.approx(3.0)
     assert prices_of(Profile(kind="local")) is None and prices_of(None) is None
-
-
-def test_prices_reach_a_launch_that_a_batch_script_starts():
-    nodes = [
-        Nodes(count=4, cpus=64, memory="512GB", gpus=8, gpu="A100-80GB", price=12.0),
-        Nodes(cpus=32, price=1.0),
-    ]
-    profile = Profile(kind="local", nodes=nodes, currency="EUR")
-
-    there = prices_of(None, {VARIABLE: prices_text(profile)})
-
-    assert there == prices_of(profile)
-    assert prices_text(Profile(kind="local")) is None and prices_of(None, {}) is None
-    with pytest.raises(UserError, match="it holds no prices"):
-        prices_of(None, {VARIABLE: "12"})

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -80,12 +81,33 @@ def test_a_study_is_cut_and_queued_and_one_id_is_said(cluster, file, home, capsy
     assert "#SBATCH --partition=cpu\n" in first and "--gres" not in first
     assert "#SBATCH --gres=gpu:2\n" in second and "#SBATCH --account=proj\n" in second
     assert "--only first" in first and "--only second" in second
+    assert f"--on {scripts[0].parent}/profile.yaml" in first
     assert "export MY_FLAG='a b'" in first and "module load cuda/12.4" in first
     (code,) = (home / "state" / "deltascale" / "code").iterdir()
     assert (code / "jobs" / "run.py").is_file() and f"export PYTHONPATH={code}" in second
     for script in (first, second):
         assert subprocess.run(["bash", "-n"], input=script, text=True).returncode == 0
     assert scripts[0].is_relative_to(home / "root" / "studies" / "small" / "slurm")
+
+
+def test_failed_jobs_are_forgiven_once_not_in_every_allocation(cluster, file, home) -> None:
+    assert main(["resume", str(file), "--on", "hpc"]) == 0
+    submission = latest_submission(Storage(home / "root"), "small")
+    scripts = [Path(one["script"]).read_text() for one in submission["allocations"]]
+    verbs = [re.findall(r"launch\(\) .* orchestrator.cli (\w+)", script) for script in scripts]
+    assert verbs == [["launch", "resume"], ["launch", "launch"]]
+
+
+def test_paths_in_the_home_of_the_user_are_whole_in_scripts(cluster, file, own, home) -> None:
+    path = own / "hpc.yaml"
+    environment = "venv: ~/ven v, image: ~/in.sif"
+    path.write_text(path.read_text().replace("modules: [cuda/12.4]", environment))
+    assert launch(str(file)) == 0
+    submission = latest_submission(Storage(home / "root"), "small")
+    script = Path(submission["allocations"][0]["script"]).read_text()
+    there = Path.home()
+    assert f"source '{there}/ven v/bin/activate'" in script
+    assert f"apptainer exec --nv {there}/in.sif " in script and "~/" not in script
 
 
 def test_a_later_edit_does_not_change_what_is_queued(cluster, file, home) -> None:
@@ -328,6 +350,10 @@ def test_on_a_machine_without_slurm_it_is_said_where_to_run_this(
         (("time: 12h", "time: 12"), "unit"),
         (("kind: slurm", "kind: slurm\nstart: symmetric-run"), "exclusive"),
         (("kind: slurm", "kind: slurm\noptions: ['--array=1-3']"), "itself"),
+        (("modules: [cuda/12.4]", "venv: .venv"), "write the whole path"),
+        (("modules: [cuda/12.4]", "venv: $HOME/venv"), "variables are not replaced"),
+        (("modules: [cuda/12.4]", "image: here.sif"), "write the whole path"),
+        (("kind: slurm", f"kind: slurm\nscratch: /{'x' * 21}"), "22 letters are too many"),
     ],
 )
 def test_what_cannot_stand_in_a_script_is_refused_with_its_line(
