@@ -117,7 +117,7 @@ def _answer(words: Sequence[str], options: argparse.Namespace) -> int:
     if first.startswith("-"):
         raise unknown_name("option", first, ["--help", "--version"], where=_PROGRAM)
     verb = VERBS.find(first, where=f"{_PROGRAM} VERB")
-    _read_options(first, verb, words[1:], options)
+    read_options(first, verb, words[1:], options)
     return verb.run(options)
 
 
@@ -171,8 +171,12 @@ class _Parser(argparse.ArgumentParser):
         return [name for name in self._option_string_actions if name.startswith("--")]
 
 
-def _read_options(name: str, verb: Verb, words: Sequence[str], options: argparse.Namespace) -> None:
-    """Read the words after a verb into the options."""
+def read_options(name: str, verb: Verb, words: Sequence[str], options: argparse.Namespace) -> None:
+    """Read the words after a verb into the options; arguments and options come in any order.
+
+    Raises:
+        UserError: they are not those that the verb takes.
+    """
     parser = _Parser(prog=f"{_PROGRAM} {name}", description=f"{verb.HELP}.", exit_on_error=False)
     parser.add_argument(
         "--root", help="output root, a path or URL (default: $DELTASCALE_ROOT or ./results)"
@@ -187,7 +191,7 @@ def _read_options(name: str, verb: Verb, words: Sequence[str], options: argparse
     verb.arguments(parser)
     _check_options(parser, words)
     try:
-        _, surplus = parser.parse_known_args(words, options)
+        _, surplus = parser.parse_known_intermixed_args(words, options)
     except argparse.ArgumentError as fault:
         raise _argument_error(parser, fault) from None
     if surplus:

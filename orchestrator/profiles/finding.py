@@ -10,7 +10,12 @@ from pathlib import Path
 from cluster.errors import UserError, unknown_name
 from orchestrator.permission.own_files import profiles_folder
 from orchestrator.profiles.kind import PROFILE_KINDS
-from orchestrator.profiles.profile_file import ChosenProfile, default_profile, read_profile
+from orchestrator.profiles.profile_file import (
+    NEW_HINT,
+    ChosenProfile,
+    default_profile,
+    read_profile,
+)
 
 _SUFFIXES = (".yaml", ".yml")
 FOLDER = "profiles"
@@ -57,9 +62,9 @@ def find_profile(text: str, studies: Iterable[str]) -> ChosenProfile:
     names = {*built_in_names(), *(file.stem for file in profile_files(folders))}
     fault = unknown_name("profile", text, names, where=", ".join(map(str, folders)))
     if text in PROFILE_KINDS.names():
-        fault.hint = f"`deltascale profile new {text}` writes one to start from"
+        fault.hint = f"`deltascale profile new {text} --kind {text}` writes one to start from"
     elif fault.hint is None:
-        fault.hint = "`deltascale profile new NAME` writes one to start from"
+        fault.hint = NEW_HINT
     raise fault
 
 

@@ -12,6 +12,9 @@ from orchestrator.profiles.profile import Profile
 from orchestrator.study.pydantic_errors import user_error
 from orchestrator.study.study_file import StudyFile, read_study_file
 
+NEW_HINT = "`deltascale profile new NAME --kind KIND` writes one to start from"
+"""What to do where there is no profile yet."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ChosenProfile:
@@ -53,7 +56,7 @@ def read_profile(path: Path) -> ChosenProfile:
         raise UserError(
             "a profile is a mapping that begins with its kind",
             where=file.where(),
-            hint="`deltascale profile new NAME` writes one to start from",
+            hint=NEW_HINT,
         )
     if "kind" not in written:
         raise UserError(

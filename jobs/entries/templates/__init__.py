@@ -1,1 +1,1 @@
-"""What `deltascale new --entry` writes: an entry of each door, and its test."""
+"""What `deltascale new NAME --entry DOOR` writes: an entry of each door, and its test."""

@@ -206,6 +206,15 @@ def test_a_wrong_word_of_profile_is_refused(home, capsys, words, message):
     assert message in answer(capsys, "profile", *words, code=2)["error"]
 
 
+@pytest.mark.parametrize(
+    "words", [["box", "--kind", "local"], ["--kind", "local", "box"], ["--kind=local", "--", "box"]]
+)
+def test_profile_new_takes_its_words_in_any_order(home, capsys, words):
+    assert main(["profile", "new", *words]) == 0
+    assert "profile check box" in capsys.readouterr().out
+    assert (home / "config/deltascale/profiles/box.yaml").is_file()
+
+
 def test_what_a_launch_says_of_its_root_works_in_any_folder(study, box, home):
     options = argparse.Namespace(root=None, on=str(box), study=str(study))
     assert words_of_root(options, chosen_root(options)) == f" --root {home}/results"
