@@ -59,7 +59,9 @@ def _allocation(
     allocation = submission["allocations"][number - 1]
     known = [jobs[job] for job in allocation["jobs"] if job in jobs]
     alive = [job for job in known if not job.is_over]
-    job = next(iter(alive or known[-1:]), None)
+    # Spare jobs of a chain are cancelled once one before them has finished the part.
+    ran = [job for job in known if job.state != "CANCELLED"]
+    job = next(iter(alive or ran[-1:] or known[-1:]), None)
     folder = files / str(number)
     return {
         "number": number,

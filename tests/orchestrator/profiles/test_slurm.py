@@ -290,6 +290,19 @@ def test_status_and_cancel_know_the_job(cluster, file, answering, home, capsys) 
     assert main(["cancel", "small", "first", "--scancel", *root]) == 2
 
 
+def test_status_is_that_of_the_job_that_ran_not_of_spare_ones_that_were_taken_back(
+    cluster, file, answering, home, capsys
+) -> None:
+    answering("scontrol", "JobId=4711 JobState=PENDING Requeue=0\n")
+    assert launch(str(file), "--only", "first") == 0
+    ended = ["4711|FAILED|NonZeroExitCode|1:00|N/A|"]
+    ended += [f"{job}|CANCELLED|Dependency|1:00|N/A|" for job in (4712, 4713, 4714)]
+    answering("squeue", "\n".join([*ended, ""]))
+    capsys.readouterr()
+    assert main(["status", "small", "--root", str(home / "root")]) == 0
+    assert "SLURM: job 4711 FAILED" in capsys.readouterr().out
+
+
 def test_status_goes_by_the_root_alone_where_the_queue_says_nothing(
     cluster, file, home, answering, capsys
 ) -> None:
