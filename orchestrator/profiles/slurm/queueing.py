@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cluster.errors import DeltascaleError, SurroundingsError, UserError
+from cluster.errors import DeltascaleError, SurroundingsError
 from cluster.fault_classes import FaultClass
 from cluster.slurm import queue
 from cluster.slurm.batch_request import BatchRequest
@@ -143,9 +143,8 @@ def _take_back(root: Storage, study: str, submission: Submission, fault: BaseExc
     mark_stopped(root, study, submission)
     jobs = job_ids(submission)
     try:
-        if not isinstance(fault, UserError):  # a refusal is sure: that one is not queued
-            scripts = [allocation["script"] for allocation in submission["allocations"]]
-            jobs = list(dict.fromkeys([*jobs, *queue.ids_of_scripts(scripts)]))
+        scripts = [allocation["script"] for allocation in submission["allocations"]]
+        jobs = list(dict.fromkeys([*jobs, *queue.ids_of_scripts(scripts)]))
     except SurroundingsError as silence:
         note(f"warning: a job may be in the queue that ends as it begins: {silence.error}")
     try:
