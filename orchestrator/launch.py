@@ -17,10 +17,11 @@ from cluster.machine.resources import Resources
 from cluster.storage import Storage
 from jobs.artifacts.job import Job
 from jobs.entries.own_entries import apart
-from jobs.hub.offline import hub_offline, is_hub_offline
+from jobs.hub.offline import hub_offline
 from jobs.kind import KINDS
 from jobs.worker.mirror_outage import MirrorOutage
 from jobs.worker.tracking import notes_on_mirror
+from orchestrator.before_running import check_before_running
 from orchestrator.budget.budget import Budget
 from orchestrator.budget.prices import Prices
 from orchestrator.budget.spending import spent_on
@@ -31,18 +32,15 @@ from orchestrator.dispatch.peak_disk import peak_disk
 from orchestrator.dispatch.policy import needs
 from orchestrator.dispatch.watcher import Watcher
 from orchestrator.dispatch.worker_messages import Assigner
-from orchestrator.fetching.needs import require_fetched
 from orchestrator.permission.confirmation import allowed_keys
-from orchestrator.permission.own_code import remember_launched
 from orchestrator.plan.budget_forecast import why_too_small
 from orchestrator.plan.decided_plan import DecidedPlan, decide, plan_study
 from orchestrator.plan.decisions import Decision
 from orchestrator.plan.disk_space import measure_disk_space
-from orchestrator.plan.notes_before_running import notes_before_running
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.plan_document import plan_document
 from orchestrator.plan.retention import retention_of
-from orchestrator.plan.revisions import remember_revisions, resolve_revisions
+from orchestrator.plan.revisions import remember_revisions
 from orchestrator.plan.study_folder import is_written, write_study, written_token
 from orchestrator.records.history import History, read_history
 from orchestrator.records.ledger import LaunchState
@@ -150,27 +148,25 @@ def launch(
 
     # Also what is done by now: under the lock, or in a later round, it may be missing or stale.
     wanted = _select_keys(plan, only)
-    (permit or partial(allowed_keys, root, study.name))(
-        [job for job in plan.jobs if job.key in wanted]
+    revisions = check_before_running(
+        root,
+        plan,
+        [decision for decision in decided.to_run if decision.job.key in wanted],
+        permit=permit or partial(allowed_keys, root, study.name),
+        permitted=[job for job in plan.jobs if job.key in wanted],
+        warn=warn,
     )
-    is_offline = is_hub_offline(root)
-    if is_offline:
-        running = [decision.job for decision in decided.to_run if decision.job.key in wanted]
-        require_fetched(root, running, plan.revisions, study.name)
-    for text in (*notes_before_running(plan, decided.to_run), *notes_on_mirror()):
+    for text in notes_on_mirror():
         warn(f"note: {text}")
-    resolved = plan.revisions if is_offline else resolve_revisions(plan.jobs, plan.revisions)
-    root.require_writable()
-    remember_launched(study, root)
     since = time.time()
     above = written_token(root, study.name)
     with (
         study_lock(root, study.name, identifier, takeover=takeover, above=above) as held,
-        hub_offline(is_offline and not any(map(_pushes, plan.jobs))),
+        hub_offline(revisions.is_offline and not any(map(_pushes, plan.jobs))),
     ):
         # Another launch may have run until now, or a data file changed: what was planned before
         # the lock is checked, and everything is decided again.
-        remember_revisions(root, resolved)
+        remember_revisions(root, revisions.resolved)
         plan = plan_study(root, study, plan)
         past = read_history(root, study.name)
         decided = decide(plan, root, past, fresh=fresh)

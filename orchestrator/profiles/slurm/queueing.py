@@ -8,6 +8,7 @@ from cluster.errors import DeltascaleError, SurroundingsError
 from cluster.fault_classes import FaultClass
 from cluster.slurm import queue
 from cluster.slurm.batch_request import BatchRequest
+from cluster.slurm.commands import has_command
 from cluster.slurm.submission import submit
 from cluster.storage import Storage
 from orchestrator.console import note
@@ -146,7 +147,8 @@ def _take_back(root: Storage, study: str, submission: Submission, fault: BaseExc
         scripts = [allocation["script"] for allocation in submission["allocations"]]
         jobs = list(dict.fromkeys([*jobs, *queue.ids_of_scripts(scripts)]))
     except SurroundingsError as silence:
-        note(f"warning: a job may be in the queue that ends as it begins: {silence.error}")
+        if has_command("squeue"):
+            note(f"warning: a job may be in the queue that ends as it begins: {silence.error}")
     try:
         queue.cancel(jobs)
     except SurroundingsError as silence:

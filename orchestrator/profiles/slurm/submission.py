@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from cluster.delivery.packages import keep_packages
@@ -11,22 +12,25 @@ from cluster.slurm import queue
 from cluster.slurm.batch_script import write_script
 from cluster.slurm.refusals import explain_wait, never_starts
 from jobs.worker.versions import code_commit
+from orchestrator.before_running import check_before_running
+from orchestrator.budget.budget import Budget
+from orchestrator.budget.spending import spent_on
 from orchestrator.console import note, say, say_json
 from orchestrator.dispatch.execution import PACKAGES, new_launch_id
 from orchestrator.dispatch.policy import needs
 from orchestrator.permission.confirmation import allowed_keys, ask_at_terminal
-from orchestrator.permission.own_code import remember_launched
 from orchestrator.permission.own_files import kept_code_place
 from orchestrator.plan.allocation_memory import MemoryAsked, ask_memory
 from orchestrator.plan.allocation_time import TimeAsked, ask_time, slurm_time
 from orchestrator.plan.allocations import Allocation, NodeOffer, cut, stage_needs
+from orchestrator.plan.budget_forecast import why_too_small
 from orchestrator.plan.decided_plan import DecidedPlan, Purpose, decide, plan_study
 from orchestrator.plan.decisions import JobDecision
-from orchestrator.plan.notes_before_running import notes_before_running
 from orchestrator.plan.plan_document import plan_document
-from orchestrator.plan.revisions import remember_revisions, resolve_revisions
+from orchestrator.plan.revisions import remember_revisions
 from orchestrator.plan.study_folder import write_study, written_token
 from orchestrator.profiles.kind import LaunchRequest, PlannedAllocation
+from orchestrator.profiles.node_prices import prices_of
 from orchestrator.profiles.slurm.fields import SlurmProfile
 from orchestrator.profiles.slurm.queueing import (
     PreparedAllocation,
@@ -82,20 +86,24 @@ def submit_study(profile: SlurmProfile, request: LaunchRequest) -> int:
     if not to_run:
         say(f"nothing to do: no job of {study.name!r} is to run")
         return 0
-    for text in notes_before_running(decided.plan, to_run):
-        note(f"note: {text}")
     ask = None if options.json else ask_at_terminal()
-    allowed_keys(root, study.name, [decision.job for decision in to_run], ask)
-    resolved = resolve_revisions(decided.plan.jobs, decided.plan.revisions)
-    root.require_writable()
-    remember_launched(study, root)
+    revisions = check_before_running(
+        root,
+        decided.plan,
+        to_run,
+        permit=partial(allowed_keys, root, study.name, ask=ask),
+        permitted=[decision.job for decision in to_run],
+        warn=note,
+    )
+    for text in _notes_on_budget(profile, request, decided, to_run):
+        note(f"warning: {text}")
     identifier = new_launch_id()
     takeover = options.takeover
     with submission_lock(root, study.name, identifier, takeover=takeover):
         require_not_queued(root, study.name)  # another may have come until now
         above = written_token(root, study.name)
         with study_lock(root, study.name, identifier, takeover=takeover, above=above) as held:
-            remember_revisions(root, resolved)
+            remember_revisions(root, revisions.resolved)
             decided = _plan(profile, request)
             write_study(root, decided.plan, plan_document(decided.plan, decided.decisions), held)
         submission, prepared = _prepare(profile, request, decided, identifier)
@@ -109,6 +117,21 @@ def _plan(profile: SlurmProfile, request: LaunchRequest) -> DecidedPlan:
     plan = plan_study(root, study, purpose=Purpose.LAUNCH)
     past = read_history(root, study.name)
     return decide(plan, root, past, fresh=request.fresh, machines=profile.machines)
+
+
+def _notes_on_budget(
+    profile: SlurmProfile,
+    request: LaunchRequest,
+    decided: DecidedPlan,
+    to_run: Sequence[JobDecision],
+) -> list[str]:
+    prices = prices_of(profile)
+    words = getattr(request.options, "budget", None) or ()
+    budget = Budget.of_words(words, prices.currency if prices else None)
+    if not budget:
+        return []
+    spent = spent_on(budget, request.root, decided.history)
+    return why_too_small(budget, to_run, spent, prices)
 
 
 def _chain(profile: SlurmProfile) -> int:

@@ -161,6 +161,30 @@ def test_a_study_in_the_queue_is_not_queued_again(cluster, file, answering, caps
     assert launch(str(file)) == 0
 
 
+def test_what_a_filled_root_lacks_is_said_before_anything_is_queued(
+    cluster, file, home, monkeypatch, capsys
+) -> None:
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # nobody is there to be asked
+    (home / "root" / "hub" / "models" / "org--other").mkdir(parents=True)
+    file.write_text(
+        "study: small\nstages:\n  base: {kind: pretrained, params: {source: hf://org/missing}}\n"
+    )
+    for words in (["--on", "hpc"], ["--root", str(home / "root"), "--executor", "local"]):
+        assert main(["launch", str(file), *words]) == 2
+        assert "not in the root: hf://org/missing at main" in capsys.readouterr().err
+    assert not cluster.exists()
+
+
+def test_a_budget_that_is_too_small_is_said_before_anything_is_queued(
+    cluster, file, home, capsys
+) -> None:
+    root = ["--root", str(home / "root")]
+    assert main(["launch", str(file), *root, "--executor", "local", "--only", "first"]) == 0
+    assert launch(str(file), "--budget", "0.0001MB") == 0
+    assert "may be too small" in capsys.readouterr().err
+
+
 def test_two_launches_at_once_queue_a_study_once(cluster, file, home, tmp_path) -> None:
     program, second = tmp_path / "slurm-commands" / "sbatch", tmp_path / "second"
     again = f"{sys.executable} -m orchestrator.cli launch {file} --on hpc > {second} 2>&1"
