@@ -51,6 +51,8 @@ class LetGo:
     """When, in seconds since the epoch."""
     files: Sequence[str]
     """Their names, as the record lists them: sizes and digests stay there."""
+    attempts: Sequence[str] = ()
+    """Ids of the attempts that stood then: what they saved goes, too. Later ones make it again."""
 
 
 @with_config(_FINITE)

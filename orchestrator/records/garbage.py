@@ -229,6 +229,10 @@ class Collector:
         for attempt in sorted(inside):
             place = f"attempts/{attempt}"
             if attempt != record.attempt:
+                if record.let_go is not None and attempt not in record.let_go.attempts:
+                    why = "it began to make again what was let go; the next launch goes on from it"
+                    self._leave(f"{folder}/{place}", why)
+                    continue
                 yield from self._part(folder, place, survey, foreign, "an attempt that did not win")
                 continue
             for name in record.let_go.files if record.let_go else ():

@@ -101,7 +101,8 @@ class LettingGo:
             if artifact.find_record() != present:
                 return None
             self._held.confirm()
-            going = replace(record, let_go=LetGo(at=time.time(), files=tuple(names)))
+            let_go = LetGo(at=time.time(), files=tuple(names), attempts=tuple(artifact.attempts()))
+            going = replace(record, let_go=let_go)
             self._root.write(artifact.record_name, going.to_json())
             if self._is_needed(key, digest):
                 self._root.write(artifact.record_name, record.to_json())
@@ -121,18 +122,19 @@ class LettingGo:
     def _delete(self, artifact: Artifact, record: Record) -> None:
         """Delete what a record says is let go, also where a killed launch has begun to."""
         assert record.let_go is not None
+        # What they had saved is as large, and of no more use. An attempt that came later makes the
+        # artifact again for another study: what it saved is not ours.
+        for attempt in sorted({*record.let_go.attempts}.intersection(artifact.attempts())):
+            saved = f"{artifact.attempt_folder(attempt)}/checkpoints"
+            if self._root.exists(saved):
+                self._held.confirm()
+                self._root.remove(saved)
         folder = artifact.attempt_folder(record.attempt)
         standing = self._root.sizes(folder)
         for name in record.let_go.files:
             if name in standing:
                 self._held.confirm()
                 self._root.remove(f"{folder}/{name}")
-        # What attempts that were cut off had saved is as large, and of no more use.
-        for attempt in artifact.attempts():
-            saved = f"{artifact.attempt_folder(attempt)}/checkpoints"
-            if self._root.exists(saved):
-                self._held.confirm()
-                self._root.remove(saved)
 
     def _are_done(self, readers: Mapping[str, str], key: str, digest: str) -> bool:
         """Tell whether jobs have records of having read just what stands there now."""

@@ -1,6 +1,8 @@
 """Stages that say `keep: until-read`: what goes, when, what asks for it again, and what is told."""
 
 import json
+import os
+import signal
 import uuid
 from contextlib import nullcontext
 from dataclasses import replace
@@ -12,6 +14,7 @@ from cluster.executors.local import Executor
 from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact
 from orchestrator.cli import main
+from orchestrator.dispatch.patience import Patience
 from orchestrator.dispatch.peak_disk import peak_disk
 from orchestrator.dispatch.watcher import Watcher
 from orchestrator.launch import launch
@@ -20,7 +23,7 @@ from orchestrator.plan.decided_plan import Purpose, decide_plan
 from orchestrator.plan.decisions import Decision
 from orchestrator.plan.plan import make_plan
 from orchestrator.plan.retention import notes_on_retention, retention_of
-from orchestrator.records.garbage import find_garbage
+from orchestrator.records.garbage import Collector, find_garbage
 from orchestrator.records.verification import find_damage
 from orchestrator.study.study import parse_study
 
@@ -246,6 +249,74 @@ def test_checkpoints_of_attempts_that_were_cut_off_go_with_it(root):
     run(root, ladder())
 
     assert not root.exists(saved)
+
+
+def make_again(monkeypatch, then):
+    """Let every probe that reads nothing save a checkpoint, and do something before it goes on."""
+    from jobs.kinds.probe import Probe
+
+    real = Probe.run
+
+    def saves(self, work):
+        if not work.params.waits and work.params.index < 50:
+            state = work.folder / "checkpoints" / "step-5" / "state"
+            state.parent.mkdir(parents=True)
+            state.write_text("hours")
+            work.attempt.publish("checkpoints/step-5")
+            then(work)
+        return real(self, work)
+
+    monkeypatch.setattr(Probe, "run", saves)
+
+
+def has_more_to_do(index):
+    """Return the study with one more job, which reads nothing."""
+    return parse_study(
+        LADDER.format(study="ladder", keep="until-read", index=1)
+        + f"  more: {{kind: probe, params: {{index: {index}}}}}\n"
+    )
+
+
+def saved_in(root):
+    return [name for name in root.walk("artifacts") if "/checkpoints/" in name]
+
+
+def test_what_another_study_saves_while_it_makes_it_again_stays(any_root, monkeypatch):
+    run(any_root, ladder())
+    standing = []
+
+    def launch_the_first_again(work):
+        assert run(any_root, has_more_to_do(50)).exit_code == 0
+        standing.append(any_root.list(f"{work.attempt.name}/checkpoints"))
+
+    make_again(monkeypatch, launch_the_first_again)
+    launched = run(any_root, ladder("other", index=9), only=["next:size=1"])
+
+    assert launched.exit_code == 0 and standing == [["step-5"]]
+
+
+def test_what_another_study_saved_at_its_time_limit_stays_until_it_has_gone_on(
+    any_root, monkeypatch
+):
+    other = ladder("other", index=9)
+    run(any_root, ladder())
+    with monkeypatch.context() as patch:
+        make_again(patch, lambda work: os.kill(os.getpid(), signal.SIGUSR1))
+        assert run(any_root, other, patience=Patience(saves_within_s=5)).exit_code == 75
+    saved = saved_in(any_root)
+    assert len(saved) == 1
+
+    assert run(any_root, ladder()).report is None
+    assert run(any_root, has_more_to_do(50)).exit_code == 0
+    collector = Collector(any_root)
+    for item in list(collector.find()):
+        collector.remove(item)
+
+    assert saved_in(any_root) == saved
+    (why,) = (left.why for left in collector.left if saved[0].startswith(left.name))
+    assert "goes on from it" in why
+    assert run(any_root, other).exit_code == 0
+    assert not saved_in(any_root), "what was saved goes with what it helped to make"
 
 
 def test_only_selected_readers_are_not_all_readers(root):
