@@ -13,6 +13,7 @@ from io import BufferedReader
 from pathlib import Path, PurePosixPath
 
 from cluster.disk.local_disk import LocalDisk
+from cluster.disk.written_path import expanded
 from cluster.errors import SurroundingsError, UserError
 from cluster.survey import Survey
 
@@ -229,9 +230,9 @@ def _root_path(text: str) -> Path:
         os.fsencode(text)
         if "\0" in text:
             raise ValueError("a zero byte")
-        path = Path(text).expanduser().absolute()
+        path = expanded(text, where="the output root").absolute()
         os.lstat(path)
-    except (ValueError, RuntimeError) as error:
+    except ValueError as error:
         raise UserError(f"the output root {text[:100]!r} cannot be a path: {error}") from error
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:

@@ -12,9 +12,9 @@ import tempfile
 import time
 import traceback
 from collections.abc import Sequence
-from pathlib import Path
 
-from cluster.errors import DeltascaleError, OutOfMemory, SurroundingsError
+from cluster.disk.written_path import expanded
+from cluster.errors import DeltascaleError, OutOfMemory, SurroundingsError, UserError
 from cluster.fault_classes import FaultClass, class_of_os_error
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -129,8 +129,8 @@ def _write(text: str, root: str | None) -> str | None:
 
 def _folder_in(root: str | None) -> str | None:
     """Return the folder for crash files of a local root that is ours; None for any other."""
-    with contextlib.suppress(OSError, ValueError):
-        place = Path(root or os.environ.get("DELTASCALE_ROOT") or "results").expanduser()
+    with contextlib.suppress(OSError, ValueError, UserError):
+        place = expanded(root or os.environ.get("DELTASCALE_ROOT") or "results")
         folder = place / _CRASHES
         if "://" not in str(root) and (place / "root.json").is_file():
             folder.mkdir(mode=0o700, exist_ok=True)

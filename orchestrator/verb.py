@@ -55,7 +55,7 @@ def chosen_root(options: argparse.Namespace) -> Storage:
     """Return the output root: `--root`, the profile's, `$DELTASCALE_ROOT`, or `./results`."""
     profile = None if options.root else chosen_profile(options)
     if profile is not None and profile.profile.root:
-        return Storage(os.path.expanduser(profile.profile.root))
+        return Storage(profile.profile.root)
     return Storage(options.root or os.environ.get("DELTASCALE_ROOT") or "results")
 
 

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from cluster.disk.written_path import expanded
 from cluster.errors import UserError
 from cluster.machine.resources import Resources
 from jobs.hub.client import is_on_hub
@@ -205,7 +206,7 @@ def _num_parameters(params: PretrainedParams) -> int:
     """Return the parameters of a `.gguf` file, by the study's config or the file; 0 if unknown."""
     if params.config is not None:
         return family_of_config(params.config).num_parameters(params.config)[0]
-    path = Path(params.source).expanduser()
+    path = expanded(params.source)
     if is_on_hub(params.source) or not path.is_file():
         return 0
     return sum(tensor.size for tensor in read_header(path, params.source).tensors.values())

@@ -13,6 +13,7 @@ from pathlib import Path
 import xxhash
 
 from cluster.disk.local_disk import link_or_copy
+from cluster.disk.written_path import expanded
 from cluster.errors import UserError
 from cluster.storage import Storage
 from jobs.artifacts.artifact import digest_file
@@ -168,7 +169,7 @@ class ModelSource:
         return shelf.place(names)
 
     def _folder(self) -> Path:
-        folder = Path(self.name).expanduser()
+        folder = expanded(self.name)
         if self.file is not None:
             folder = folder.parent
             if not folder.is_dir():

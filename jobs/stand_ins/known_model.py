@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cluster.disk.written_path import expanded
 from cluster.errors import UserError
 from jobs.hub import client as hub
 from jobs.models.checkpoint_files import DESCRIPTIONS
@@ -44,7 +45,7 @@ def look_at(source: str, revision: str | None, file: str | None = None) -> Known
         if file is not None:
             return _gguf(folder / file, source)
         return KnownModel(config=_config(folder), folder=folder)
-    path = Path(source).expanduser()
+    path = expanded(source)
     if path.name.endswith(ENDING):
         return _gguf(path, source)
     return KnownModel(config=_config(path), folder=path)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import xxhash
 
 from cluster.disk.temp_folders import TempFolder
+from cluster.disk.written_path import expanded
 from cluster.errors import DeltascaleError, UserError
 from jobs.artifacts.artifact import digest_file
 from jobs.hub import client as hub
@@ -239,7 +240,7 @@ def _place(model: Upstream) -> Path | None:
 def place_of(source: ModelSource) -> Path | None:
     """Return the folder or `.gguf` file of a source; None where it is not on this machine."""
     if not hub.is_on_hub(source.name):
-        place = Path(source.name).expanduser()
+        place = expanded(source.name)
         return place if place.is_dir() == (source.file is None) and place.exists() else None
     wanted = DESCRIPTIONS if source.file is None else (source.file,)
     folder = hub.cached(source.name, source.revision, wanted)

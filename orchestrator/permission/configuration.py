@@ -9,10 +9,12 @@ environment: [MY_LAB_*]   # variables that jobs may see besides those that libra
 
 import os
 import re
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
+from cluster.disk.written_path import expanded
 from cluster.errors import UserError
 from cluster.storage import Storage
 from jobs.service.credentials import VariableName
@@ -67,6 +69,16 @@ class UserConfiguration(_Part):
             and allowed.host.lower().removeprefix("https://").rstrip("/") == use.host
             for allowed in self.keys
         )
+
+
+def configured_paths(root: Storage, field: Literal["entries", "profiles"]) -> set[Path]:
+    """Return the folders of entries, or the profiles, that the user's configuration allows.
+
+    Raises:
+        UserError: the configuration cannot be read, or names the home of nobody.
+    """
+    configuration, where = read_configuration(root), f"{configuration_path()}, {field}"
+    return {expanded(text, where=where).resolve() for text in getattr(configuration, field)}
 
 
 def read_configuration(root: Storage) -> UserConfiguration:

@@ -16,7 +16,7 @@ from cluster.checked_json import parse_json
 from cluster.errors import UserError
 from cluster.storage import Storage
 from jobs.worker.mounted_root import ROOT_FILE
-from orchestrator.permission.configuration import read_configuration
+from orchestrator.permission.configuration import configured_paths
 from orchestrator.permission.confirmation import Ask, ask_at_terminal
 from orchestrator.permission.own_files import configuration_path, known_entries_path, require_own
 from orchestrator.study.study import Study
@@ -111,7 +111,7 @@ def require_outside_roots(folder: Path, where: str, root: Storage | None) -> Non
 
 
 def _configured(root: Storage) -> set[Path]:
-    return {Path(written).expanduser().resolve() for written in read_configuration(root).entries}
+    return set(configured_paths(root, "entries"))
 
 
 def _known(root: Storage | None) -> list[str]:

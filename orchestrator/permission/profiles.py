@@ -15,7 +15,7 @@ from pathlib import Path
 from cluster.checked_json import parse_json
 from cluster.errors import UserError
 from cluster.storage import Storage
-from orchestrator.permission.configuration import read_configuration
+from orchestrator.permission.configuration import configured_paths
 from orchestrator.permission.confirmation import Ask
 from orchestrator.permission.own_files import (
     configuration_path,
@@ -46,7 +46,7 @@ def require_permitted_profile(
     if path.parent == profiles_folder().resolve():
         require_own(path, root)
         return
-    configured = (Path(name).expanduser().resolve() for name in read_configuration(root).profiles)
+    configured = configured_paths(root, "profiles")
     if path in configured:
         return
     known, entry = _known(root), {"path": str(path), "sha256": _digest(text)}

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from cluster.disk.written_path import expanded
 from cluster.errors import UserError, unknown_name
 from orchestrator.permission.own_files import profiles_folder
 from orchestrator.profiles.kind import PROFILE_KINDS
@@ -34,7 +35,7 @@ def find_profile(text: str, studies: Iterable[str]) -> ChosenProfile:
         UserError: there is none, there are several, or it is wrong.
     """
     if "/" in text or text.endswith(_SUFFIXES):
-        path = Path(text).expanduser()
+        path = expanded(text, where="the profile")
         if not path.is_file():
             folder = path.parent
             near = [str(file) for file in sorted(folder.glob("*.y*ml"))] if folder.is_dir() else []

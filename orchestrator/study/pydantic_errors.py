@@ -76,7 +76,21 @@ def _error_at_place(
     return UserError(f"{text}, got {shorten(repr(error['input']))}", where=line)
 
 
+_SHAPES = {
+    **dict.fromkeys(("sequence_str", "list_type", "tuple_type"), "write a list, such as [a, b]"),
+    **dict.fromkeys(
+        ("dict_type", "mapping_type", "model_type"), "write a mapping, such as {name: value}"
+    ),
+}
+"""Type of pydantic's error, whose message names classes of Python -> what to write in YAML."""
+
+
 def _message(error: ErrorDetails) -> str:
+    kind = error["type"]
+    if kind == "is_instance_of" and error.get("ctx", {}).get("class") == "Sequence":
+        kind = "list_type"
+    if kind in _SHAPES:
+        return _SHAPES[kind]
     return error["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
 
 

@@ -9,6 +9,7 @@ from typing import Any, Literal, cast
 
 from pydantic import ValidationError
 
+from cluster.disk.written_path import expanded
 from cluster.errors import UserError, unknown_name
 from jobs.artifacts.job import Scalar
 from orchestrator.study.names import require_name, require_value_name, value_name
@@ -158,7 +159,7 @@ def _entries_folder(written: str, folder: Path, file: StudyFile) -> Path:
         raise UserError(
             f"`entries` is a folder of this machine, not {written!r}", where=file.where("entries")
         )
-    return Path(os.path.normpath(folder / Path(written).expanduser()))
+    return Path(os.path.normpath(folder / expanded(written, where=file.where("entries"))))
 
 
 def _axis(name: str, values: list[object], file: StudyFile) -> Axis:

@@ -80,10 +80,11 @@ def _folder(options: argparse.Namespace, root: "Storage", study: str) -> Path:
     import os
 
     from cluster.disk.temp_folders import lasting_folder
+    from cluster.disk.written_path import expanded
     from orchestrator.rehearsal.rehearsal_folder import REHEARSALS
 
     if options.into is not None:
-        return Path(options.into).expanduser().absolute()
+        return expanded(options.into, where="--into").absolute()
     if root.is_local:
         place = Path(root.path(REHEARSALS)).absolute()
         nearest = next(path for path in place.parents if path.exists())

@@ -42,6 +42,10 @@ def usable_gb(layout: Layout, machines: Sequence[Resources]) -> float | None:
 def lacking(layout: Layout, machines: Sequence[Resources], peak_gb: float | None) -> str:
     """Say what no machine has, such as `needs 8 x 80 GB on one node; the largest node has 4`."""
     nodes = "one node" if layout.num_nodes == 1 else f"each of {layout.num_nodes} nodes"
+    num_able = len(_nodes_with(layout, machines))
+    if 0 < num_able < layout.num_nodes:
+        with_gpus = " with the GPUs that each needs" if layout.num_gpus else ""
+        return f"needs {layout.num_nodes} nodes; there {_are(num_able)}{with_gpus}"
     if not layout.num_gpus:
         most = max((node.memory_gb for node in machines), default=0.0)
         return (
@@ -57,6 +61,10 @@ def lacking(layout: Layout, machines: Sequence[Resources], peak_gb: float | None
         f"needs {on_each} x {(peak_gb or 0) / USABLE + CONTEXT_GB:.3g} GB on {nodes}, even as "
         f"{described(layout)}; the largest GPU has {memory:g} GB"
     )
+
+
+def _are(number: int) -> str:
+    return "is 1" if number == 1 else f"are {number}"
 
 
 def _largest_gpu(machines: Sequence[Resources]) -> float:

@@ -1,7 +1,6 @@
 """Kind `ray`: a Ray that runs already, on one machine or many, joined by its head's address."""
 
 import os
-from pathlib import Path
 from typing import Annotated, Literal, Self, cast
 
 from pydantic import (
@@ -12,6 +11,7 @@ from pydantic import (
     model_validator,
 )
 
+from cluster.disk.written_path import expanded
 from cluster.driver.ray_access import TOKEN, TOKEN_PATH, check_address
 from cluster.errors import SurroundingsError, UserError
 from cluster.redaction.known_values import remember_secret
@@ -101,7 +101,7 @@ class Authentication(Part):
                 )
             remember_secret(token, self.variable)
             return {TOKEN: token}
-        path = Path(str(self.file)).expanduser()
+        path = expanded(str(self.file), where="authentication")
         try:
             with path.open("rb"):
                 pass

@@ -50,6 +50,19 @@ BAD = {
     "GPU of no number": ("kind: local\nnodes: [{cpus: 4, gpu: H100}]\n", 2, ["how many H100"]),
     "no cores": ("kind: local\nnodes: [{memory: 4GB}]\n", 2, ["cpus", "required"]),
     "half a core": ("kind: local\nnodes: [{cpus: 0.5}]\n", 2, ["cpus", "integer"]),
+    "nodes of a mapping": ("kind: local\nnodes: {cpus: 1}\n", 2, ["nodes", "write a list"]),
+    "node of a text": ("kind: local\nnodes: [h100]\n", 2, ["nodes.0", "write a mapping"]),
+    "modules of a text": (
+        "kind: slurm\nenvironment:\n  modules: cuda\n",
+        3,
+        ["environment.modules", "write a list"],
+    ),
+    "setup of a mapping": (
+        "kind: slurm\nenvironment: {setup: {a: b}}\n",
+        2,
+        ["environment.setup", "write a list"],
+    ),
+    "environment of a text": ("kind: slurm\nenvironment: x\n", 2, ["write a mapping"]),
     "price without currency": ("kind: local\nnodes: [{cpus: 4, price: 2}]\n", 1, ["currency: EUR"]),
     "price with currency": (
         "kind: local\ncurrency: EUR\nnodes:\n  - {cpus: 4, price: 2.5 EUR}\n",

@@ -60,7 +60,7 @@ def test_a_file_is_read_with_its_folder(tmp_path):
         ("{name: m2, ", "{", 5, "a mapping with a name", None),
         ("[1e-6, 1.0e-5, 1]", "[1e-6, 0.000001]", 6, "the value '1e-06' twice", None),
         ("[1e-6, 1.0e-5, 1]", "[]", 6, "has no values", None),
-        ("[1e-6, 1.0e-5, 1]", "5", 6, "valid list", None),
+        ("[1e-6, 1.0e-5, 1]", "5", 6, "write a list", None),
         ("[1e-6, 1.0e-5, 1]", "[[1]]", 6, "must be a scalar", None),
         ("over: model", "over: modle", 8, "unknown axis 'modle'", "'model'"),
         ("over: model", "over: [model, model]", 8, "names 'model' twice", None),

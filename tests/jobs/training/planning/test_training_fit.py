@@ -97,6 +97,10 @@ def test_a_refusal_names_what_one_node_needs_and_what_the_largest_has():
     assert found.execution == {}
     no_gpu = Resources(num_cpus=8, memory_gb=32)
     assert "the largest node has 0" in fitted(GPT2_MEDIUM, [no_gpu], num_gpus=1).refusal
+    two = fitted(GPT2_MEDIUM, [no_gpu], num_ranks=2, num_nodes=2)
+    assert two.refusal == "needs 2 nodes; there is 1"
+    spread = fitted(GPT2_MEDIUM, [H100, H100, no_gpu], num_gpus=8, num_nodes=4)
+    assert spread.refusal == "needs 4 nodes; there are 2 with the GPUs that each needs"
     small = replace(H100, num_gpus=1, gpu_memory_gb=40)
     refused = fitted(MISTRAL_7B, [small], offload=False).refusal
     assert " x 40 GB on one node; the largest node has 1" in refused
