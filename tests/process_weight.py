@@ -20,11 +20,14 @@ HEAVY = (
 MOST_MB = 200
 """What one command may take on a login node, which is everybody's."""
 _LOOK = """
-import resource, sys
+import sys
+from pathlib import Path
 from orchestrator.cli import main
 code = main(sys.argv[2:])
 heavy = [name for name in sys.argv[1].split(",") if name in sys.modules]
-mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+# Not getrusage: its figure begins with that of the process that started this one.
+status = Path("/proc/self/status").read_text()
+mb = int(status.partition("VmHWM:")[2].split()[0]) // 1024
 print("", code, mb, *heavy, sep="\\n", file=sys.stderr)
 """
 

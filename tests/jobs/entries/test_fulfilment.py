@@ -11,14 +11,15 @@ from jobs.entries.rooms import door_of, package_of, room_names
 from tests.doors import declared_doors
 from tests.jobs.entries.files import KIND, METRIC, NUMBERS, write
 
+OF_COMMAND_LINE = ("orchestrator.verbs", "orchestrator.profiles.kinds")
+"""Doors that are opened before there is a study."""
 
-def test_every_door_of_the_package_is_one_that_a_study_may_bring_entries_for_but_the_verbs() -> (
-    None
-):
+
+def test_every_door_but_those_of_the_command_line_takes_entries_of_a_study() -> None:
     packages = {package_of(room): door_of(room) for room in room_names()}
     declared = {declared.door.package: declared.door for declared in declared_doors()}
     assert packages == {
-        package: door for package, door in declared.items() if package != "orchestrator.verbs"
+        package: door for package, door in declared.items() if package not in OF_COMMAND_LINE
     }
 
 

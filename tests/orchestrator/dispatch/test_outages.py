@@ -205,10 +205,10 @@ def test_whatever_the_launch_asks_of_its_storage_may_fail_for_three_minutes(
     machines = Machines(clock)
     real = getattr(Storage, asked)
 
-    def ask(storage, *arguments):
+    def ask(storage, *arguments, **options):
         if storage.url == root.url and not machines.is_at_work and 1001 < clock() < 1181:
             raise fault
-        return real(storage, *arguments)
+        return real(storage, *arguments, **options)
 
     monkeypatch.setattr(Storage, asked, ask)
     patience, notes = clock.patience(), Notes()

@@ -10,6 +10,7 @@ from cluster.executors.local import Executor as LocalExecutor
 from cluster.fault_classes import FaultClass
 from cluster.machine.resources import Resources
 from jobs.worker.answer import Answer, Fault, State
+from orchestrator.dispatch import batches
 from orchestrator.dispatch.patience import Patience
 from orchestrator.dispatch.resting_nodes import RestingNodes
 from orchestrator.records.failure import Result
@@ -36,6 +37,12 @@ def clock():
 @pytest.fixture
 def patience(clock):
     return Patience(clock=clock, sleep=clock.sleep, draw=lambda: 0.5)
+
+
+@pytest.fixture(autouse=True)
+def one_job_per_call(monkeypatch):
+    """Nodes here count calls, and answer for one job."""
+    monkeypatch.setattr(batches, "_MOST_JOBS", 1)
 
 
 class Nodes(LocalExecutor):
