@@ -201,7 +201,7 @@ def refusal_of(errors: str, asked: dict[str, str]) -> UserError:
     refusal = _refusal(errors)
     about = refusal.about if refusal else "sbatch"
     value = asked.get(about, "")
-    there = _NAMES[about]() if about in _NAMES else []
+    there = names_there(about)
     if there and value and value not in there:
         fault = unknown_name(about, value, there, where=about)
         fault.error = f"{fault.error}: {explain_refusal(errors)}"
@@ -222,6 +222,14 @@ _HINTS = {
     "cpus": "`sinfo -N -l` shows the cores of nodes; say fewer in the profile's `nodes:`",
     "gres": "`sinfo -o '%R %G'` shows them; name one with `gres:` beside the nodes",
 }
+
+
+def names_there(about: str) -> list[str]:
+    """Return what a site has for this user: names of `partition`, `account` or `qos`.
+
+    Empty where SLURM says nothing of them: a site need not keep accounts.
+    """
+    return _NAMES[about]() if about in _NAMES else []
 
 
 def last_line(errors: str) -> str:

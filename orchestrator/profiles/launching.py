@@ -72,7 +72,9 @@ def require_permission(chosen: ChosenProfile, root: Storage, options: argparse.N
     if chosen.path is None or chosen.file is None:
         return
     uses = chosen.kind.uses(chosen.profile)
-    if chosen.profile.root and "://" in chosen.profile.root and not options.root:
+    # With a local root alone, nothing leaves what this process may write anyway.
+    is_asked = chosen.profile.root is not None and (uses or "://" in chosen.profile.root)
+    if is_asked and not options.root:
         uses = [f"keeps results in {chosen.profile.root}", *uses]
     ask = None if options.json else ask_at_terminal()
     require_permitted_profile(chosen.path, chosen.file.text, uses, root, ask)

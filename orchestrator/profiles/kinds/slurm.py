@@ -5,10 +5,12 @@ In the allocation the same `launch` runs as anywhere, on the Ray that the script
 
 from typing import cast
 
+from orchestrator.plan.allocation_time import slurm_time
 from orchestrator.plan.decided_plan import DecidedPlan
-from orchestrator.profiles.kind import LaunchRequest, PlannedAllocation, ProfileKind
+from orchestrator.profiles.kind import Finding, LaunchRequest, PlannedAllocation, ProfileKind
 from orchestrator.profiles.profile import Profile
-from orchestrator.profiles.slurm.fields import SlurmProfile
+from orchestrator.profiles.slurm.fields import SlurmNodes, SlurmProfile
+from orchestrator.text import pluralize
 
 _TEMPLATE = """\
 kind: slurm                     # batch scripts, submitted from a login node
@@ -58,12 +60,33 @@ class Slurm(ProfileKind):
 
         return [one.planned for one in plan_allocations(cast(SlurmProfile, profile), decided)]
 
+    def check(self, profile: Profile) -> list[Finding]:
+        """Hold what it names against what the site has, on a machine that can ask SLURM."""
+        from orchestrator.profiles.slurm.checking import check_site
+
+        return check_site(cast(SlurmProfile, profile))
+
     def uses(self, profile: Profile) -> list[str]:
-        """Say what its batch scripts run and set."""
+        """Say what it asks SLURM for in the user's name, and what its batch scripts run and set."""
         fields = cast(SlurmProfile, profile)
-        account = fields.limits.account
+        limits = fields.limits
+        time = f", for {slurm_time(limits.time)} each at most" if limits.time else ""
         return [
-            *([f"charges the account {account}"] if account else []),
+            *(f"submits batch jobs on up to {_nodes(fields, one)}{time}" for one in fields.nodes),
+            *([] if fields.nodes else ["submits batch jobs"]),
+            *([f"charges the account {limits.account}"] if limits.account else []),
+            *([f"runs at the quality of service {limits.qos}"] if limits.qos else []),
             *(f"gives sbatch the option {option}" for option in fields.options),
+            *([f"writes into {fields.scratch} of the nodes"] if fields.scratch else []),
+            *([f"opens ports on the interface {fields.interface}"] if fields.interface else []),
             *fields.environment.uses,
         ]
+
+
+def _nodes(profile: SlurmProfile, shape: SlurmNodes) -> str:
+    """Return the text `2 nodes of partition gpu (gpu:a100:8)`."""
+    partition = shape.partition or profile.limits.partition
+    where = f" of partition {partition}" if partition else ""
+    gres = shape.gres or (f"gpu:{shape.gpus}" if shape.gpus else "")
+    own = ", ".join(part for part in (gres, "exclusive" if shape.exclusive else "") if part)
+    return f"{pluralize(shape.count, 'node')}{where}{f' ({own})' if own else ''}"
