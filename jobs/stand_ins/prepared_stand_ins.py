@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import xxhash
 
@@ -15,6 +15,9 @@ from jobs.stand_ins.known_model import KnownModel, guessed_family, look_at, requ
 from jobs.stand_ins.small_config import WIDTH, small_fields
 from jobs.stand_ins.stand_in_data import write_example
 from jobs.text.data_file import suffix_of
+
+if TYPE_CHECKING:
+    from jobs.stand_ins.stand_in_model import WrittenModel
 
 _READ = 200_000
 """Characters of each file that a tokenizer is made of."""
@@ -54,12 +57,21 @@ class PreparedStandIns:
             require_readable(Path(source), f"source {source}")
         known = look_at(source, revision, file)
         fields = config if isinstance(config, Mapping) else self._guessed(source, known)
-        target = self.folder / "models" / _named(source, revision, file, sorted(fields.items()))
+        target = (
+            self.folder
+            / "models"
+            / _named(source, revision, file, known.config is not None, sorted(fields.items()))
+        )
         if not target.exists():
             self.replaced(f"{source}: the weights are a stand-in's, random and small")
             seed = xxhash.xxh3_64_intdigest(source.encode()) % 2**31
-            is_real = self._write_model(target, known, fields, seed)
-            if not is_real:
+            written = self._write_model(target, known, fields, seed)
+            if written.oddness:
+                self.replaced(
+                    f"{source}: no small model could be made of its config.json "
+                    f"({written.oddness}), so the stand-in has the usual shape of its family"
+                )
+            if not written.has_real_tokenizer:
                 self.replaced(
                     f"{source}: its tokenizer and its chat template are not here; a byte-level "
                     "one of the study's texts, with ChatML, stands in"
@@ -68,19 +80,19 @@ class PreparedStandIns:
 
     def _write_model(
         self, target: Path, known: KnownModel, fields: Mapping[str, Any], seed: int
-    ) -> bool:
+    ) -> "WrittenModel":
         from jobs.stand_ins.stand_in_model import write_language_model
 
         unfinished = target.with_name(f"{target.name}.unfinished")
-        is_real = write_language_model(
+        written = write_language_model(
             unfinished, known, fields, self._texts, seed=seed, keeps_layers=self.keeps_layers
         )
         unfinished.rename(target)
-        return is_real
+        return written
 
     def _guessed(self, source: str, known: KnownModel) -> Mapping[str, Any]:
         if known.config is not None:
-            return {}
+            return {"family": known.config.get("model_type"), **_GUESSED}
         family = guessed_family(source)
         self.replaced(
             f"{source}: nothing here says what model it is, so the stand-in is a {family}; give "

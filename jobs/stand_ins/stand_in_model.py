@@ -1,11 +1,12 @@
 """Writes tiny random models: language models of every family, and classifiers of texts."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cluster.errors import UserError
-from jobs.models.family import family_of_config
+from jobs.models.family import Family, family_of_config
 from jobs.models.gguf.checkpoint import write_tokenizer
 from jobs.stand_ins.known_model import KnownModel
 from jobs.stand_ins.small_config import WIDTH, small_fields, small_mapping
@@ -27,6 +28,16 @@ _SMALL_CLASSIFIER = {
 """Settings of transformers' classifiers that decide their size."""
 
 
+@dataclass(frozen=True)
+class WrittenModel:
+    """What of a tiny model is the real one's."""
+
+    has_real_tokenizer: bool
+    """Whether its tokenizer is the real one."""
+    oddness: str | None = None
+    """Why its shape is not the real config.json's, which is here; None where it is, or none is."""
+
+
 def write_language_model(
     folder: Path,
     known: KnownModel,
@@ -35,48 +46,83 @@ def write_language_model(
     *,
     seed: int,
     keeps_layers: bool,
-) -> bool:
+) -> WrittenModel:
     """Write a tiny model with its tokenizer, as it is published.
 
     Args:
         folder: where to; it must not exist.
         known: what is here of the real model.
-        fields: our fields of it, by which it is made where its config.json is not here.
+        fields: our fields of it, by which it is made where its config.json is not here, or cannot
+            be made small.
         texts: what a tokenizer is made of where the real one is not here.
         seed: decides in what it differs from others of the same config.
         keeps_layers: whether it has as many blocks as the real one.
 
     Returns:
-        Whether its tokenizer is the real one.
-    """
-    import torch
-    import transformers
+        What of it is the real one's.
 
+    Raises:
+        UserError: the real config.json is none that transformers can read.
+    """
     folder.mkdir(parents=True)
     config = fields if known.config is None else known.config
     family = family_of_config(config)
-    name = str(config.get("family", config.get("model_type")))
     is_real = _take_tokenizer(known, folder)
+    own: dict[str, Any] = {}
     if known.config is None or not is_real:
-        tokenizer = make_tokenizer(name, texts)
+        tokenizer = make_tokenizer(str(config.get("family", config.get("model_type"))), texts)
         tokenizer.save_pretrained(folder)
-        ids = {f"{end}_token_id": getattr(tokenizer, f"{end}_token_id") for end in ("bos", "eos")}
+        ends = {f"{end}_token_id": getattr(tokenizer, f"{end}_token_id") for end in ("bos", "eos")}
+        own = {**ends, "vocab_size": len(tokenizer)}
+    model, oddness = None, None
     if known.config is not None:
-        small = small_mapping(known.config, keeps_layers=keeps_layers)
-        if not is_real:
-            small |= {**ids, "pad_token_id": None, family.FIELDS["vocab_size"].name: len(tokenizer)}
-        built = _built(getattr(transformers, family.HF_CONFIG), small)
-    else:
-        own = small_fields({**fields, "vocab_size": len(tokenizer)}, keeps_layers=keeps_layers)
-        built = family.hf_config(own)
-        for setting, value in ids.items():
-            setattr(built, setting, value)
+        _require_readable(family, known.config)
+        try:
+            model = _model(_as_real(family, known.config, own, keeps_layers), seed)
+        except Exception as error:  # whatever a shape nobody thought of leads to, here and there
+            oddness = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+            names = ("vocab_size", "bos_token_id", "eos_token_id")
+            own = own or {name: known.config[name] for name in names if name in known.config}
+    if model is None:
+        model = _model(_as_described(family, fields, own, keeps_layers), seed)
+    model.save_pretrained(folder)
+    return WrittenModel(is_real, oddness)
+
+
+def _as_real(
+    family: Family, config: Mapping[str, Any], own: Mapping[str, Any], keeps_layers: bool
+) -> Any:
+    """Return the config of a real one made small, with what our own tokenizer sets of it."""
+    import transformers
+
+    small = small_mapping(config, keeps_layers=keeps_layers)
+    if own:
+        vocabulary = family.FIELDS["vocab_size"].name
+        small |= {**own, "pad_token_id": None, vocabulary: own["vocab_size"]}
+    return getattr(transformers, family.HF_CONFIG).from_dict(small)
+
+
+def _as_described(
+    family: Family, fields: Mapping[str, Any], own: Mapping[str, Any], keeps_layers: bool
+) -> Any:
+    """Return a small config of our fields, with what the tokenizer sets of it."""
+    ids = dict(own)
+    whole = {**fields, "vocab_size": ids.pop("vocab_size", None) or fields["vocab_size"]}
+    built = family.hf_config(small_fields(whole, keeps_layers=keeps_layers))
+    for setting, value in ids.items():
+        setattr(built, setting, value)
+    return built
+
+
+def _model(config: Any, seed: int) -> "PreTrainedModel":
+    import torch
+    import transformers
+
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = transformers.AutoModelForCausalLM.from_config(built, dtype=torch.float32)
+        model = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32)
         _change(model, seed)
-    model.save_pretrained(folder)
-    return is_real
+    return model
 
 
 def write_classifier(
@@ -127,10 +173,12 @@ def write_classifier(
     return is_real
 
 
-def _built(config_class: Any, small: Mapping[str, Any]) -> Any:
-    """Build a config of a real one made small. Raises UserError for one that transformers lacks."""
+def _require_readable(family: Family, config: Mapping[str, Any]) -> None:
+    """Raise UserError for a real config.json that transformers cannot read."""
+    import transformers
+
     try:
-        return config_class.from_dict(dict(small))
+        getattr(transformers, family.HF_CONFIG).from_dict(dict(config))
     except Exception as error:  # the library raises whatever its checks meet
         reason = " ".join(str(error).split())[:300]
         raise UserError(f"no model can be built from its config.json: {reason}") from error

@@ -12,6 +12,7 @@ from orchestrator.verb import chosen_study, study_argument
 if TYPE_CHECKING:
     from cluster.storage import Storage
     from orchestrator.rehearsal.report import RehearsalReport
+    from orchestrator.study.study import Study
 
 ORDER = 35
 HELP = "run the whole study small, on processors, with stand-ins for models; finds what would fail"
@@ -53,6 +54,7 @@ def run(options: argparse.Namespace) -> int:
     folder = _folder(options, root, study.name)
     if root.is_local and Path(root.path(REHEARSALS)).parent.exists():
         root.require_writable()  # as the launch will
+    _note_fetched(root, study)
     restore_sigint()
     try:
         with handle_signals(may_raise=True):
@@ -73,6 +75,19 @@ def run(options: argparse.Namespace) -> int:
     else:
         _show(report)
     return report.exit_code
+
+
+def _note_fetched(root: "Storage", study: "Study") -> None:
+    """Let stand-ins take configs and tokenizers of models that `fetch` brought into the root."""
+    from cluster.errors import DeltascaleError
+    from jobs.entries.own_entries import apart
+    from jobs.hub.shelf import has_shelves
+    from orchestrator.plan.decided_plan import Purpose, plan_study
+
+    with suppress(DeltascaleError):  # the rehearsal says what is wrong with the study
+        if has_shelves(root):
+            with apart():
+                plan_study(root, study, purpose=Purpose.FORECAST)
 
 
 def _folder(options: argparse.Namespace, root: "Storage", study: str) -> Path:

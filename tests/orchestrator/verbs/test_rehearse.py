@@ -10,9 +10,12 @@ from pathlib import Path
 import pytest
 
 from cluster.storage import Storage
+from jobs.stand_ins.known_model import look_at
 from orchestrator.cli import main
 from orchestrator.rehearsal.rehearsal_folder import rehearsal_folder
-from orchestrator.verbs.rehearse import _folder
+from orchestrator.study.study import load_study
+from orchestrator.verbs.rehearse import _folder, _note_fetched
+from tests.hub_server.server import HostedRepository, HubServer, ask_here
 
 STUDY = """study: texts
 stages:
@@ -104,3 +107,25 @@ def test_of_a_root_elsewhere_it_lies_in_a_private_folder(tmp_path, monkeypatch) 
     assert folder.name == "texts" and stat.S_IMODE(folder.parent.stat().st_mode) == 0o700
     private = folder.parent.parent
     assert private.parent == temp and stat.S_IMODE(private.stat().st_mode) == 0o700
+
+
+def test_what_fetch_brought_stands_in(saved_models, tmp_path, monkeypatch) -> None:
+    files = {file.name: file.read_bytes() for file in (saved_models / "llama-sharded").iterdir()}
+    monkeypatch.setattr("jobs.hub.client._places", {})
+    server = HubServer({("model", "org/tiny"): HostedRepository(files)})
+    ask_here(monkeypatch, server, tmp_path / "cache")
+    path = tmp_path / "study.yaml"
+    path.write_text(
+        "study: one\nstages: {base: {kind: pretrained, params: {source: 'hf://org/tiny'}}}\n"
+    )
+    root = Storage(tmp_path / "root")
+    try:
+        assert main(["fetch", str(path), "--root", str(tmp_path / "root")]) == 0
+    finally:
+        server.close()
+    monkeypatch.setattr("jobs.hub.client._places", {})
+    assert look_at("hf://org/tiny", None).config is None
+    _note_fetched(root, load_study(path))
+    known = look_at("hf://org/tiny", None)
+    assert known.config == json.loads(files["config.json"])
+    assert known.folder is not None and (known.folder / "tokenizer.json").is_file()
