@@ -11,7 +11,8 @@ GPU_HOURS = "gpuh"
 BYTES = "bytes"
 """Unit that disk is counted in, however it was written."""
 _BYTES = {"MB": 1e6, "GB": 1e9, "TB": 1e12, "PB": 1e15}
-_AMOUNT = re.compile(r"(\d{1,15}(?:\.\d{1,9})?)\s*([^\W\d_]\w*)")
+_CURRENCY = re.compile(r"[^\W\d_]{1,12}|[€$£¥]")
+_AMOUNT = re.compile(rf"(\d{{1,15}}(?:\.\d{{1,9}})?)\s*({_CURRENCY.pattern}|[^\W\d_]\w*)")
 _FLAG = "--budget"
 
 
@@ -25,6 +26,11 @@ class Budget:
     def __bool__(self) -> bool:
         """Tell whether anything is limited."""
         return bool(self.limits)
+
+    @property
+    def limits_money(self) -> bool:
+        """Tell whether it limits money."""
+        return not self.limits.keys() <= {GPU_HOURS, BYTES}
 
     @classmethod
     def of_words(cls, words: Sequence[str], currency: str | None = None) -> "Budget":
@@ -46,6 +52,15 @@ class Budget:
                 )
             limits[unit] = most
         return cls(limits=limits)
+
+
+def check_currency(written: str) -> str:
+    """Return what may be the currency of prices. Raises ValueError where a budget reads it else."""
+    if not _CURRENCY.fullmatch(written):
+        raise ValueError("write the currency's code, such as EUR or USD, or a unit such as credits")
+    if written.lower() in {GPU_HOURS, BYTES, *map(str.lower, _BYTES)}:
+        raise ValueError(f"{written!r} is a unit of `--budget` already: write EUR, USD, credits, …")
+    return written
 
 
 def _amount(word: str, currency: str | None) -> tuple[str, float]:
@@ -72,7 +87,7 @@ def _amount(word: str, currency: str | None) -> tuple[str, float]:
 
 def _unknown_unit(written: str, units: list[str], currency: str | None) -> UserError:
     fault = unknown_name("unit", written, units, where=_FLAG)
-    if fault.hint is not None or not re.fullmatch(r"[A-Z]{3}", written):
+    if fault.hint is not None or not re.fullmatch(r"[A-Z]{3}|[€$£¥]", written):
         return fault
     prices = f"in {currency}" if currency else "known to no profile here"
     hint = f"prices are {prices}; a profile gives them: `--on`, `price` of its nodes, `currency`"
@@ -87,12 +102,18 @@ def describe_amount(unit: str, amount: float) -> str:
     if unit == GPU_HOURS:
         return f"{_short(amount)} GPU-hours"
     if unit != BYTES:
-        return f"{amount:.2f} {unit}"
+        return money_text(amount, unit)
     name, size = next(
         ((name, size) for name, size in reversed(_BYTES.items()) if abs(amount) >= size),
         ("MB", 1e6),
     )
     return f"{_short(amount / size)} {name}"
+
+
+def money_text(amount: float, currency: str) -> str:
+    """Return `12.50 EUR`, with two digits that count below a hundredth."""
+    number = f"{amount:,.2f}" if amount >= 0.01 or not amount else f"{amount:.2g}"
+    return f"{number} {currency}"
 
 
 def _short(number: float) -> str:

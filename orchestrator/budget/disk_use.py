@@ -18,7 +18,7 @@ class DiskUse:
     def __init__(self, root: Storage) -> None:
         self._root = root
         self._bytes: dict[str, int] = {}
-        self._folders: dict[str, str] | None = None
+        self._folders: dict[str, str] = {}
 
     @property
     def bytes(self) -> int:
@@ -36,20 +36,17 @@ class DiskUse:
             keys: keys of the jobs.
             launches: ids of the study's launches, with which the ids of its attempts begin.
         """
-        for key in keys:
-            folder = self._folder(key[:KEY_LENGTH])
-            if folder is not None:
-                self._bytes[key] = self._count(f"{folder}/attempts", launches)
-
-    def _folder(self, key16: str) -> str | None:
-        """Return the folder of a job, of whatever kind it was; None where it left none."""
-        if self._folders is None or key16 not in self._folders:
+        names = {key: key[:KEY_LENGTH] for key in keys}
+        if not self._folders.keys() >= set(names.values()):
             self._folders = {
                 name: f"artifacts/{kind}/{name}"
                 for kind in self._root.list("artifacts")
                 for name in self._root.list(f"artifacts/{kind}")
             }
-        return self._folders.get(key16)
+        for key, name in names.items():
+            folder = self._folders.get(name)  # of whatever kind it was; a job may have left none
+            if folder is not None:
+                self._bytes[key] = self._count(f"{folder}/attempts", launches)
 
     def _count(self, folder: str, launches: set[str]) -> int:
         own = [name for name in self._root.list(folder) if name.rpartition("-")[0] in launches]

@@ -8,6 +8,20 @@ from orchestrator.budget.disk_use import DiskUse
 from orchestrator.records.history import History
 
 
+def unpriced_seconds(history: History, *, now: float | None = None) -> float:
+    """Return for how long attempts held what has no price: no budget of money counts it.
+
+    Args:
+        history: what the ledger says.
+        now: as for `spent_on`.
+    """
+    seconds = history.spent.unpriced_seconds
+    for attempt in history.held.values():
+        if attempt.price is None:
+            seconds += max(attempt.seconds or 0.0, (now or 0.0) - attempt.since, 0.0)
+    return seconds
+
+
 def spent_on(
     budget: Budget, root: Storage, history: History, *, now: float | None = None
 ) -> dict[str, float]:

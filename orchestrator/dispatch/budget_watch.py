@@ -7,6 +7,7 @@ all launches of the study have spent, and what saving may cost, comes up to the 
 
 import math
 import time
+from collections.abc import Sequence
 
 from cluster.machine.resources import Resources
 from orchestrator.budget.budget import BYTES, GPU_HOURS, describe_amount
@@ -102,9 +103,13 @@ class BudgetWatch:
         """Tell whether the budget alone keeps every job that could start now."""
         if not self._limits or self._attempts.running or not self._queue.is_laid_out:
             return False
-        jobs = self._launch.states.jobs
         waiting = [*self._queue.parked, *(offer.key for offer in self._queue.ready.offers())]
-        return bool(waiting) and not any(self.allows(key, jobs[key].resources) for key in waiting)
+        return not self.allows_one_of(waiting)
+
+    def allows_one_of(self, keys: Sequence[str]) -> bool:
+        """Tell whether one of these jobs may start; also where there are none."""
+        jobs = self._launch.states.jobs
+        return not keys or any(self.allows(key, jobs[key].resources) for key in keys)
 
     def describe(self) -> str:
         """Say in one sentence what was spent, reserved, is left, and what is not done."""

@@ -72,6 +72,14 @@ class Dispatcher:
         self._avoided: frozenset[str] = frozenset()
         self._looked_at = -math.inf
 
+    def is_spent_already(self) -> bool:
+        """Tell, before any machine is asked for, whether the budget allows no job to start."""
+        self._outage.try_round([self.read_artifacts.let_go, self.budget.count])
+        if self.budget.allows_one_of(self._states.startable()):
+            return False
+        self.spent_budget = self.budget.describe()
+        return True
+
     def run(self) -> None:
         """Run jobs until nothing more can be done, or somebody ends the launch."""
         self.queue.make_ready(self._states.startable())

@@ -84,7 +84,8 @@ class LaunchReport:
 
 def new_launch_id() -> str:
     """Make an id for a launch, unique and sorting by time, to the second."""
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid4().hex[:6]}"
+    now = datetime.now(UTC)
+    return f"{now:%Y%m%dT%H%M%S}-{now.microsecond:05x}{uuid4().hex[:3]}"
 
 
 def run_study(
@@ -186,7 +187,7 @@ def run_study(
             done,
         )
         dispatcher.queue.settle_past()
-        if states.unsettled:
+        if states.unsettled and not dispatcher.is_spent_already():
             with _open_executor(executor):
                 dispatcher.run()
         state = _state(states, dispatcher)

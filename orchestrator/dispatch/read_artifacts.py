@@ -23,14 +23,17 @@ class ReadArtifacts:
         self._retention = launch.retention
         self._done_before = done
         self._letting_go = LettingGo(launch.assigner.storage, launch.assigner.study, launch.held)
-        self._due = [key for key in self._retention.readers if self._is_read(key)]
-        self._num_done = launch.states.counts[JobState.DONE]
+        self._due: list[str] = []
+        self._standing = list(self._retention.readers)
+        self._num_done = -1
 
     def let_go(self) -> None:
         """Let go what all have read; raises what the storage raises, and goes on the next time."""
         now = self._launch.states.counts[JobState.DONE]
         if now != self._num_done:
-            self._due = [key for key in self._retention.readers if self._is_read(key)]
+            settled = self._letting_go.settled
+            self._standing = [key for key in self._standing if key not in settled]
+            self._due = [key for key in self._standing if self._is_read(key)]
             self._num_done = now
         while self._due:
             key = self._due[-1]

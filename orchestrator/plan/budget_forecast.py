@@ -14,7 +14,7 @@ def why_too_small(
     spent: Mapping[str, float],
     prices: Prices | None = None,
 ) -> list[str]:
-    """Return a sentence for each limit that what is foreseen would pass; none where all suffice.
+    """Return a sentence for each limit that what is foreseen would pass or that does not count all.
 
     Args:
         budget: the limits.
@@ -24,6 +24,13 @@ def why_too_small(
     """
     to_run = {item.job.key: item for item in decisions if item.decision in RUNS}.values()
     sentences = []
+    unpriced = [item for item in to_run if budget.limits_money and _price(item, prices) is None]
+    if unpriced:
+        sentences.append(
+            f"the budget does not count {pluralize(len(unpriced), 'job')} that may run on nodes "
+            f"without a price ({unpriced[0].job.label}, …): give every shape of node in the "
+            "profile its `price`, 0 where it costs nothing"
+        )
     for unit, limit in budget.limits.items():
         amounts = [_foreseen(unit, item, prices) for item in to_run]
         known = [amount for amount in amounts if amount is not None]
@@ -47,6 +54,11 @@ def _foreseen(unit: str, item: JobDecision, prices: Prices | None) -> float | No
     hours = item.fit.hours if item.fit is not None else None
     if unit == GPU_HOURS:
         return item.gpu_hours if item.num_gpus else 0.0
-    resources = item.job.resources if item.fit is None else item.fit.resources
-    price = prices.hourly(resources) if prices else None
+    price = _price(item, prices)
     return None if hours is None or price is None else hours * price
+
+
+def _price(item: JobDecision, prices: Prices | None) -> float | None:
+    """Return what one job costs an hour; None where a node that may hold it has no price."""
+    resources = item.job.resources if item.fit is None else item.fit.resources
+    return prices.hourly(resources) if prices else None

@@ -12,10 +12,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from cluster.machine.accelerators import gpu_memory_gb, nearest_product, product_names
 from cluster.machine.resources import Resources
+from orchestrator.budget.budget import check_currency
 from orchestrator.profiles.quantities import MemoryGb
 
 _ROOT_URL = re.compile(r"[a-z0-9]+://[^/\s]+(/\S*)?", re.ASCII)
-_CURRENCY = re.compile(r"[^\W\d_][^\W\d_ -]{0,11}|[€$£¥]")
 
 
 class Part(BaseModel):
@@ -49,12 +49,6 @@ def _check_root(written: str) -> str:
             "write the whole path (/…), ~/… or a URL (s3://bucket/folder): commands may be started "
             "in any folder"
         )
-    return written
-
-
-def _check_currency(written: str) -> str:
-    if not _CURRENCY.fullmatch(written):
-        raise ValueError("write the currency's code, such as EUR or USD, or a unit such as credits")
     return written
 
 
@@ -103,7 +97,7 @@ class Profile(Part):
     """Output root: a whole path, `~/…` or a URL; `--root` wins over it."""
     nodes: Sequence[Nodes] = ()
     """Shapes of the nodes that a launch may get; `plan --on` plans with them."""
-    currency: Annotated[str, AfterValidator(_check_currency)] | None = None
+    currency: Annotated[str, AfterValidator(check_currency)] | None = None
     """Currency or unit of all prices, such as `EUR`."""
 
     @model_validator(mode="after")

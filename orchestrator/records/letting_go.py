@@ -66,6 +66,8 @@ class LettingGo:
     """Lets artifacts of one study go, while its launch holds the study's lock."""
 
     def __init__(self, root: Storage, study: str, held: Held | None = None) -> None:
+        self.settled: set[str] = set()
+        """Keys of jobs of which nothing is left to let go."""
         self._root = root
         self._study = study
         self._held = held or Held()
@@ -88,6 +90,7 @@ class LettingGo:
         record, digest = present
         if record.let_go is not None:
             self._delete(artifact, record)
+            self.settled.add(key)
             return None
         patterns = KINDS.find(kind).large_files
         names = [name for name in record.files if any(fnmatchcase(name, one) for one in patterns)]
@@ -108,6 +111,7 @@ class LettingGo:
                 self._root.write(artifact.record_name, record.to_json())
                 return None
             self._delete(artifact, going)
+        self.settled.add(key)
         return Gone(key=key, bytes=sum(record.files[name].bytes for name in names))
 
     def has_begun(self, kind: str, key: str) -> bool:

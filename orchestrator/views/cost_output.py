@@ -1,5 +1,6 @@
 """Prints what a plan would cost on a profile, by stage, for people."""
 
+from orchestrator.budget.budget import money_text
 from orchestrator.console import say
 from orchestrator.profiles.costs import RULE, Cost, Costs
 from orchestrator.text import pluralize
@@ -46,9 +47,3 @@ def _unknown(costs: Costs) -> dict[str, dict[str, int]]:
         place: {stage: number for stage, number in numbers.items() if number}
         for place, numbers in (("GPUs", on_gpus), ("processors", others))
     }
-
-
-def money_text(amount: float, currency: str) -> str:
-    """Return `12.50 EUR`, with two digits that count below a hundredth."""
-    number = f"{amount:,.2f}" if amount >= 0.01 or not amount else f"{amount:.2g}"
-    return f"{number} {currency}"

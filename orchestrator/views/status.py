@@ -9,7 +9,7 @@ from cluster.locks.holder import Holder
 from cluster.storage import Storage
 from jobs.artifacts.job import Job
 from orchestrator.budget.budget import Budget, describe_amount
-from orchestrator.budget.spending import spent_on
+from orchestrator.budget.spending import spent_on, unpriced_seconds
 from orchestrator.dispatch.job_states import JobState, JobStates
 from orchestrator.dispatch.policy import needs
 from orchestrator.records.attempt_progress import Progress, read_progress
@@ -182,15 +182,19 @@ def _budget(storage: Storage, past: History, *, is_running: bool) -> dict[str, A
     budget = Budget(limits=past.launch.budget if past.launch else {})
     if not budget:
         return None
-    spent = spent_on(budget, storage, past, now=time.time() if is_running else None)
+    now = time.time() if is_running else None
+    spent = spent_on(budget, storage, past, now=now)
+    unpriced_s = unpriced_seconds(past, now=now) if budget.limits_money else 0.0
+    unpriced = f"; {unpriced_s / 3600:.2g} hours of jobs without a price are not counted"
     parts = (
         f"{describe_amount(unit, spent[unit])} of {describe_amount(unit, limit)}"
         for unit, limit in budget.limits.items()
     )
     return {
         "limits": dict(budget.limits),
-        "spent": {unit: round(amount, 3) for unit, amount in spent.items()},
-        "line": f"budget: {', '.join(parts)} spent",
+        "spent": {unit: round(amount, 6) for unit, amount in spent.items()},
+        "unpriced_seconds": round(unpriced_s, 3),
+        "line": f"budget: {', '.join(parts)} spent{unpriced if unpriced_s else ''}",
         "ended": past.ended.why if past.ended else None,
     }
 

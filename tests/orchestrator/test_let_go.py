@@ -24,6 +24,7 @@ from orchestrator.plan.decisions import Decision
 from orchestrator.plan.plan import make_plan
 from orchestrator.plan.retention import notes_on_retention, retention_of
 from orchestrator.records.garbage import Collector, find_garbage
+from orchestrator.records.letting_go import LettingGo
 from orchestrator.records.verification import find_damage
 from orchestrator.study.study import parse_study
 
@@ -317,6 +318,21 @@ def test_what_another_study_saved_at_its_time_limit_stays_until_it_has_gone_on(
     assert "goes on from it" in why
     assert run(any_root, other).exit_code == 0
     assert not saved_in(any_root), "what was saved goes with what it helped to make"
+
+
+def test_what_was_let_go_is_not_tried_again_with_every_job_that_ends(root, monkeypatch):
+    tried = []
+    real = LettingGo.let_go
+
+    def counted(self, kind, key, readers):
+        tried.append(key)
+        return real(self, kind, key, readers)
+
+    monkeypatch.setattr(LettingGo, "let_go", counted)
+    run(root, ladder())
+    assert len(tried) == len(set(tried)) == 3
+    run(root, has_more_to_do(50))
+    assert len(tried) == 6, "each once more by the next launch"
 
 
 def test_only_selected_readers_are_not_all_readers(root):

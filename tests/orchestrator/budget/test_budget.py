@@ -1,10 +1,13 @@
 """What `--budget` may say, and what it says where it may not."""
 
 import pytest
+from pydantic import ValidationError
 
 from cluster.errors import UserError
 from cluster.machine.resources import Resources
+from cluster.storage import Storage
 from orchestrator.budget.budget import Budget, describe_amount
+from orchestrator.budget.disk_use import DiskUse
 from orchestrator.profiles.node_prices import prices_of
 from orchestrator.profiles.profile import Nodes, Profile
 
@@ -65,6 +68,7 @@ def test_one_thing_is_limited_once():
         ("bytes", 1.25e12, "1.25 TB"),
         ("bytes", 12.0, "1.2e-05 MB"),
         ("EUR", 80, "80.00 EUR"),
+        ("EUR", 0.0004, "0.0004 EUR"),
     ],
 )
 def test_amounts_are_written_for_people(unit, amount, text):
@@ -78,3 +82,38 @@ def test_the_prices_of_a_profile_price_a_job_by_its_part_of_a_node():
     assert prices.currency == "EUR"
     assert prices.hourly(Resources(num_gpus=2)) == pytest.approx(3.0)
     assert prices_of(Profile(kind="local")) is None and prices_of(None) is None
+
+
+@pytest.mark.parametrize("currency", ["€", "EUR", "credits", "zł"])
+def test_every_currency_of_a_profile_may_be_limited(currency):
+    assert Profile(kind="local", currency=currency).currency == currency
+    assert Budget.of_words([f"500{currency}"], currency=currency).limits == {currency: 500.0}
+
+
+@pytest.mark.parametrize("currency", ["gpuh", "GPUh", "GB", "tb", "bytes", "Bytes"])
+def test_a_unit_of_budgets_is_no_currency(currency):
+    with pytest.raises(ValidationError, match="is a unit of `--budget` already"):
+        Profile(kind="local", currency=currency)
+
+
+def test_a_sign_of_money_that_no_profile_knows_is_told_where_prices_come_from():
+    with pytest.raises(UserError, match="unknown unit '€'") as fault:
+        Budget.of_words(["500€"])
+
+    assert "a profile gives them: `--on`" in fault.value.hint
+
+
+def test_artifacts_are_listed_once_however_many_jobs_left_none(tmp_path):
+    class Counts(Storage):
+        def list(self, name):
+            listed.append(name)
+            return super().list(name)
+
+    listed = []
+    root = Counts(tmp_path)
+    root.write(f"artifacts/probe/{'a' * 16}/attempts/one-000001/probe.txt", b"12345")
+    use = DiskUse(root)
+    use.count([letter * 64 for letter in "abcdef"], {"one"})
+
+    assert use.bytes == 5
+    assert listed.count("artifacts") == 1

@@ -11,7 +11,7 @@ from cluster.executors.local import Executor as LocalExecutor
 from cluster.machine.resources import Resources
 from jobs.worker.answer import Answer, State
 from orchestrator.budget.budget import Budget
-from orchestrator.budget.spending import spent_on
+from orchestrator.budget.spending import spent_on, unpriced_seconds
 from orchestrator.dispatch.job_states import JobState
 from orchestrator.dispatch.patience import Patience
 from orchestrator.dispatch.watcher import Watcher
@@ -242,3 +242,25 @@ def test_without_a_budget_the_ledger_keeps_the_account_too(launch, make_probe, r
     beats = [event for event in events if isinstance(event, Holding)]
     assert 55 <= len(beats) <= 61
     assert [event.price for event in events if isinstance(event, Submitted)] == [None]
+
+
+@pytest.mark.parametrize("budget", [{"gpuh": 1.0}, {"EUR": 2.0}, {"bytes": 1.0}])
+def test_a_budget_that_is_spent_starts_no_machines(launch, make_probe, root, budget):
+    class Asked(Machines):
+        def start(self):
+            raise AssertionError("machines were asked for")
+
+    launched(launch, [make_probe(0, num_gpus=1)], hours(), prices=FlatPrices())
+    clock = Clock()
+    jobs = [make_probe(index, num_gpus=1) for index in range(2)]
+    report, _ = launched(
+        launch, jobs, hours(**budget), clock, prices=FlatPrices(), executor=Asked(clock)
+    )
+
+    assert report.exit_code == 76 and "1 of 2 jobs are not done" in report.spent_budget
+
+
+def test_time_without_a_price_is_known(launch, make_probe, root):
+    launched(launch, [make_probe(0, num_gpus=1)], hours())
+
+    assert unpriced_seconds(read_history(root, "study")) == pytest.approx(3600, abs=60)

@@ -79,3 +79,19 @@ def test_a_budget_below_the_forecast_is_told_with_its_numbers(make_probe):
     assert "12.5 GPU-hours spent, 240.0 GPU-hours foreseen" in text
     assert "and 1 job of which nothing is foreseen" in text
     assert why_too_small(Budget(limits={"gpuh": 253.0}), jobs, {"gpuh": 12.5}) == []
+
+
+def test_jobs_that_no_price_counts_are_told_before_and_after(study, capsys, tmp_path):
+    profile = tmp_path / "box.yaml"
+    profile.write_text(
+        "kind: local\ncurrency: EUR\nnodes:\n  - {cpus: 4, price: 1}\n  - {cpus: 64}\n"
+    )
+    words = ["launch", study, "--on", str(profile), "--budget", "5EUR", "--only", "base"]
+    assert main(words) == 0
+    assert (
+        "the budget does not count 2 jobs that may run on nodes without" in capsys.readouterr().err
+    )
+    assert main(["status", "chain"]) == 0
+    assert "hours of jobs without a price are not counted" in capsys.readouterr().out
+    assert main(["status", "chain", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["budget"]["unpriced_seconds"] > 0

@@ -2,8 +2,9 @@
 
 import pytest
 
+from orchestrator.budget.budget import money_text
 from orchestrator.profiles.costs import Cost, Costs
-from orchestrator.views.cost_output import money_text, show_costs
+from orchestrator.views.cost_output import show_costs
 
 
 def cost(jobs, *, unknown=0, on_gpus=0, hours=None, money=None, without_price=0):
