@@ -83,7 +83,7 @@ class LaunchReport:
 
 
 def new_launch_id() -> str:
-    """Make an id for a launch, unique and sorting by time, to the second."""
+    """Make an id for a launch, unique and sorting by time."""
     now = datetime.now(UTC)
     return f"{now:%Y%m%dT%H%M%S}-{now.microsecond:05x}{uuid4().hex[:3]}"
 

@@ -42,7 +42,7 @@ class Submission(TypedDict):
     """What one `launch --on` handed to a queue."""
 
     id: Annotated[str, Field(pattern=r"^[0-9A-Za-z-]{1,60}$")]
-    """Its id; ids sort by time, to the second."""
+    """Its id; ids sort by time."""
     at: Annotated[float, Field(ge=0, le=1e11)]
     """Seconds since the epoch."""
     profile: str
@@ -101,8 +101,8 @@ def latest_submission(root: Storage, study: str) -> Submission | None:
             continue
         if latest is None or submission["at"] > latest["at"]:
             latest = submission
-    # Only its name still says when it was: to the second, so of two in one second it may be later.
-    if damaged and (latest is None or _second(damaged[0]) >= _second(latest["id"])):
+    # Only its name still says when it was.
+    if damaged and (latest is None or _moment(damaged[0]) >= _moment(latest["id"])):
         raise _damaged(root, study, *damaged, hint=_HINT_OF_QUEUE)
     return latest
 
@@ -160,6 +160,6 @@ def _file_name(study: str, submission: str) -> str:
     return f"{submissions_folder(study)}/{submission}/submission.json"
 
 
-def _second(submission: str) -> str:
+def _moment(submission: str) -> str:
     """Return the part of an id that sorts by time."""
     return submission.partition("-")[0]

@@ -57,6 +57,16 @@ def test_it_is_said_in_one_message_and_nothing_is_left(
     site.checked("scancel", job)
 
 
+def test_a_check_of_the_profile_says_the_same_before_anything_is_submitted(site, user) -> None:
+    user.write_profile(limits="time: 10min, save_before: 60s, partition: short")
+    good = user.run("profile", "check", "hpc")
+    assert good.returncode == 0, good.stdout + good.stderr
+    assert "2 nodes of 2 CPUs" in good.stdout and "in short: SLURM has 2" in good.stdout
+    user.write_profile(limits="time: 2d, save_before: 60s, partition: short")
+    bad = user.run("profile", "check", "hpc")
+    assert bad.returncode == 1 and "is above the 00:10:00 of short" in bad.stdout, bad.stdout
+
+
 def test_a_controller_that_is_away_is_no_fault_of_the_study(site, user, tmp_path) -> None:
     user.write_profile()
     site.daemons["slurmctld"].kill()
