@@ -11,6 +11,11 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
+def gigabytes(number: int) -> str:
+    """Write a number of bytes as `12.3 GB` (10^9 bytes), or in MB when it is small."""
+    return f"{number / 1e9:.1f} GB" if number >= 1e8 else f"{number / 1e6:.1f} MB"
+
+
 def pluralize(number: int, noun: str) -> str:
     """Write a number with its noun: `1 job`, `4 jobs`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"

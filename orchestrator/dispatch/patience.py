@@ -2,12 +2,12 @@
 
 import os
 import random
-import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from cluster.errors import UserError
+from orchestrator.quantities import read_seconds
 
 VARIABLE = "DELTASCALE_PATIENCE"
 """Environment variable that says how long a launch waits where `--patience` does not."""
@@ -17,9 +17,6 @@ SAVE_VARIABLE = "DELTASCALE_SAVE_WITHIN"
 """Environment variable of a batch job: how long jobs may take to save once its scheduler says, by
 SIGUSR1 or SIGUSR2, that its time is nearly over. With it such a signal, and SIGTERM, is an end for
 now, not an interruption: the code is 75, and whoever started the launch starts it again."""
-
-_UNITS_S = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
-_DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*(s|min|h|d)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,12 +84,12 @@ def seconds_of(written: str, *, where: str) -> float:
     Raises:
         UserError: it is none.
     """
-    match = _DURATION.fullmatch(written.strip())
-    if match is None:
+    try:
+        return read_seconds(written)
+    except ValueError:
         raise UserError(
             f"{written!r} is no length of time",
             where=where,
             allowed=["90s", "30min", "12h", "2d"],
             hint="a number and one of the units s, min, h, d",
-        )
-    return float(match[1]) * _UNITS_S[match[2]]
+        ) from None

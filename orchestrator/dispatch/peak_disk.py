@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from orchestrator.dispatch.job_states import JobStates
 from orchestrator.dispatch.policy import priorities
 from orchestrator.plan.decisions import READABLE, RUNS, JobDecision
-from orchestrator.plan.disk_space import gigabytes
 from orchestrator.plan.retention import Retention
-from orchestrator.text import pluralize
+from orchestrator.text import gigabytes, pluralize
 
 
 @dataclass(frozen=True, kw_only=True)

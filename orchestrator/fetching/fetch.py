@@ -18,6 +18,7 @@ from jobs.hub.downloading import (
 )
 from jobs.hub.shelf import HubFile, Shelf
 from orchestrator.fetching.needs import Need
+from orchestrator.text import gigabytes, pluralize
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +126,7 @@ def require_room(parcels: Sequence[Parcel], free_bytes: int | None) -> None:
     total = sum(parcel.bytes_to_fetch for parcel in parcels)
     if free_bytes is not None and total > free_bytes:
         raise SurroundingsError(
-            f"{total / 1e9:.2f} GB do not fit: {free_bytes / 1e9:.2f} GB are free on the root",
+            f"{gigabytes(total)} do not fit: {gigabytes(free_bytes)} are free on the root",
             where=parcels[0].shelf.root.url,
             hint="free space, or choose another root with --root; nothing was fetched",
             fault_class=FaultClass.STORAGE_FULL,
@@ -172,11 +173,6 @@ def described(parcel: Parcel) -> str:
     revision = need.revision or DEFAULT_REVISION
     commit = parcel.shelf.commit
     at = commit[:12] if revision == commit else f"{revision} ({commit[:12]})"
-    lacks = f"{_size(parcel.bytes_to_fetch)} to fetch" if not parcel.is_here else "here already"
-    count = len(parcel.names)
-    files = f"{count} file{'' if count == 1 else 's'}"
-    return f"{need.source} at {at}: {files}, {_size(parcel.bytes)}; {lacks}"
-
-
-def _size(number: int) -> str:
-    return f"{number / 1e9:.2f} GB" if number >= 1e8 else f"{number / 1e6:.2f} MB"
+    lacks = f"{gigabytes(parcel.bytes_to_fetch)} to fetch" if not parcel.is_here else "here already"
+    files = pluralize(len(parcel.names), "file")
+    return f"{need.source} at {at}: {files}, {gigabytes(parcel.bytes)}; {lacks}"

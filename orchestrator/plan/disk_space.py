@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cluster.storage import Storage
 from orchestrator.plan.decisions import RUNS, JobDecision
-from orchestrator.text import pluralize
+from orchestrator.text import gigabytes, pluralize
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,11 +52,6 @@ def add_up_sizes(decisions: Iterable[JobDecision]) -> tuple[int, int]:
     sizes = {item.job.key: item.most_bytes for item in decisions if item.decision in RUNS}
     estimates = [size for size in sizes.values() if size is not None]
     return sum(estimates), len(sizes) - len(estimates)
-
-
-def gigabytes(number: int) -> str:
-    """Write a number of bytes as `12.3 GB` (10^9 bytes), or in MB when it is small."""
-    return f"{number / 1e9:.1f} GB" if number >= 1e8 else f"{number / 1e6:.1f} MB"
 
 
 def free_bytes(root: Storage) -> int | None:

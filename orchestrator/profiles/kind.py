@@ -15,6 +15,7 @@ from jobs.door import Door
 from orchestrator.plan.decided_plan import DecidedPlan
 from orchestrator.profiles.profile import Profile
 from orchestrator.study.study import Study
+from orchestrator.text import pluralize
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,10 +80,17 @@ class PlannedAllocation:
     """Where the time limit comes from."""
 
     def __str__(self) -> str:
-        nodes = f"{self.nodes} node{'' if self.nodes == 1 else 's'}"
-        where = f" of {self.partition}" if self.partition else ""
-        limit = f", {self.time} at most" if self.time else ""
-        return f"{nodes}{where}{limit}: {', '.join(self.stages)} ({self.why})"
+        asked = describe_allocation(self.nodes, self.partition, self.time, self.stages)
+        return f"{asked} ({self.why})"
+
+
+def describe_allocation(
+    nodes: int, partition: str | None, time: str | None, stages: Sequence[str]
+) -> str:
+    """Write an allocation as `2 nodes of gpu, 1-00:00:00 at most: align, measure`."""
+    where = f" of {partition}" if partition else ""
+    limit = f", {time} at most" if time else ""
+    return f"{pluralize(nodes, 'node')}{where}{limit}: {', '.join(stages)}"
 
 
 class ProfileKind(ABC):

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from cluster.machine.accelerators import gpu_memory_gb, nearest_product, product_names
 from cluster.machine.resources import Resources
 from orchestrator.budget.budget import check_currency
-from orchestrator.profiles.quantities import MemoryGb
+from orchestrator.quantities import MemoryGb
 
 _ROOT_URL = re.compile(r"[a-z0-9]+://[^/\s]+(/\S*)?", re.ASCII)
 

@@ -57,6 +57,7 @@ def _fetch(options: argparse.Namespace) -> int:
     from orchestrator.plan.disk_space import free_bytes
     from orchestrator.plan.revisions import known_revisions, remember_revisions
     from orchestrator.records.root_file import root_id
+    from orchestrator.text import gigabytes
 
     _require_online()
     if options.json or not sys.stderr.isatty():
@@ -72,8 +73,8 @@ def _fetch(options: argparse.Namespace) -> int:
         note(described(parcel))
     total = sum(parcel.bytes_to_fetch for parcel in parcels)
     free = free_bytes(root)
-    room = "" if free is None else f"; {free / 1e9:.1f} GB free"
-    note(f"to fetch: {total / 1e9:.3f} GB from {_hub()}{room}")
+    room = "" if free is None else f"; {gigabytes(free)} free"
+    note(f"to fetch: {gigabytes(total)} from {_hub()}{room}")
     require_room(parcels, free)
     downloaded = 0
     if not options.dry_run and parcels:
@@ -94,7 +95,7 @@ def _fetch(options: argparse.Namespace) -> int:
         return 0
     say(
         f"{study.name}: all of {len(parcels)} repositories of the hub are in {root.url}; "
-        f"{downloaded / 1e9:.3f} GB came now"
+        f"{gigabytes(downloaded)} came now"
     )
     for name in absent:
         say(f"not of the hub, and not here: {name}")

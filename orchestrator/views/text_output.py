@@ -12,8 +12,8 @@ from jobs.comparing.view import View
 from orchestrator.console import say
 from orchestrator.plan.decided_plan import DecidedPlan
 from orchestrator.plan.decisions import RUNS, Decision, JobDecision
-from orchestrator.plan.disk_space import add_up_sizes, gigabytes
-from orchestrator.text import pluralize
+from orchestrator.plan.disk_space import add_up_sizes
+from orchestrator.text import gigabytes, pluralize
 from orchestrator.views.study_views import collect_measured, comparisons
 
 _WIDTH_WHEN_PIPED = 120

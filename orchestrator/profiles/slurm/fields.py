@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, model_validator
 from cluster.slurm.batch_request import MOST_SCRATCH_LETTERS, option_fault
 from orchestrator.profiles.environment import Environment, NodePath
 from orchestrator.profiles.profile import Nodes, Part, Profile
-from orchestrator.profiles.quantities import Seconds
+from orchestrator.quantities import Seconds
 
 
 def _check_word(written: str) -> str:

@@ -29,7 +29,7 @@ from orchestrator.plan.decisions import JobDecision
 from orchestrator.plan.plan_document import plan_document
 from orchestrator.plan.revisions import remember_revisions
 from orchestrator.plan.study_folder import write_study, written_token
-from orchestrator.profiles.kind import LaunchRequest, PlannedAllocation
+from orchestrator.profiles.kind import LaunchRequest, PlannedAllocation, describe_allocation
 from orchestrator.profiles.node_prices import prices_of
 from orchestrator.profiles.slurm.fields import SlurmProfile
 from orchestrator.profiles.slurm.queueing import (
@@ -260,7 +260,7 @@ def _print_queued(request: LaunchRequest, submission: Submission) -> None:
     else:
         say(f"{request.study.name}: job {first} is in the queue of SLURM")
         for number, allocation in enumerate(allocations, start=1):
-            say(f"  {describe_allocation(number, allocation)}")
+            say(f"  {_allocation_text(number, allocation)}")
         say(f"script:  {allocations[0]['script']}")
         say(f"log:     {allocations[0]['log'].replace('%j', first)}")
         place = f" --root {request.options.root}" if request.options.root else ""
@@ -271,11 +271,9 @@ def _print_queued(request: LaunchRequest, submission: Submission) -> None:
             note(f"warning: job {job.id}: {explain_wait(job.reason)}")
 
 
-def describe_allocation(number: int, allocation: SubmittedAllocation) -> str:
+def _allocation_text(number: int, allocation: SubmittedAllocation) -> str:
     """Return one line on an allocation: its ids, nodes, limit and stages."""
     jobs = allocation["jobs"]
     ids = jobs[0] if len(jobs) == 1 else f"{jobs[0]} to {jobs[-1]}, one after another"
-    nodes = f"{allocation['nodes']} node{'' if allocation['nodes'] == 1 else 's'}"
-    where = f" of {allocation['partition']}" if allocation["partition"] else ""
-    limit = f", {allocation['time']} at most" if allocation["time"] else ""
-    return f"{number}. {ids}: {nodes}{where}{limit}: {', '.join(allocation['stages'])}"
+    nodes, partition, time = allocation["nodes"], allocation["partition"], allocation["time"]
+    return f"{number}. {ids}: {describe_allocation(nodes, partition, time, allocation['stages'])}"

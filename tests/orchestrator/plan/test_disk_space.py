@@ -7,7 +7,8 @@ import pytest
 from cluster.storage import Storage
 from jobs.artifacts.job import Job
 from orchestrator.plan.decisions import Decision, JobDecision
-from orchestrator.plan.disk_space import gigabytes, measure_disk_space
+from orchestrator.plan.disk_space import measure_disk_space
+from orchestrator.text import gigabytes
 from orchestrator.verbs import plan
 
 

@@ -1,4 +1,4 @@
-"""Amounts as a profile writes them: memory and lengths of time, each with its unit."""
+"""Amounts as people write them: memory and lengths of time, each with its unit."""
 
 import re
 from typing import Annotated
@@ -28,7 +28,8 @@ def _read_memory_gb(written: object) -> float:
     return amount * _BYTES[unit] / 1e9
 
 
-def _read_seconds(written: object) -> float:
+def read_seconds(written: object) -> float:
+    """Read a length of time such as `90s` or `2d`. Raises ValueError, with an example."""
     allowed = "write a number and its unit, such as 90min, 24h or 2d (or 1-12:00:00, as SLURM does)"
     clock = _CLOCK.fullmatch(written) if isinstance(written, str) else None
     if clock is not None:
@@ -58,7 +59,7 @@ MemoryGb = Annotated[
 """Memory in 10^9 bytes, written with its unit: `512GB`, `480GiB`."""
 Seconds = Annotated[
     float,
-    BeforeValidator(_read_seconds),
+    BeforeValidator(read_seconds),
     Field(gt=0),
     WithJsonSchema(
         {
