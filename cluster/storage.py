@@ -230,10 +230,11 @@ def _root_path(text: str) -> Path:
         os.fsencode(text)
         if "\0" in text:
             raise ValueError("a zero byte")
-        path = expanded(text, where="the output root").absolute()
+        path = expanded(text).absolute()
         os.lstat(path)
-    except ValueError as error:
-        raise UserError(f"the output root {text[:100]!r} cannot be a path: {error}") from error
+    except (ValueError, UserError) as error:
+        why = error.error if isinstance(error, UserError) else error
+        raise UserError(f"the output root {text[:100]!r} cannot be a path: {why}") from error
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
             shown = f"the output root {text[:100]!r} cannot be a path"
