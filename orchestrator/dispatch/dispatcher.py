@@ -74,7 +74,10 @@ class Dispatcher:
 
     def is_spent_already(self) -> bool:
         """Tell, before any machine is asked for, whether the budget allows no job to start."""
-        self._outage.try_round([self.read_artifacts.let_go, self.budget.count])
+        if not self._launch.budget:
+            return False
+        with suppress(LockLost):  # the loop sees whether it is away with its file system
+            self._outage.try_round([self.read_artifacts.let_go, self.budget.count])
         if self.budget.allows_one_of(self._states.startable()):
             return False
         self.spent_budget = self.budget.describe()
