@@ -123,7 +123,8 @@ class Align(Kind[AlignParams]):
     def memorising(self, written: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return params that learn by heart what the loss rewards; None where nothing is trained.
 
-        Objective and its settings, adapter and template are the study's; the rest is what overfits.
+        Objective and its settings, adapter, template and what the reference was computed with are
+        the study's; the rest is what overfits.
         """
         name = written.get("objective", "dpo")
         if not OBJECTIVES.find(name).TRAINS:
@@ -139,7 +140,6 @@ class Align(Kind[AlignParams]):
             "max_grad_norm": 10.0,
             "weight_decay": 0.0,
             "seed": 0,
-            "dtype": "float32",
         }
 
     def not_memorised(self, read: Callable[[str], bytes]) -> str | None:

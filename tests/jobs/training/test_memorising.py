@@ -4,7 +4,9 @@ import json
 
 import pytest
 
+from jobs.kinds.align import Align
 from jobs.training.memorising import why_not_learned
+from jobs.training.reference_scores import _AGREED
 
 
 def log(losses) -> bytes:
@@ -31,3 +33,10 @@ def test_what_fell_has_learned(losses) -> None:
 )
 def test_what_never_fell_has_not(losses) -> None:
     assert "did not fall" in (why_not_learned(log(losses)) or "")
+
+
+def test_what_the_reference_was_computed_with_is_left_as_it_is() -> None:
+    written = {name: f"the study's {name}" for name in _AGREED}
+    learned = Align().memorising({"objective": "dpo", **written})
+    assert learned is not None
+    assert {name: learned[name] for name in _AGREED} == written
