@@ -63,6 +63,8 @@ class Recorder:
 
 
 def _without_blanks(text: str) -> str:
+    """Leave out blanks at the ends of lines, and where this was run."""
+    text = text.replace(str(Path.cwd()), "/scratch/me")
     return "\n".join(line.rstrip().expandtabs() for line in text.split("\n"))
 
 
