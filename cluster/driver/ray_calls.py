@@ -9,8 +9,7 @@ Nothing is tried again here: the one retry loop is the orchestrator's, and Ray's
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING
@@ -23,6 +22,7 @@ from cluster.gangs.gang_call import GangCalls
 from cluster.gangs.gang_placement import selector_of
 from cluster.machine.gpu_variables import gpu_variables
 from cluster.machine.resources import Resources
+from cluster.machine.set_variables import variables_set
 from cluster.nodes.memory_pressure import MemoryPressure
 from cluster.nodes.ray_nodes import Preemption
 
@@ -230,23 +230,8 @@ def _call(ticket: str, entry: str, payload: str, secrets: Mapping[str, str]) -> 
     """Call the entry point in a worker; no exception of our own passes through Ray."""
     node = _address()
     surroundings = Surroundings(stop_requested=_stop_requested(), node=node, is_own_process=True)
-    with holding(secrets):
+    with variables_set(secrets):
         return call_entry(ticket, entry, payload, surroundings)
-
-
-@contextmanager
-def holding(secrets: Mapping[str, str]) -> Iterator[None]:
-    """Set variables in this process while the block runs."""
-    before = {name: os.environ.get(name) for name in secrets}
-    os.environ.update(secrets)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 def _stop_requested() -> Callable[[], bool]:

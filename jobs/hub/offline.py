@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from cluster.machine.set_variables import variables_set
 from cluster.storage import Storage
 from jobs.hub.shelf import has_shelves
 
@@ -42,23 +43,17 @@ def hub_offline(is_offline: bool = True) -> Iterator[None]:
     if not is_offline:
         yield
         return
-    variables = {name: os.environ.get(name) for name in (*_SWITCHES, *_TOKENS)}
+    variables: dict[str, str | None] = {**dict.fromkeys(_SWITCHES, "1"), **dict.fromkeys(_TOKENS)}
     loaded = [
         (sys.modules[module], name, getattr(sys.modules[module], name))
         for module, name in _LOADED
         if hasattr(sys.modules.get(module), name)
     ]
-    os.environ.update(dict.fromkeys(_SWITCHES, "1"))
-    for name in _TOKENS:
-        os.environ.pop(name, None)
     for module, name, _ in loaded:
         setattr(module, name, True)
     try:
-        yield
+        with variables_set(variables):
+            yield
     finally:
-        for name, value in variables.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value
         for module, name, before in loaded:
             setattr(module, name, before)

@@ -2,8 +2,7 @@
 
 import argparse
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from cluster.errors import UserError
 from cluster.storage import Storage
@@ -99,18 +98,3 @@ def _require_cores(cpus: int | None) -> None:
 def variables_of_script() -> list[str]:
     """List the variables that the batch script around this process sets for jobs."""
     return [name for name in os.environ.get(JOB_VARIABLES, "").split(",") if name]
-
-
-@contextmanager
-def variables_set(variables: Mapping[str, str]) -> Iterator[None]:
-    """Set variables of this process in the block, and put back what was there."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

@@ -4,12 +4,13 @@ import os
 import resource
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
 from cluster.errors import UserError
 from cluster.executor import Executor
+from cluster.machine.set_variables import variables_set
 from cluster.storage import Storage
 from jobs.entries.own_entries import apart
 from jobs.rehearsal import FEW
@@ -25,6 +26,8 @@ from orchestrator.rehearsal.small_study import SmallStudy, names_layers, small_s
 from orchestrator.study.expressions import DATA_VARIABLE
 from orchestrator.study.study import Study
 
+_NOTHING_LEAVES = {"WANDB_MODE": "disabled", "HF_HUB_OFFLINE": "1"}
+"""Variables with which nothing is fetched, pushed or mirrored."""
 _NEVER = (
     "real weights: what trained models say, and what 16 bits do to them",
     "GPU kernels, GPU memory (`plan` forecasts it) and several processes of one training",
@@ -85,7 +88,7 @@ def _rehearse(
         most_ranks=1 if executor_name == "local" else 2,
         texts=texts_of(study, os.environ.get(DATA_VARIABLE)),
     )
-    with _nothing_leaves():
+    with variables_set(_NOTHING_LEAVES):
         small = small_study(study, stand_ins)
         if not small.study.stages:
             raise UserError("no stage of the study can be rehearsed", where=study.where("stages"))
@@ -133,19 +136,3 @@ def _processor_seconds() -> float:
     who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     usages = [resource.getrusage(one) for one in who]
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
-
-
-@contextmanager
-def _nothing_leaves() -> Iterator[None]:
-    """Keep the hub and W&B out of the block: nothing is fetched, pushed or mirrored."""
-    settings = {"WANDB_MODE": "disabled", "HF_HUB_OFFLINE": "1"}
-    before = {name: os.environ.get(name) for name in settings}
-    os.environ.update(settings)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

@@ -141,11 +141,12 @@ def _run_here(
 ) -> int:
     """Launch in this process, its jobs where the place says."""
     from cluster.machine.resources import this_machine
+    from cluster.machine.set_variables import variables_set
     from orchestrator.dispatch.patience import Patience
     from orchestrator.launch import launch
     from orchestrator.permission.configuration import read_configuration
     from orchestrator.permission.confirmation import allowed_keys, ask_at_terminal
-    from orchestrator.profiles.launching import variables_of_script, variables_set
+    from orchestrator.profiles.launching import variables_of_script
     from orchestrator.views.live_view import open_progress
 
     chosen = chosen_profile(options)

@@ -9,10 +9,11 @@ import sys
 import pytest
 
 from cluster.errors import UserError
+from cluster.machine.set_variables import variables_set
 from cluster.storage import Storage
 from orchestrator.cli import main
 from orchestrator.profiles.kind import Place
-from orchestrator.profiles.launching import launch_on, variables_set
+from orchestrator.profiles.launching import launch_on
 from orchestrator.profiles.profile_file import read_profile
 from orchestrator.study.study import load_study
 from orchestrator.verb import chosen_root, words_of_root
