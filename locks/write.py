@@ -67,7 +67,7 @@ def write_locks(uv: str) -> None:
     """Write a lock for each group of packages; of what is left, `docs.txt`; some alone."""
     declared, pins = direct_dependencies(), pinned_versions()
     groups = {"build": set(_FIRST)}
-    for group in ("runtime", "gguf", "dev"):
+    for group in ("runtime", "gguf", "dev", "cluster"):
         groups[group] = needed_packages(declared[group]) - UNLOCKED.union(*groups.values())
     optional = {canonicalize_name(Requirement(text).name) for text in declared["qlora"]}
     groups["docs"] = pins.keys() - optional - UNLOCKED.union(*groups.values())

@@ -18,7 +18,7 @@ _OWN_BUILDS = UNLOCKED | {"bitsandbytes"}
 
 def _locked() -> dict[str, str]:
     locked = {}
-    for group in ("build", "runtime", "gguf", "dev", "docs"):
+    for group in ("build", "runtime", "gguf", "dev", "cluster", "docs"):
         for name, version, _ in _LOCKED.findall((FOLDER / f"{group}.txt").read_text()):
             locked[canonicalize_name(name)] = version
     return locked
