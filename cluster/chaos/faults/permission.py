@@ -1,0 +1,18 @@
+"""Fault `permission`: the storage refuses this user."""
+
+import errno
+
+from cluster.chaos.fault import Moment
+
+HELP = "the storage refuses this user, for so many seconds (0: once)"
+POINTS = ("write", "read")
+WHO = ("job", "launch")
+AMOUNT: float | None = 0.0
+UNIT = "s"
+LASTS = True
+IS_DRAWN = True
+
+
+def strike(moment: Moment) -> None:
+    """Refuse what was about to be done. Raises OSError."""
+    raise OSError(errno.EACCES, moment.says("Permission denied"))
