@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 
 _UNLIMITED_BYTES = 2**60
 """A limit of memory from here on is none: version 1 writes almost 2**63."""
-_CPU_TIME, _MEMORY = "cpu", "memory"
+_CPU_TIME, MEMORY = "cpu", "memory"
 """Names of the controllers whose limits are read."""
 
 
@@ -37,8 +37,8 @@ def container_limits(root: Path = Path("/")) -> ContainerLimits:
     Args:
         root: folder that holds `proc` and `sys`.
     """
-    cpus = [_quota(group) for group in _groups(root, _CPU_TIME)]
-    memory = [(_memory(group), _reclaimed(group)) for group in _groups(root, _MEMORY)]
+    cpus = [_quota(group) for group in control_groups(root, _CPU_TIME)]
+    memory = [(_memory(group), _reclaimed(group)) for group in control_groups(root, MEMORY)]
     return ContainerLimits(
         num_cpus=min(cpus, default=math.inf),
         memory_bytes=min([_address_space(), *(limit for limit, _ in memory)]),
@@ -46,7 +46,7 @@ def container_limits(root: Path = Path("/")) -> ContainerLimits:
     )
 
 
-def _groups(root: Path, controller: str) -> Iterator[Path]:
+def control_groups(root: Path, controller: str) -> Iterator[Path]:
     """Yield the folders of the control groups that a controller puts this process in, inside out.
 
     Inside a container `/proc/self/cgroup` may name a path of the host, of which only the end, or

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from cluster.machine.accelerators import slowest_of
-from cluster.machine.container_limits import container_limits
+from cluster.machine.container_limits import ContainerLimits, container_limits
 from cluster.machine.visible_gpus import visible_gpus
 
 
@@ -123,12 +123,21 @@ def this_machine() -> Resources:
     memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     gpus = visible_gpus()
     return Resources(
-        num_cpus=max(1, int(min(len(os.sched_getaffinity(0)), limits.num_cpus))),
+        num_cpus=_usable_cpus(limits),
         num_gpus=len(gpus),
         memory_gb=round(min(memory_bytes, limits.memory_bytes) / 1e9, 1),
         gpu_memory_gb=min((gpu.memory_gb for gpu in gpus), default=0),
         gpu_name=slowest_of([gpu.name for gpu in gpus]),
     )
+
+
+def usable_cpus() -> int:
+    """Return the cores that this process may use; without looking for GPUs."""
+    return _usable_cpus(container_limits())
+
+
+def _usable_cpus(limits: ContainerLimits) -> int:
+    return max(1, int(min(len(os.sched_getaffinity(0)), limits.num_cpus)))
 
 
 def processor_name() -> str:
