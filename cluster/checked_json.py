@@ -80,7 +80,10 @@ def damaged_file(
 ) -> SurroundingsError:
     """Make the fault for a damaged file under a root, without which it cannot go on."""
     return SurroundingsError(
-        f"{name} is damaged: {str(reason)[:_LONGEST_REASON]}", where=storage.url, hint=hint
+        f"{name} is damaged: {str(reason)[:_LONGEST_REASON]}",
+        where=storage.url,
+        hint=hint,
+        code="damaged-file",
     )
 
 

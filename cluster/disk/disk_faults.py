@@ -29,6 +29,7 @@ class ForeignEntry(SurroundingsError):
     It is neither followed nor opened, written to or deleted.
     """
 
+    default_code = "foreign-entry"
     default_class = FaultClass.MISTAKE
 
 

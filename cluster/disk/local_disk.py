@@ -11,7 +11,6 @@ import re
 import shutil
 import stat
 import time
-import uuid
 from collections.abc import Iterator
 from io import BufferedReader
 from pathlib import Path, PurePosixPath
@@ -20,6 +19,7 @@ from typing import IO
 from cluster.disk.below_root import BelowRoot
 from cluster.disk.disk_faults import ForeignEntry, disk_faults, sync_descriptor
 from cluster.disk.exclusive_name import give_name
+from cluster.fault_points import fault_point
 from cluster.survey import Survey, Unfinished
 
 StrPath = str | os.PathLike[str]
@@ -45,12 +45,18 @@ class LocalDisk:
 
     def read(self, name: str) -> bytes:
         """Return all bytes of a name. Raises FileNotFoundError."""
-        with disk_faults(self.url, f"read {name}"), self.open(name) as file:
-            return file.read()
+        with disk_faults(self.url, f"read {name}"):
+            fault_point("read", file=name)
+            descriptor = self._below.open_file(name)
+            try:
+                return _read_all(descriptor)
+            finally:
+                os.close(descriptor)
 
     def open(self, name: str) -> BufferedReader:
         """Open a plain file for reading. Raises FileNotFoundError."""
         with disk_faults(self.url, f"read {name}"):
+            fault_point("read", file=name)
             return open(self._below.open_file(name), "rb")
 
     def pieces(self, name: str) -> Iterator[bytes]:
@@ -231,7 +237,9 @@ class LocalDisk:
             disk_faults(self.url, f"write {name}", is_question=is_question),
             self._below.parent(name, make=True, syncs=syncs_names) as place,
         ):
+            fault_point("write", file=name)
             yield place
+            fault_point("written", file=name, path=f"{self.root}/{name}")
 
 
 def link_or_copy(source: StrPath, target: StrPath) -> None:
@@ -270,7 +278,16 @@ def _is_leftover(entry: "os.DirEntry[str]") -> bool:
 
 
 def _temporary() -> str:
-    return f".tmp-{uuid.uuid4().hex[:16]}"
+    return f".tmp-{os.urandom(8).hex()}"
+
+
+def _read_all(descriptor: int) -> bytes:
+    """Return all bytes of an open file, as many as it has now."""
+    left, pieces = os.fstat(descriptor).st_size, list[bytes]()
+    while left > 0 and (piece := os.read(descriptor, min(left, _PIECE_BYTES))):
+        pieces.append(piece)
+        left -= len(piece)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 def _durable_temporary(folder: int, data: bytes) -> str:
@@ -278,10 +295,13 @@ def _durable_temporary(folder: int, data: bytes) -> str:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = os.open(temporary, flags, 0o666, dir_fd=folder)
     try:
-        with open(descriptor, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            sync_descriptor(stream.fileno())
+        try:
+            left = memoryview(data)
+            while left:
+                left = left[os.write(descriptor, left) :]
+            sync_descriptor(descriptor)
+        finally:
+            os.close(descriptor)
     except OSError:
         _forget(temporary, folder)
         raise

@@ -101,6 +101,28 @@ def lasting_folder(name: str) -> Path:
     return _in_base(make)
 
 
+def unheld(base: Path | None = None) -> list[str]:
+    """List the folders whose processes have ended, and which nobody has swept yet."""
+    left = []
+    with contextlib.suppress(OSError, SurroundingsError):
+        folder = base or private_base()
+        for name in os.listdir(folder):
+            if name.endswith(_LOCK) and _is_unheld(folder / name):
+                left.append(str(folder / name.removesuffix(_LOCK)))
+    return sorted(left)
+
+
+def _is_unheld(lock: Path) -> bool:
+    try:
+        descriptor = os.open(lock, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return bool(_take(descriptor, lock))
+    finally:
+        os.close(descriptor)
+
+
 def sweep_now_and_then() -> None:
     """Sweep, unless this process did a minute ago: a worker may begin hundreds of jobs a second."""
     global _swept_at
