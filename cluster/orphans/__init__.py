@@ -1,0 +1,1 @@
+"""What did earlier launches of this study leave running, and how is it ended?"""
