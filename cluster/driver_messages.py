@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cluster.errors import SurroundingsError
-from cluster.executor import Outcome
+from cluster.executor import NodeRoom, Outcome
 from cluster.machine.resources import Resources
+from cluster.orphans.launch_label import LaunchLabel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +31,17 @@ class Start:
     """Libraries of which every node of a joined Ray must have the versions of this machine."""
     is_open_allowed: bool
     """Whether a Ray beyond this machine is joined that lets anybody in."""
+    label: LaunchLabel | None = None
+    """Which launch all that is started belongs to; None: none."""
+    takes_unlike_nodes: bool = False
+    """Whether a Ray is joined whose nodes have other libraries or other code."""
+    preloaded: Sequence[str] = ()
+    """Modules that processes of our own Ray import as they start."""
+
+
+@dataclass(frozen=True)
+class Copied:
+    """The folder `code` of a Ray of our own holds all of the packages."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,11 +58,17 @@ class Submit:
     """What it needs."""
     secrets: Mapping[str, str]
     """Variables that only the process of the call may hold, by name."""
+    avoided: frozenset[str] = frozenset()
+    """Ids or addresses of nodes that it is not sent to."""
+    node: str | None = None
+    """Id or address of the node that it is to run on, whatever else runs there; None: any."""
+    grace_s: float = 40.0
+    """How long the ranks of a call that is cancelled may save their work before they are ended."""
 
 
 @dataclass(frozen=True)
 class Avoid:
-    """Send calls to other nodes than those at these addresses."""
+    """Send calls to other nodes than these, by id or address."""
 
     nodes: frozenset[str]
 
@@ -80,6 +98,8 @@ class Started:
     """Ray is there; `warning` is what the user has to know of it."""
 
     warning: str | None = None
+    dashboard: str | None = None
+    """`host:port` of Ray's dashboard; None where there is none."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +121,8 @@ class Looked:
     """Whether it answers a `Look`."""
     warnings: Sequence[str] = ()
     """What the user has to know of nodes that came since the last one."""
+    rooms: Sequence[NodeRoom] = ()
+    """The same nodes by name."""
 
 
 @dataclass(frozen=True)
@@ -117,5 +139,5 @@ class Lost:
     reason: str
 
 
-ToChild = Start | Submit | Avoid | Cancel | Look | Close
+ToChild = Start | Copied | Submit | Avoid | Cancel | Look | Close
 FromChild = Started | Refused | Looked | Ended | Lost

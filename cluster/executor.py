@@ -7,7 +7,7 @@ one per file, each with a class `Executor`; the file's name is the name on the c
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
@@ -39,6 +39,26 @@ class Ending(Enum):
 
 
 @dataclass(frozen=True, kw_only=True)
+class RankEnding:
+    """How one of several processes of a call ended."""
+
+    rank: int
+    """Its number, from 0."""
+    node: str | None = None
+    """The node that it ran on."""
+    pid: int | None = None
+    """Its number there."""
+    place: int | None = None
+    """Its place among those that reported, the first 0; None where it did not."""
+    answer: str | None = None
+    """What it returned."""
+    error: str | None = None
+    """What it raised, or what is known of its death."""
+    is_dead: bool = False
+    """Whether it died without a report; where it is not and has no place, it was ended."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Outcome:
     """How one call ended, and what it returned."""
 
@@ -54,6 +74,29 @@ class Outcome:
     """The node that the call ran on, when known."""
     fault_class: FaultClass | None = None
     """Whose fault it is that the call did not return, as far as the executor knows."""
+    node_id: str | None = None
+    """The cluster's own name of that node, where it is one and known: several may share an
+    address."""
+    ranks: Sequence[RankEnding] = ()
+    """How each of several processes ended, by rank; empty for a call of one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeRoom:
+    """One living node of an executor."""
+
+    name: str
+    """The cluster's own name of it, as `Outcome.node_id` has it."""
+    address: str
+    """Its address, as `Outcome.node` has it."""
+    offers: Resources
+    """All that calls may use of it."""
+    free: Resources
+    """What is left of that, as known a moment ago."""
+    host: str = "localhost"
+    """The name of its machine."""
+    is_here: bool = False
+    """Whether it is on the machine of this process."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,14 +141,41 @@ class Executor(Protocol):
         one that is avoided.
         """
 
+    def rooms(self) -> Sequence[NodeRoom]:
+        """Return the living nodes by name; empty where calls cannot be kept off any of them."""
+
     def most_ranks(self) -> float:
         """Return how many ranks a call may have at most, however large the nodes are."""
 
     def avoid(self, nodes: frozenset[str]) -> None:
         """Send calls to other nodes than these, named as outcomes name them, until said anew."""
 
-    def submit(self, ticket: str, entry: str, payload: str, resources: Resources) -> None:
-        """Queue one call; returns at once. Tickets are unique."""
+    def submit(
+        self,
+        ticket: str,
+        entry: str,
+        payload: str,
+        resources: Resources,
+        *,
+        avoided: frozenset[str] = frozenset(),
+    ) -> None:
+        """Queue one call; returns at once. Tickets are unique.
+
+        Args:
+            ticket: its name.
+            entry: the entry point.
+            payload: what it is given.
+            resources: what it needs.
+            avoided: names or addresses of nodes that it is not sent to; none where `rooms` is
+                empty.
+        """
+
+    def submit_beside(self, ticket: str, node: str, entry: str, payload: str) -> None:
+        """Queue one small call on a node, named as outcomes name it, on no resources of others.
+
+        It is for looking after calls that run there; its Outcome comes through `wait`. Not where
+        calls run in the process of the launch: it may look after them itself.
+        """
 
     def wait(self, timeout_s: float) -> list[Outcome]:
         """Block until a call ended or the time is up; return the calls that ended."""

@@ -12,9 +12,12 @@ from collections.abc import Iterator, Mapping
 from io import BufferedReader
 from pathlib import Path, PurePosixPath
 
+from cluster.disk.disk_clock import age_s
+from cluster.disk.disk_faults import disk_faults
 from cluster.disk.local_disk import LocalDisk
 from cluster.disk.written_path import expanded
 from cluster.errors import SurroundingsError, UserError
+from cluster.fault_classes import FaultClass
 from cluster.survey import Survey
 
 _UNUSUAL = frozenset({"", ".", ".."})
@@ -164,11 +167,13 @@ class Storage:
         return self._store.remove_only(_check_name(name), data)
 
     def age_s(self, name: str) -> float | None:
-        """Return the seconds since a name was written (remote roots), by the storage's own clock.
+        """Return the seconds since a name was written, by the storage's own clock.
 
         None where it does not tell its time. Raises FileNotFoundError.
         """
-        assert self._remote is not None, "a disk's files have times of their own"
+        if self._remote is None:
+            with disk_faults(self.url, f"look at {name}"):
+                return age_s(self.path(name))
         return self._remote.age_s(_check_name(name))
 
     def upload(self, local: Path, name: str) -> None:
@@ -198,6 +203,7 @@ class Storage:
                 "two launches could both publish the same job",
                 where=self.url,
                 hint="choose a storage with conditional writes, or a local path, with --root",
+                code="root-unfit",
             )
         self._require_writable_disk()
 
@@ -211,7 +217,8 @@ class Storage:
             raise UserError(
                 f"the output root cannot be written: {fault.error}",
                 where=self.url,
-                hint="choose another with --root, or free the disk",
+                hint=f"choose another with --root{_MENDING.get(fault.fault_class, '')}",
+                code="root-read-only",
             ) from fault
         finally:
             with contextlib.suppress(SurroundingsError):
@@ -222,7 +229,16 @@ class Storage:
                 "two launches could both publish the same job",
                 where=self.url,
                 hint="choose a root on another file system with --root",
+                code="root-unfit",
             )
+
+
+_MENDING = {
+    FaultClass.STORAGE_FULL: ", or free the disk",
+    FaultClass.STORAGE_READ_ONLY: ", or mount it for writing",
+    FaultClass.PERMISSION: ", or give yourself the right to write there",
+}
+"""What else helps where a root cannot be written, by the class of the fault."""
 
 
 def _root_path(text: str) -> Path:
@@ -234,11 +250,13 @@ def _root_path(text: str) -> Path:
         os.lstat(path)
     except (ValueError, UserError) as error:
         why = error.error if isinstance(error, UserError) else error
-        raise UserError(f"the output root {text[:100]!r} cannot be a path: {why}") from error
+        raise UserError(
+            f"the output root {text[:100]!r} cannot be a path: {why}", code="root-not-found"
+        ) from error
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
             shown = f"the output root {text[:100]!r} cannot be a path"
-            raise UserError(f"{shown}: {error.strerror}") from error
+            raise UserError(f"{shown}: {error.strerror}", code="root-not-found") from error
     return path
 
 

@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from cluster.executors.ray import Executor
+from cluster.machine.process_stat import process_stat
 from cluster.machine.resources import Resources
 
 RAY_VARIABLES = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
@@ -54,14 +55,33 @@ def free_port():
         return free.getsockname()[1]
 
 
-def wait_until_up(process, port):
-    """Wait until a head that a process starts takes connections and has a node to run on."""
+def free_ports(number):
+    """Return ports that nobody listens at now, each another one."""
+    with contextlib.ExitStack() as kept:
+        found = [kept.enter_context(socket.socket()) for _ in range(number)]
+        for free in found:
+            free.bind(("127.0.0.1", 0))
+        return [free.getsockname()[1] for free in found]
+
+
+class HeadEnded(AssertionError):
+    """A head that ended by itself before it was up: a port was taken meanwhile, for instance."""
+
+
+def wait_until_up(process, *ports):
+    """Wait until a head that a process starts takes connections and has a node to run on.
+
+    Raises HeadEnded where it ends before it does.
+    """
     until = time.monotonic() + 300
     while True:
-        assert process.poll() is None, "the head has ended"
-        assert time.monotonic() < until, f"nobody listens at {port}"
+        if process.poll() is not None:
+            raise HeadEnded(f"the head has ended with {process.returncode}")
+        assert time.monotonic() < until, f"nobody listens at {ports}"
         names = {child.name() for child in psutil.Process(process.pid).children(recursive=True)}
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 5):
+        with contextlib.suppress(OSError), contextlib.ExitStack() as opened:
+            for port in ports:
+                opened.enter_context(socket.create_connection(("127.0.0.1", port), 5))
             if "raylet" in names:
                 return
         TICK.wait(0.2)
@@ -174,11 +194,8 @@ def is_gone(pid, limit_s=60):
     """Return True once the process has ended; one that only waits for its parent has, too."""
     until = time.monotonic() + limit_s
     while time.monotonic() < until:
-        try:
-            state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-        except (FileNotFoundError, ProcessLookupError):
-            return True
-        if state == "Z":
+        stat = process_stat(pid)
+        if stat is None or stat.has_ended:
             return True
         TICK.wait(0.02)
     return False

@@ -5,6 +5,7 @@ numbers there, and another copy of this code worse: such nodes get no call.
 """
 
 import platform
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -14,12 +15,16 @@ from cluster.delivery.packages import digest_packages
 from cluster.errors import SurroundingsError
 from cluster.fault_classes import FaultClass
 from cluster.nodes.ray_nodes import Node
+from cluster.orphans.launch_label import LaunchLabel
+from cluster.orphans.left_processes import Sweep, end_left_by_earlier_launches
 
 if TYPE_CHECKING:
     from ray import ObjectRef
 
 _ANSWERED_WITHIN_S = 120.0
 """How long nodes may take to unpack the code and start a process, when Ray is joined."""
+_LOOK_AGAIN_S = 60.0
+"""How long after processes were found that do not end, their node is looked at again."""
 _MOST_NAMED = 8
 
 
@@ -33,6 +38,8 @@ class NodeVersions:
     """Library -> version, of those that are there."""
     code: str
     """Digest of the packages that calls import there."""
+    swept: Sweep | None = None
+    """What earlier launches had left there; None where nobody looked."""
 
     def differences(self, other: "NodeVersions") -> list[str]:
         """Say what another machine has otherwise than this one, in short phrases.
@@ -49,12 +56,15 @@ class NodeVersions:
         return differing
 
 
-def look_here(packages: Sequence[str], libraries: Sequence[str]) -> NodeVersions:
-    """Return what this machine has.
+def look_here(
+    packages: Sequence[str], libraries: Sequence[str], label: LaunchLabel | None = None
+) -> NodeVersions:
+    """Return what this machine has, and end what earlier launches have left on it.
 
     Args:
         packages: the packages that make up the code.
         libraries: names of installed distributions.
+        label: of the launch that asks; None ends nothing.
     """
     versions = {}
     for name in libraries:
@@ -62,18 +72,29 @@ def look_here(packages: Sequence[str], libraries: Sequence[str]) -> NodeVersions
             versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return NodeVersions(host=platform.node(), libraries=versions, code=digest_packages(packages))
+    return NodeVersions(
+        host=platform.node(),
+        libraries=versions,
+        code=digest_packages(packages),
+        swept=end_left_by_earlier_launches(label) if label else None,
+    )
 
 
 class NodeChecks:
     """Asks every node once what it has; until it has answered rightly it is to get no call."""
 
-    def __init__(self, packages: Sequence[str], libraries: Sequence[str]) -> None:
+    def __init__(
+        self,
+        packages: Sequence[str],
+        libraries: Sequence[str],
+        label: LaunchLabel | None = None,
+    ) -> None:
         import ray
 
         self._here = look_here(packages, libraries)
         self._look = ray.remote(num_cpus=0, max_retries=0)(look_here)
-        self._args = (packages, libraries)
+        self._args = (packages, libraries, label)
+        self._look_again_at: dict[str, float] = {}
         self._pending: dict[str, ObjectRef[NodeVersions]] = {}
         self._differing: dict[str, str] = {}
         self._right: set[str] = set()
@@ -112,7 +133,8 @@ class NodeChecks:
 
         known = self._right | self._differing.keys() | self._pending.keys()
         for node in nodes:
-            if node.is_alive and node.name not in known:
+            is_due = time.monotonic() >= self._look_again_at.get(node.name, 0.0)
+            if node.is_alive and node.name not in known and is_due:
                 there = NodeAffinitySchedulingStrategy(node_id=node.name, soft=False)
                 asked = self._look.options(scheduling_strategy=there)
                 self._pending[node.name] = asked.remote(*self._args)
@@ -128,7 +150,16 @@ class NodeChecks:
                 there = ray.get(ref)
             except Exception:  # Ray raises many kinds; the node died, or is asked once more
                 continue
-            if differences := self._here.differences(there):
+            if there.swept and there.swept.ended:
+                self._warnings.append(f"{there.host}: {there.swept.describe()}")
+            if there.swept and there.swept.left:
+                if name not in self._look_again_at:
+                    self._warnings.append(
+                        f"the node {there.host} is set aside: {there.swept.describe()}; it is "
+                        "given no job until they have ended"
+                    )
+                self._look_again_at[name] = time.monotonic() + _LOOK_AGAIN_S
+            elif differences := self._here.differences(there):
                 self._differing[name] = f"{there.host}: {', '.join(differences)}"
                 self._warnings.append(
                     f"the node {self._differing[name]}; it is given no job, start it from the "
@@ -145,6 +176,7 @@ def _refusal(differing: Sequence[str]) -> SurroundingsError:
         f"{'; '.join(differing[:_MOST_NAMED])}{more}",
         hint="start every node from the same environment: the same lock file, image or shared venv",
         fault_class=FaultClass.MISTAKE,
+        code="versions-differ",
     )
 
 

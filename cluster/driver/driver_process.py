@@ -52,7 +52,8 @@ class DriverProcess:
         self._connection = Connection(ours.detach())
         self._received: deque[FromChild] = deque()
         self._is_news = threading.Event()
-        threading.Thread(target=self._read, name="ray-messages", daemon=True).start()
+        self._reader = threading.Thread(target=self._read, name="ray-messages", daemon=True)
+        self._reader.start()
 
     @property
     def pid(self) -> int:
@@ -82,6 +83,7 @@ class DriverProcess:
             self._process.kill()
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(_ENDED_WITHIN_S)
+        self._reader.join(_ENDED_WITHIN_S)  # the child's end of the pipe is closed
         with suppress(OSError):
             self._connection.close()
         self._printed.close()

@@ -59,6 +59,13 @@ def check_address(address: str) -> None:
         )
 
 
+def find_address() -> str:
+    """Return `host:port` of the one Ray on this machine. Raises ConnectionError."""
+    from ray._private.services import canonicalize_bootstrap_address_or_die
+
+    return str(canonicalize_bootstrap_address_or_die("auto"))
+
+
 def require_address(address: str) -> None:
     """Make sure that something listens at an address, unless Ray is to find it itself (`auto`).
 
@@ -78,6 +85,7 @@ def require_address(address: str) -> None:
             f"Ray cannot be joined: nothing answers ({reason})",
             where=address,
             fault_class=FaultClass.CLUSTER,
+            code="cluster-unreachable",
         ) from fault
 
 
@@ -166,6 +174,23 @@ def is_loopback(address: str) -> bool:
         return False
 
 
+def is_this_machine(address: str) -> bool:
+    """Return True when the host of `host:port` is an address of this machine, loopback or not."""
+    host = address.rpartition(":")[0].strip("[]") or address
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except OSError:
+        return False
+    for family, kind, protocol, _, place in found:
+        try:
+            with socket.socket(family, kind, protocol) as ours:
+                ours.bind((place[0], 0))  # the kernel refuses what is no address of its own
+                return True
+        except OSError:
+            continue
+    return False
+
+
 def _require_versions(client: "GcsClient", address: str) -> None:
     """Raise SurroundingsError when the cluster has another Ray or Python than this process."""
     import ray
@@ -183,4 +208,5 @@ def _require_versions(client: "GcsClient", address: str) -> None:
             where=address,
             hint="start every node and the launch from the same environment",
             fault_class=FaultClass.MISTAKE,
+            code="versions-differ",
         )

@@ -24,16 +24,16 @@ from cluster.machine.gpu_variables import gpu_variables
 from cluster.machine.resources import Resources
 from cluster.machine.set_variables import variables_set
 from cluster.nodes.memory_pressure import MemoryPressure
-from cluster.nodes.ray_nodes import Preemption
+from cluster.nodes.ray_nodes import NODE_ID, Preemption, ids_of
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from ray import ObjectRef
 
-_GANG_GRACE_S = 90.0
-"""How long the driver of an interrupted gang may take: it gives its ranks time to save their work,
-then ends them itself; killed before, it would leave their resources reserved."""
+_GANG_ENDS_S = 15.0
+"""How much longer than its ranks may save the driver of an interrupted gang may take: it ends them
+itself; killed before, it would leave their resources reserved."""
 _HELD_S = 60.0
 """How long a call is held back while others hold the memory of all nodes; then it did not begin."""
 
@@ -83,6 +83,7 @@ class RayCalls:
             # max_calls: the process ends with the call and gives the device memory back.
             True: ray.remote(num_cpus=1, num_gpus=1, max_retries=0, max_calls=1)(_call),
         }
+        self._pinned = ray.remote(num_cpus=0, max_retries=0)(_call)
 
     @property
     def waiting(self) -> Mapping[str, Call]:
@@ -94,8 +95,11 @@ class RayCalls:
         self._avoided = nodes
 
     def submit(self, message: Submit) -> None:
-        """Queue one call; while others hold the memory of all nodes it is held back."""
-        if self._pressure.is_everywhere:
+        """Queue one call; while others hold the memory of all nodes it is held back.
+
+        One for a certain node is not: it takes next to nothing.
+        """
+        if self._pressure.is_everywhere and message.node is None:
             self._held[message.ticket] = (message, time.monotonic() + _HELD_S)
         else:
             self._start(message)
@@ -121,18 +125,24 @@ class RayCalls:
 
     def _start(self, message: Submit) -> None:
         """Start one call as one Ray task; a call of several ranks as a task that runs the gang."""
+        avoided = self._pressure.nodes | self._avoided | ids_of(message.avoided)
         if message.resources.num_ranks > 1:
-            avoided = self._pressure.nodes | self._avoided
-            ref = self._gangs.submit(message, self._pressure.idle_gb, avoided)
+            ref = self._gangs.submit(message, self._pressure.idle_gb, avoided, self._held)
+        elif message.node is not None:
+            there = ids_of(frozenset({message.node}))
+            if not there:
+                self._finish(_nowhere(message.ticket, message.node))
+                return
+            ref = self._submit_there(message, min(there))
         else:
-            ref = self._submit_alone(message)
+            ref = self._submit_alone(message, avoided)
         ticket = message.ticket
         self._calls[ticket] = Call(ref=ref, resources=message.resources)
         ref.future().add_done_callback(
             lambda future: self._later(lambda: self._take(ticket, ref, future))
         )
 
-    def _submit_alone(self, message: Submit) -> "ObjectRef":
+    def _submit_alone(self, message: Submit, avoided: frozenset[str]) -> "ObjectRef":
         resources = message.resources
         options: dict[str, object] = {"num_cpus": resources.num_cpus, "name": message.ticket}
         if resources.num_gpus:
@@ -141,11 +151,19 @@ class RayCalls:
                 "num_gpus": resources.num_gpus,
                 "runtime_env": {"env_vars": {"DELTASCALE_GPU_WORKER": "1", **gpu_variables()}},
             }
-        if selector := selector_of(resources, self._pressure.nodes | self._avoided):
+        if selector := selector_of(resources, avoided):
             options["label_selector"] = selector
         if resources.memory_gb:
             options["memory"] = int(resources.memory_gb * 1e9)
         call = self._remote[resources.num_gpus > 0].options(**options)
+        ref: ObjectRef = call.remote(
+            message.ticket, message.entry, message.payload, dict(message.secrets)
+        )
+        return ref
+
+    def _submit_there(self, message: Submit, node: str) -> "ObjectRef":
+        """Run a call on one node, beside all that runs there; it sees what the node sees."""
+        call = self._pinned.options(name=message.ticket, label_selector={NODE_ID: node})
         ref: ObjectRef = call.remote(
             message.ticket, message.entry, message.payload, dict(message.secrets)
         )
@@ -160,7 +178,7 @@ class RayCalls:
             self._finish(Outcome(ticket=ticket, ending=Ending.CANCELLED, error=error))
         call = self._calls.get(ticket)
         if call is not None and call.kill_at is None:
-            wait_s = _GANG_GRACE_S if ticket in self._gangs else grace_s
+            wait_s = grace_s + (_GANG_ENDS_S if ticket in self._gangs else 0.0)
             call.kill_at, call.grace_s = time.monotonic() + wait_s, grace_s
             # Not what the call started itself: a gang is stopped by its driver.
             ray.cancel(call.ref, force=False, recursive=False)
@@ -226,12 +244,22 @@ class RayCalls:
             threading.Thread(target=clear, daemon=True).start()
 
 
+def _nowhere(ticket: str, node: str) -> Outcome:
+    """Return the end of a call that was meant for a node which is not there."""
+    return Outcome(
+        ticket=ticket,
+        ending=Ending.LOST,
+        error=f"there is no living node {node}",
+        fault_class=FaultClass.LOST_NODE,
+    )
+
+
 def _call(ticket: str, entry: str, payload: str, secrets: Mapping[str, str]) -> Outcome:
     """Call the entry point in a worker; no exception of our own passes through Ray."""
     node = _address()
     surroundings = Surroundings(stop_requested=_stop_requested(), node=node, is_own_process=True)
     with variables_set(secrets):
-        return call_entry(ticket, entry, payload, surroundings)
+        return replace(call_entry(ticket, entry, payload, surroundings), node_id=_node_id())
 
 
 def _stop_requested() -> Callable[[], bool]:
@@ -249,6 +277,14 @@ def _address() -> str:
     import ray
 
     return str(ray.util.get_node_ip_address())
+
+
+@cache
+def _node_id() -> str:
+    """Return Ray's id of the node of this process."""
+    import ray
+
+    return str(ray.get_runtime_context().get_node_id())
 
 
 @cache

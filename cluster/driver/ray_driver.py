@@ -24,6 +24,7 @@ from cluster.driver_messages import (
     Avoid,
     Cancel,
     Close,
+    Copied,
     Ended,
     Look,
     Looked,
@@ -59,12 +60,12 @@ def main(descriptor: int) -> None:
     sys.path[:] = start.path
     parent = os.getppid()
     try:
-        session = open_session(start)
+        session = open_session(start, lambda: _await_code(connection))
     except SurroundingsError as fault:
         fault.__cause__ = None
         connection.send(Refused(fault))
         return
-    connection.send(Started(session.warning))
+    connection.send(Started(session.warning, session.dashboard))
     _Driver(connection, session, parent).run()
 
 
@@ -154,7 +155,13 @@ class _Driver:
         for ticket, outcome in look.dead_calls.items():
             self._calls.give_up(ticket, outcome)
         self._connection.send(
-            Looked(nodes=look.nodes, free=look.free, is_answer=is_asked, warnings=look.warnings)
+            Looked(
+                nodes=look.nodes,
+                free=look.free,
+                is_answer=is_asked,
+                warnings=look.warnings,
+                rooms=look.rooms,
+            )
         )
 
     def _lose(self, reason: str) -> NoReturn:
@@ -165,6 +172,12 @@ class _Driver:
         self._session.discard()
         end_family(os.getpid())
         os._exit(1)
+
+
+def _await_code(connection: Connection) -> None:
+    """Wait until the packages are there that processes of our own Ray import as they start."""
+    copied = connection.recv()
+    assert isinstance(copied, Copied)
 
 
 def _adopt_orphans() -> None:

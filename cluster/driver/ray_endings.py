@@ -78,6 +78,7 @@ def outcome_of(
         ending=Ending.NO_ROOM if fault_class is FaultClass.NO_ROOM else Ending.LOST,
         error=error,
         node=node.address if node else _node_named_in(str(fault)),
+        node_id=node_id,
         fault_class=fault_class,
     )
 
@@ -109,6 +110,7 @@ def _killed_for_memory(text: str, call: CallAt, pressure: MemoryPressure) -> Out
         ending=Ending.OUT_OF_MEMORY if is_own_fault else Ending.LOST,
         error=describe_kill(report, own, fault_class),
         node=report.node,
+        node_id=report.node_id,
         fault_class=fault_class,
     )
 

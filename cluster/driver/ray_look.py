@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 
 from cluster.driver.ray_calls import Call, RayCalls
 from cluster.driver.ray_session import RaySession
-from cluster.executor import Ending, Outcome
+from cluster.executor import Ending, NodeRoom, Outcome
 from cluster.fault_classes import FaultClass
 from cluster.machine.resources import Resources
 from cluster.nodes.memory_pressure import MemoryPressure
 from cluster.nodes.node_reach import NodeReach
-from cluster.nodes.ray_nodes import Node, all_nodes, free_on, nodes_of_tasks
+from cluster.nodes.ray_nodes import Node, all_nodes, free_on, is_named, nodes_of_tasks
 
 _LOOK_AGAIN_S = (0.0, 2.0, 5.0, 15.0)
 """Seconds after a node's death at which its calls are looked for: what was sent to it is written
@@ -43,6 +43,8 @@ class NodeLook:
     """Calls that will never end, by ticket."""
     warnings: Sequence[str] = ()
     """What the user has to know of nodes that came."""
+    rooms: Sequence[NodeRoom] = ()
+    """The living nodes by name."""
 
 
 class RayWatch:
@@ -53,7 +55,7 @@ class RayWatch:
         self._calls = calls
         self._pressure = pressure
         self.shunned: frozenset[str] = frozenset()
-        """Addresses of nodes to which nothing more is sent, though they live."""
+        """Ids or addresses of nodes to which nothing more is sent, though they live."""
         self._reach = NodeReach()
         self._died_at: dict[str, float] = {}
         self._looked: dict[str, int] = {}
@@ -74,7 +76,7 @@ class RayWatch:
         checks = self._session.checks
         unfit = checks.unfit(reached) if checks else frozenset()
         living = [node for node in reached if node.name not in unfit]
-        shunned = frozenset(node.name for node in living if node.address in self.shunned)
+        shunned = frozenset(node.name for node in living if is_named(node, self.shunned))
         self._calls.avoid(cut_off | unfit | shunned)
         self._pressure.look(frozenset(node.name for node in living))
         free = [
@@ -86,6 +88,17 @@ class RayWatch:
             free=free,
             dead_calls=self._dead_calls(nodes, cut_off, free),
             warnings=checks.warnings() if checks else (),
+            rooms=[
+                NodeRoom(
+                    name=node.name,
+                    address=node.address,
+                    offers=node.offers,
+                    free=left,
+                    host=node.host,
+                    is_here=node is own,
+                )
+                for node, left in zip(living, free, strict=True)
+            ],
         )
 
     def _dead_calls(
@@ -108,7 +121,7 @@ class RayWatch:
         for ticket, call in waiting.items():
             place = places.get(call.ref.task_id().hex())
             if place in dead:
-                lost[ticket] = _lost(ticket, nodes[place].address)
+                lost[ticket] = _lost(ticket, nodes[place])
             elif place is None and is_stuck_time and _is_stuck(call, last_death, free):
                 lost[ticket] = _lost(ticket, None)
         return lost
@@ -131,12 +144,13 @@ def _is_stuck(call: Call, last_death: float, free: Sequence[Resources]) -> bool:
     )
 
 
-def _lost(ticket: str, address: str | None) -> Outcome:
-    where = f"its node ({address}) is dead" if address else "the node it was to run on is dead"
+def _lost(ticket: str, node: Node | None) -> Outcome:
+    where = f"its node ({node.address}) is dead" if node else "the node it was to run on is dead"
     return Outcome(
         ticket=ticket,
         ending=Ending.LOST,
         error=f"{where}: Ray cannot reach it any more",
-        node=address,
+        node=node.address if node else None,
+        node_id=node.name if node else None,
         fault_class=FaultClass.LOST_NODE,
     )

@@ -9,11 +9,12 @@ import math
 import os
 import secrets
 import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cluster.delivery.node_versions import NodeChecks
-from cluster.driver.ray_access import AUTH_MODE, FIRST_MODE, enter
+from cluster.driver.ray_access import AUTH_MODE, FIRST_MODE, enter, find_address
 from cluster.driver.ray_endings import first_line
 from cluster.driver.session_folder import SessionFolder
 from cluster.driver_messages import Start
@@ -25,10 +26,16 @@ from cluster.machine.container_limits import container_limits, free_host_bytes
 from cluster.machine.resources import Resources
 from cluster.machine.visible_gpus import visible_variable
 from cluster.nodes.ray_nodes import GPU_MEMORY, GPU_PRODUCT, living_nodes
+from cluster.orphans.launch_label import VARIABLE
+from cluster.orphans.left_on_ray import end_left_on_ray
+from cluster.orphans.left_processes import end_left_by_earlier_launches
 
 if TYPE_CHECKING:
     from ray._private.node import Node
 
+_CALLS = "cluster.driver.ray_calls"
+_PRELOADED = "RAY_preload_python_modules"
+"""Ray's variable: each of its processes imports these modules before it takes its first task."""
 _OBJECT_STORE_BYTES = 100_000_000
 """Payloads and answers are small text; the rest of the memory is for the calls."""
 _LEFT_FREE_BYTES = 4_000_000_000
@@ -46,6 +53,8 @@ class RaySession:
     """Ray's id of the node of this process."""
     warning: str | None = None
     """What the user has to know of it."""
+    dashboard: str | None = None
+    """`host:port` of its dashboard; None where there is none."""
     folder: SessionFolder | None = None
     """The files of our own Ray."""
     checks: NodeChecks | None = None
@@ -75,13 +84,22 @@ class RaySession:
             self.folder.remove()
 
 
-def open_session(start: Start) -> RaySession:
-    """Start or join Ray. Raises SurroundingsError when it cannot be had."""
+def open_session(start: Start, await_code: Callable[[], None]) -> RaySession:
+    """Start or join Ray.
+
+    Args:
+        start: which, and what calls need there.
+        await_code: returns once the folder `start.code` of a Ray of our own is complete.
+
+    Raises:
+        SurroundingsError: it cannot be had.
+    """
     _quieten_ray()
     folder = warning = None
     address = start.address
     if address is None:
-        folder = _prepare_own()
+        warning = _swept_here(start)
+        folder = _prepare_own(start.preloaded)
         if start.code is not None:
             _import_from(start.code)
     else:
@@ -89,8 +107,10 @@ def open_session(start: Start) -> RaySession:
     try:
         import ray
 
+        if address is None and start.code is not None:
+            await_code()
         if address is not None:
-            address = _find() if address == "auto" else address
+            address = find_address() if address == "auto" else address
             warning = enter(address, is_open_allowed=start.is_open_allowed)
         ray.init(**_options(start, address, folder))
     except SurroundingsError:
@@ -105,20 +125,38 @@ def open_session(start: Start) -> RaySession:
             if start.address
             else "`--executor local` needs no Ray",
             fault_class=FaultClass.CLUSTER,
+            code="cluster-unreachable",
         ) from fault
     _silence_ray_messages()
     node_id = ray.get_runtime_context().get_node_id()
     checks = None
-    if address is not None and start.code is not None:
-        checks = NodeChecks(start.packages, start.libraries)
+    if address is not None and start.label is not None and (ended := end_left_on_ray(start.label)):
+        also = f"ended what an earlier launch had left: {', '.join(ended)}"
+        warning = f"{warning}; {also}" if warning else also
+    if address is not None and start.code is not None and not start.takes_unlike_nodes:
+        checks = NodeChecks(start.packages, start.libraries, start.label)
         checks.require(living_nodes())
     return RaySession(
-        is_own=address is None, node_id=node_id, warning=warning, folder=folder, checks=checks
+        is_own=address is None,
+        node_id=node_id,
+        warning=warning,
+        dashboard=_own_node().webui_url or None,
+        folder=folder,
+        checks=checks,
     )
 
 
-def _prepare_own() -> SessionFolder:
+def _swept_here(start: Start) -> str | None:
+    """End what earlier launches left on this machine; return what the user has to know of it."""
+    if start.label is None:
+        return None
+    return end_left_by_earlier_launches(start.label).describe() or None
+
+
+def _prepare_own(preloaded: Sequence[str]) -> SessionFolder:
     """Make the folder of a Ray of our own, and ask for a token and for loopback alone."""
+    if preloaded:
+        os.environ[_PRELOADED] = ",".join([_CALLS, *preloaded])
     folder = SessionFolder()
     token = folder.write_private("token", secrets.token_hex(32))
     os.environ[AUTH_MODE] = "token"
@@ -146,8 +184,12 @@ def _import_from(code: str) -> None:
 
 def _options(start: Start, address: str | None, folder: SessionFolder | None) -> dict[str, object]:
     options: dict[str, object] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
+    if start.label is not None:
+        options["namespace"] = str(start.label)  # by which a later launch knows what is ours
     if folder is None:
         joined: dict[str, object] = {"working_dir": start.code} if start.code else {}
+        if start.label is not None:
+            joined["env_vars"] = {VARIABLE: str(start.label)}
         return options | {"address": address, "runtime_env": joined}
     offered = start.offered
     os.environ.update(visible_variable())
@@ -177,13 +219,6 @@ def _memory_of_container() -> dict[str, int]:
     if math.isinf(container_limits().free_bytes):
         return {}
     return {"_memory": max(0, free_host_bytes() - _OBJECT_STORE_BYTES)}
-
-
-def _find() -> str:
-    """Return `host:port` of the one Ray on this machine. Raises ConnectionError."""
-    from ray._private.services import canonicalize_bootstrap_address_or_die
-
-    return str(canonicalize_bootstrap_address_or_die("auto"))
 
 
 def _own_node() -> "Node":

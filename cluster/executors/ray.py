@@ -21,6 +21,7 @@ from cluster.driver_messages import (
     Avoid,
     Cancel,
     Close,
+    Copied,
     Ended,
     FromChild,
     Look,
@@ -32,10 +33,11 @@ from cluster.driver_messages import (
     Submit,
 )
 from cluster.errors import SurroundingsError
-from cluster.executor import Ending, Outcome
+from cluster.executor import Ending, NodeRoom, Outcome
 from cluster.fault_classes import FaultClass
 from cluster.machine.resources import Resources, this_machine
 from cluster.machine.worker_environment import worker_environment
+from cluster.orphans.launch_label import VARIABLE, current_label
 
 _CHILD = "cluster.driver.ray_driver"
 _STARTED_WITHIN_S = 180.0
@@ -60,6 +62,10 @@ class Executor:
         grace_s: How long an interrupted call may save its work before its process is killed.
         keys: Names of further variables that calls need; they hold secrets. Read at `start`.
         also: Names of variables that calls may see besides what libraries read; `*` at the end.
+        takes_unlike_nodes: Whether a Ray is joined, too, whose nodes have other libraries or other
+            code than this process: to look at them.
+        preloaded: Names of modules that processes of our own Ray import as they start, before a
+            call comes.
         access: Ray's variables that say where the token of a joined Ray is, in place of those that
             are set; empty: those that are set.
     """
@@ -71,17 +77,25 @@ class Executor:
         offered: Resources | None = None,
         packages: Sequence[str] = (),
         libraries: Sequence[str] = (),
-        grace_s: float = 10.0,
+        preloaded: Sequence[str] = (),
+        grace_s: float = 40.0,
         keys: Sequence[str] = (),
         also: Sequence[str] = (),
         access: Mapping[str, str] | None = None,
+        takes_unlike_nodes: bool = False,
     ) -> None:
         self.grace_s = grace_s
         self._address = address
         self._offered = offered
         self._packages, self._libraries = packages, libraries
+        self._preloaded = preloaded
         self._keys, self._also = keys, also
         self._access = access or {}
+        self._takes_unlike_nodes = takes_unlike_nodes
+        self.warning: str | None = None
+        """What the user has to know of the Ray that was started or joined."""
+        self.dashboard: str | None = None
+        """`host:port` of its dashboard; None where there is none."""
         self._staged: TempFolder | None = None
         self._process: DriverProcess | None = None
         self._running: dict[str, None] = {}
@@ -104,6 +118,8 @@ class Executor:
                 for name in (TOKEN, TOKEN_PATH):
                     variables.pop(name, None)
                 variables |= self._access
+        if (label := current_label()) is not None:
+            variables[VARIABLE] = str(label)
         self._process = DriverProcess(_CHILD, variables)
         try:
             self._open(self._process)
@@ -125,11 +141,15 @@ class Executor:
                 code=None if code is None else str(code),
                 packages=self._packages,
                 libraries=self._libraries,
+                label=current_label(),
                 is_open_allowed=os.environ.get(OPEN_ALLOWED, "") not in ("", "0"),
+                takes_unlike_nodes=self._takes_unlike_nodes,
+                preloaded=self._preloaded,
             )
         )
-        if code is not None and is_own:  # while Ray starts
+        if code is not None and is_own:  # while Ray is imported
             copy_packages(self._packages, code, compiled=True)
+            process.send(Copied())
         message = process.receive(_STARTED_WITHIN_S)
         if isinstance(message, Refused):
             raise message.fault
@@ -139,7 +159,9 @@ class Executor:
                 f"Ray cannot be {'joined' if self._address else 'started'}: {why}",
                 where=self._address or "this machine",
                 fault_class=FaultClass.CLUSTER,
+                code="cluster-unreachable",
             )
+        self.warning, self.dashboard = message.warning, message.dashboard
         if message.warning is not None:
             logging.getLogger(__name__).warning("warning: %s", message.warning)
         self._heard_at = time.monotonic()
@@ -161,16 +183,32 @@ class Executor:
         self._survey()
         return list(self._looked.free)
 
+    def rooms(self) -> Sequence[NodeRoom]:
+        """Return the living nodes by name, as they were last looked at."""
+        return self._looked.rooms
+
     def most_ranks(self) -> float:
         """Return infinity: a call may have as many ranks as the nodes hold."""
         return math.inf
 
     def avoid(self, nodes: frozenset[str]) -> None:
-        """Send calls to other nodes than those at these addresses."""
+        """Send calls to other nodes than these, by id or address."""
         self._living().send(Avoid(nodes))
 
-    def submit(self, ticket: str, entry: str, payload: str, resources: Resources) -> None:
-        """Queue one call as one Ray task; a call of several ranks as a task that runs the gang."""
+    def submit(
+        self,
+        ticket: str,
+        entry: str,
+        payload: str,
+        resources: Resources,
+        *,
+        avoided: frozenset[str] = frozenset(),
+        node: str | None = None,
+    ) -> None:
+        """Queue one call as one Ray task; a call of several ranks as a task that runs the gang.
+
+        With the id of a node it runs there at once, and takes nothing of what calls share.
+        """
         process = self._living()
         process.send(
             Submit(
@@ -179,8 +217,24 @@ class Executor:
                 payload=payload,
                 resources=resources,
                 secrets=self._secrets_of(payload),
+                avoided=avoided,
+                node=node,
+                grace_s=self.grace_s,
             )
         )
+        self._running[ticket] = None
+
+    def submit_beside(self, ticket: str, node: str, entry: str, payload: str) -> None:
+        """Queue one small call as a Ray task that is held to a node and asks for nothing."""
+        message = Submit(
+            ticket=ticket,
+            entry=entry,
+            payload=payload,
+            resources=Resources(num_cpus=0),
+            secrets={},
+            node=node,
+        )
+        self._living().send(message)
         self._running[ticket] = None
 
     def _secrets_of(self, payload: str) -> dict[str, str]:

@@ -27,21 +27,20 @@ from cluster.machine.gpu_variables import gpu_variables
 from cluster.machine.resources import Resources
 from cluster.nodes.node_reach import NodeReach
 from cluster.nodes.ray_nodes import Preemption
+from cluster.orphans.launch_label import GANG_VARIABLE
 
 if TYPE_CHECKING:
     from ray.actor import ActorHandle
     from ray.train.torch import TorchTrainer
 
 _LOOK_EVERY_S = 0.25
-_LOOK_AT_NODES_EVERY_S = 3.0
-_GRACE_S = 10.0
-"""How long the ranks of a cancelled call may save what they have before they are ended."""
+_LOOK_AT_NODES_EVERY_S = 1.0
 _ENDING_S = 5.0
 """How long the others may go on after the first report."""
 _LEAVING_S = 60.0
 """How long ranks may take to leave after the order, those that are still starting included."""
-_CUT_OFF_S = 5.0
-"""How long the ranks on living nodes may take to leave when another's node is dead."""
+_HASTY_S = 5.0
+"""The same when the node of a rank is dead, or the call was cancelled and did not end in time."""
 _PLACED_WITHIN_S = 60.0
 """How long a gang may wait for its resources; only other launches can be holding them."""
 _COLLECTIVE_S = 900
@@ -79,6 +78,8 @@ def run_gang(
     resources: Resources,
     idle_gb: Mapping[str, float],
     avoided: frozenset[str],
+    grace_s: float,
+    alive: frozenset[str],
 ) -> Outcome:
     """Run an entry point on all ranks of a call, and return how the call ended.
 
@@ -90,12 +91,14 @@ def run_gang(
         resources: what the ranks need.
         idle_gb: memory in use before any call ran, by node, where it is known, in 10^9 bytes.
         avoided: ids of nodes to which no rank is sent.
+        grace_s: how long the ranks of a cancelled call may save their work before they are ended.
+        alive: tickets of the other gangs of this launch that had not ended.
     """
     import ray
 
     os.environ.update(RAY_TRAIN_VARIABLES)
     cancelled = ray.get_runtime_context().is_canceled
-    training = _Training(board, ticket, entry, payload, resources, avoided)
+    training = _Training(board, ticket, entry, payload, resources, avoided, alive)
     training.start()
     preemption, watched = Preemption(), _Watched()
     overdue_at = gone_at = math.inf
@@ -105,11 +108,12 @@ def run_gang(
             snapshot = ray.get(board.look.remote())
             if cancelled():
                 training.is_abandoned.set()
-                overdue_at = min(overdue_at, time.monotonic() + _GRACE_S)
+                overdue_at = min(overdue_at, time.monotonic() + grace_s)
             is_cut_off = watched.has_dead(snapshot.node_ids)
             if snapshot.decided_s > _ENDING_S or time.monotonic() > overdue_at or is_cut_off:
                 # Ray Train may wait for ever for ranks on a node that it cannot reach.
-                leaving_s = _CUT_OFF_S if is_cut_off else _LEAVING_S
+                is_hasty = is_cut_off or cancelled()
+                leaving_s = _HASTY_S if is_hasty else _LEAVING_S
                 gone_at = min(gone_at, time.monotonic() + leaving_s)
                 ray.get(board.order.remote(Order.LEAVE))
             elif cancelled() or preemption.affects(snapshot.node_ids):
@@ -119,7 +123,7 @@ def run_gang(
         is_cut_off=watched.is_cut_off, planned_gb=resources.memory_gb, idle_gb=idle_gb
     )
     return outcome_of_gang(
-        ticket, snapshot, training.fault, deaths, is_cancelled=cancelled(), grace_s=_GRACE_S
+        ticket, snapshot, training.fault, deaths, is_cancelled=cancelled(), grace_s=grace_s
     )
 
 
@@ -151,6 +155,7 @@ class _Training(threading.Thread):
         payload: str,
         resources: Resources,
         avoided: frozenset[str],
+        alive: frozenset[str],
     ) -> None:
         super().__init__(name="ray-train", daemon=True)
         self._ticket = ticket
@@ -160,6 +165,7 @@ class _Training(threading.Thread):
         self.is_abandoned = threading.Event()
         self._resources = resources
         self._avoided = avoided
+        self._alive = alive
         self._config = {
             "board": board,
             "entry": entry,
@@ -201,6 +207,7 @@ class _Training(threading.Thread):
                 backend=self._config["backend"],
                 timeout_s=_COLLECTIVE_S,
                 num_nodes=self._resources.num_nodes,
+                gang=(self._ticket, self._alive),
             ),
             scaling_config=ScalingConfig(
                 num_workers=self._resources.num_ranks,
@@ -215,7 +222,7 @@ class _Training(threading.Thread):
                 failure_config=FailureConfig(
                     max_failures=0, controller_failure_limit=0, max_preemption_failures=0
                 ),
-                worker_runtime_env={"env_vars": _rank_variables(self._resources)},
+                worker_runtime_env={"env_vars": _rank_variables(self._resources, self._ticket)},
             ),
         )
 
@@ -226,7 +233,7 @@ def _backend(resources: Resources) -> str:
     return "nccl" if resources.num_gpus and dist.is_nccl_available() else "gloo"
 
 
-def _rank_variables(resources: Resources) -> dict[str, str]:
-    return _RANK_VARIABLES | (
+def _rank_variables(resources: Resources, ticket: str) -> dict[str, str]:
+    return {**_RANK_VARIABLES, GANG_VARIABLE: ticket} | (
         gpu_variables() if resources.num_gpus else {"CUDA_VISIBLE_DEVICES": ""}
     )

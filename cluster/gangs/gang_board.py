@@ -49,6 +49,18 @@ class RankReport:
     """What it raised."""
 
 
+@dataclass(frozen=True)
+class Barred:
+    """A node on which a gang cannot run."""
+
+    node: str
+    """Its address."""
+    node_id: str
+    """Ray's id of it."""
+    why: str
+    """What holds its devices."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class GangSnapshot:
     """All that the board holds at one moment."""
@@ -61,6 +73,8 @@ class GangSnapshot:
     """Ranks that have read the order to leave."""
     places: frozenset[str] = frozenset()
     """Ray's ids of the placement groups that reserve the resources of the ranks."""
+    barred: Barred | None = None
+    """The first node that cannot take its ranks; None where all can."""
     decided_s: float = 0.0
     """Seconds since the first report; 0 before."""
 
@@ -95,6 +109,7 @@ class GangBoard:
         self._reports: list[RankReport] = []
         self._left: set[int] = set()
         self._places: set[str] = set()
+        self._barred: Barred | None = None
         self._first_report_at = 0.0
         self._order = Order.GO_ON
         self._secrets: dict[str, str] = {}
@@ -110,6 +125,10 @@ class GangBoard:
     def hold(self, placement_group: str) -> None:
         """Note the placement group that reserves the resources of a rank."""
         self._places.add(placement_group)
+
+    def bar(self, barred: Barred) -> None:
+        """Note a node on which the gang cannot run."""
+        self._barred = self._barred or barred
 
     def sign_in(self, seat: Seat) -> None:
         """Note where a rank runs."""
@@ -143,5 +162,6 @@ class GangBoard:
             reports=tuple(self._reports),
             left=frozenset(self._left),
             places=frozenset(self._places),
+            barred=self._barred,
             decided_s=time.monotonic() - self._first_report_at if self._reports else 0.0,
         )

@@ -31,7 +31,11 @@ class GangCalls:
         return ticket in self._boards
 
     def submit(
-        self, call: Submit, idle_gb: Mapping[str, float], avoided: Collection[str]
+        self,
+        call: Submit,
+        idle_gb: Mapping[str, float],
+        avoided: Collection[str],
+        held: Collection[str] = (),
     ) -> "ObjectRef":
         """Start the driver of a gang; return the Ray reference to its Outcome.
 
@@ -39,6 +43,8 @@ class GangCalls:
             call: what the ranks are to call.
             idle_gb: memory in use before any call ran, by node, where it is known, in 10^9 bytes.
             avoided: ids of nodes to which no rank is sent.
+            held: tickets of calls that were submitted before and start later: their ranks are not
+                what an earlier gang has left.
         """
         import ray
 
@@ -62,6 +68,8 @@ class GangCalls:
             call.resources,
             dict(idle_gb),
             frozenset(avoided),
+            call.grace_s,
+            frozenset(self._boards) | frozenset(held),
         )
 
     def end(self, ticket: str) -> "ActorHandle | None":

@@ -1,9 +1,9 @@
 """How a gang ended: from what its ranks reported, and from what is known of those that died."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from cluster.executor import Ending, Outcome
+from cluster.executor import Ending, Outcome, RankEnding
 from cluster.fault_classes import FaultClass
 from cluster.gangs.gang_board import GangSnapshot
 from cluster.gangs.gang_placement import NoRoom
@@ -56,6 +56,15 @@ def outcome_of_gang(
         is_cancelled: whether the call was asked to stop.
         grace_s: how long it had for that.
     """
+    if not is_cancelled and snapshot.barred is not None:
+        return Outcome(
+            ticket=ticket,
+            ending=Ending.LOST,
+            error=f"the ranks did not start: {snapshot.barred.why}",
+            node=snapshot.barred.node,
+            node_id=snapshot.barred.node_id,
+            fault_class=FaultClass.GPU_TAKEN,
+        )
     if not is_cancelled and not snapshot.seats and _is_no_room(fault):
         return Outcome(ticket=ticket, ending=Ending.NO_ROOM, error=_one_line(fault))
     causes = _causes(fault)
@@ -63,16 +72,39 @@ def outcome_of_gang(
     if is_cancelled and not snapshot.reports:
         error = f"it did not stop within {grace_s:g} s"
         return Outcome(ticket=ticket, ending=Ending.CANCELLED, error=error, node=snapshot.nodes)
+    ranks = _rank_endings(snapshot, dead, causes, fault)
     if dead or not snapshot.reports:
-        return _lost(ticket, snapshot, dead, causes, fault, deaths)
+        return replace(_lost(ticket, snapshot, dead, causes, fault, deaths), ranks=ranks)
     first = snapshot.reports[0]
     return Outcome(
+        ranks=ranks,
         ticket=ticket,
         ending=Ending.RETURNED if first.error is None else Ending.RAISED,
         answer=first.answer,
         error=None if first.error is None else f"rank {first.rank}: {first.error}",
         node=snapshot.nodes,
     )
+
+
+def _rank_endings(
+    snapshot: GangSnapshot,
+    dead: list[int],
+    causes: Mapping[int, Exception],
+    fault: Exception | None,
+) -> tuple[RankEnding, ...]:
+    """Return how each rank ended that signed in."""
+    reports = {report.rank: (place, report) for place, report in enumerate(snapshot.reports)}
+    endings = []
+    for rank, seat in sorted(snapshot.seats.items()):
+        ending = RankEnding(rank=rank, node=seat.node, pid=seat.pid, is_dead=rank in dead)
+        if rank in reports:
+            place, report = reports[rank]
+            ending = replace(ending, place=place, answer=report.answer, error=report.error)
+        elif rank in dead:
+            error = f"{seat.describe()} died: {_one_line(causes.get(rank, fault))}"
+            ending = replace(ending, error=error)
+        endings.append(ending)
+    return tuple(endings)
 
 
 def _is_no_room(fault: Exception | None) -> bool:
@@ -108,6 +140,7 @@ def _lost(
         ending=Ending.OUT_OF_MEMORY if fault_class is FaultClass.OUT_OF_MEMORY else Ending.LOST,
         error="; ".join(lines) or f"the ranks did not start: {_one_line(fault)}",
         node=snapshot.seats[dead[0]].node if dead else None,
+        node_id=snapshot.seats[dead[0]].node_id if dead else None,
         fault_class=fault_class,
     )
 

@@ -8,6 +8,10 @@ of several nodes never find each other. Ray knows the address that other nodes s
 import os
 from typing import TYPE_CHECKING
 
+from cluster.gangs.gang_board import Barred
+from cluster.orphans.launch_label import VARIABLE, LaunchLabel
+from cluster.orphans.left_processes import end_left_by_gangs
+
 if TYPE_CHECKING:
     from ray.actor import ActorHandle
     from ray.train._internal.base_worker_group import BaseWorkerGroup
@@ -17,7 +21,12 @@ _GLOO, _NCCL = "GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"
 
 
 def torch_config(
-    board: "ActorHandle", *, backend: str, timeout_s: int, num_nodes: int
+    board: "ActorHandle",
+    *,
+    backend: str,
+    timeout_s: int,
+    num_nodes: int,
+    gang: tuple[str, frozenset[str]],
 ) -> "TorchConfig":
     """Return Ray Train's set-up of torch, extended by ours, which runs first on every rank."""
     from ray.train.torch import TorchConfig
@@ -25,7 +34,7 @@ def torch_config(
 
     class Backend(_TorchBackend):  # type: ignore[misc]
         def on_start(self, worker_group: "BaseWorkerGroup", backend_config: "TorchConfig") -> None:
-            worker_group.execute(_prepare, board, num_nodes)
+            worker_group.execute(_prepare, board, num_nodes, *gang)
             super().on_start(worker_group, backend_config)
 
     class Config(TorchConfig):  # type: ignore[misc]
@@ -36,8 +45,14 @@ def torch_config(
     return Config(backend=backend, timeout_s=timeout_s)
 
 
-def _prepare(board: "ActorHandle", num_nodes: int) -> None:
-    """Set the network interface of this rank, and tell the board what reserves its resources."""
+def _prepare(board: "ActorHandle", num_nodes: int, ticket: str, alive: frozenset[str]) -> None:
+    """Prepare this rank: its network interface, and nothing that earlier gangs left beside it.
+
+    Also tells the board what reserves its resources.
+
+    Raises:
+        RuntimeError: processes of an earlier gang do not end.
+    """
     import ray
 
     ray.get(board.hold.remote(ray.util.get_current_placement_group().id.hex()))
@@ -45,6 +60,12 @@ def _prepare(board: "ActorHandle", num_nodes: int) -> None:
     if interface is not None:
         for name, value in interface_variables(interface, num_nodes).items():
             os.environ.setdefault(name, value)
+    if (label := LaunchLabel.parse(os.environ.get(VARIABLE, ""))) is not None:
+        sweep = end_left_by_gangs(label, ticket, alive)
+        if sweep.left:
+            here, node_id = ray.util.get_node_ip_address(), ray.get_runtime_context().get_node_id()
+            ray.get(board.bar.remote(Barred(here, node_id, sweep.describe())))
+            raise RuntimeError(sweep.describe())
 
 
 def interface_variables(interface: str, num_nodes: int) -> dict[str, str]:

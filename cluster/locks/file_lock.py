@@ -12,12 +12,12 @@ import fcntl
 import json
 import os
 import stat
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from cluster.disk.disk_clock import now_of
 from cluster.errors import SurroundingsError
 from cluster.fault_classes import FaultClass, class_of_os_error
 from cluster.locks.heartbeat import Heartbeat
@@ -36,6 +36,8 @@ _open_here: set[int] = set()
 
 class NoLocks(SurroundingsError):
     """The file system has no locks."""
+
+    default_code = "root-without-locks"
 
 
 class HeldFile(Held):
@@ -149,7 +151,8 @@ class FileLock:
                 except NoLocks:
                     pass
                 holder = Holder.parse(fields_of(_read(descriptor))) or UNKNOWN
-                silent_s = max(0.0, time.time() - os.fstat(descriptor).st_mtime)
+                now = now_of(self.path.parent) or time.time()
+                silent_s = max(0.0, now - os.fstat(descriptor).st_mtime)
                 return replace(holder, silent_s=silent_s)
         except FileNotFoundError:
             return None
@@ -245,12 +248,10 @@ def _try_lock(descriptor: int, *, shared: bool) -> bool:
 
 def _silence(descriptor: int, folder: Path) -> float:
     """Return the seconds since a lock's file was touched, both by the file system's own clock."""
-    try:
-        with tempfile.TemporaryFile(dir=folder) as probe:
-            now = os.fstat(probe.fileno()).st_mtime
-        return now - os.fstat(descriptor).st_mtime
-    except OSError:
+    now = now_of(folder)
+    if now is None:
         return 0.0  # nothing is known: whoever holds it counts as alive
+    return now - os.fstat(descriptor).st_mtime
 
 
 def _read(descriptor: int) -> bytes:

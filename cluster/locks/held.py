@@ -18,6 +18,7 @@ class Occupied(Exception):
 class LockLost(SurroundingsError):
     """The lock is not ours any more: this process writes nothing more, and ends."""
 
+    default_code = "lock-lost"
     default_class = FaultClass.PREEMPTED
 
 

@@ -11,6 +11,7 @@ from typing import Annotated
 from pydantic import Field, TypeAdapter
 
 from cluster.checked_json import checked, parse_json
+from cluster.machine.process_stat import process_stat
 
 _QUIET_S = 45.0
 """Seconds without a sign of life that are nothing yet to be told of."""
@@ -97,10 +98,15 @@ class Holder:
         return started is not None and started != self.started
 
     @property
+    def is_alive(self) -> bool:
+        """True only where it is certain: its kernel runs here, and so does its process."""
+        return self._is_seen_from_here and not self.is_dead
+
+    @property
     def is_stopped(self) -> bool:
         """True where it is certain that the process stands still (SIGSTOP, Ctrl-Z)."""
-        is_it = self._is_seen_from_here and _start_of(self.pid) == self.started
-        return is_it and _fields_of_process(self.pid)[:1] in (["T"], ["t"])
+        stat = process_stat(self.pid) if self._is_seen_from_here else None
+        return stat is not None and stat.started == self.started and stat.is_stopped
 
     @property
     def _is_seen_from_here(self) -> bool:
@@ -142,15 +148,7 @@ def _pid_namespace() -> str:
 
 def _start_of(pid: int) -> int | None:
     """Return when a process started, 0 for one that has ended and is not reaped; None unknown."""
-    fields = _fields_of_process(pid)
-    with suppress(ValueError, IndexError):
-        return 0 if fields[0] in ("Z", "X") else int(fields[19])
-    return None
-
-
-def _fields_of_process(pid: int) -> list[str]:
-    """Return what the kernel says of a process, from its state on; nothing where it says none."""
-    with suppress(OSError, ValueError, IndexError):
-        # The name of a command may hold blanks and parentheses: what counts begins after the last.
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return []
+    stat = process_stat(pid)
+    if stat is None:
+        return None
+    return 0 if stat.has_ended else stat.started

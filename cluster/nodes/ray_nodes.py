@@ -4,7 +4,7 @@ import math
 import re
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -37,12 +37,26 @@ class Node:
     """All that calls may use of the node."""
     address: str
     """Its address."""
+    host: str
+    """The name of its machine."""
     port: int
     """The port at which its raylet listens."""
     is_alive: bool
     """Whether Ray takes it for alive."""
     labels: Mapping[str, str]
     """What it was labelled with."""
+
+
+def is_named(node: Node, names: Collection[str]) -> bool:
+    """Tell whether a node's id or its address is among some names."""
+    return node.name in names or node.address in names
+
+
+def ids_of(names: Collection[str]) -> frozenset[str]:
+    """Return the ids of the living nodes that are named by id or by address."""
+    if not names:
+        return frozenset()
+    return frozenset(node.name for node in living_nodes() if is_named(node, names))
 
 
 def all_nodes() -> dict[str, Node]:
@@ -107,6 +121,7 @@ def _node(node: Mapping[str, Any]) -> Node:
         name=node["NodeID"],
         offers=_offer_of(node["Resources"], node["Labels"]),
         address=node["NodeManagerAddress"],
+        host=node["NodeManagerHostname"],
         port=node["NodeManagerPort"],
         is_alive=node["Alive"],
         labels=node["Labels"],

@@ -13,6 +13,7 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 from cluster.errors import SurroundingsError
+from cluster.fault_points import fault_point
 from cluster.object_store.remote_faults import code_of, remote_faults
 from cluster.object_store.remote_options import (
     PART_BYTES,
@@ -45,6 +46,7 @@ class RemoteStore:
     def read(self, name: str) -> bytes:
         """Return all bytes of a name. Raises FileNotFoundError."""
         with remote_faults(self.url, f"read {name}"):
+            fault_point("read", file=name)
             options = whole_read_options(self._protocol)
             data: bytes = self._fs.cat_file(self._key(name), **options)
             return data
@@ -56,6 +58,7 @@ class RemoteStore:
             raise FileNotFoundError(name)
         for start in range(0, size, PART_BYTES):
             with remote_faults(self.url, f"read {name}"):
+                fault_point("read", file=name)
                 end = min(size, start + PART_BYTES)
                 piece: bytes = self._fs.cat_file(self._key(name), start=start, end=end)
             yield piece
@@ -63,6 +66,7 @@ class RemoteStore:
     def write(self, name: str, data: bytes) -> None:
         """Write bytes under a name, whole or not at all."""
         with remote_faults(self.url, f"write {name}"):
+            fault_point("write", file=name)
             self._fs.pipe_file(self._key(name), data)
 
     def create(self, name: str, data: bytes) -> bool:
@@ -72,6 +76,7 @@ class RemoteStore:
         was lost, and a store that checks and writes in two steps lets two writers pass.
         """
         with remote_faults(self.url, f"create {name}"), contextlib.suppress(FileExistsError):
+            fault_point("write", file=name)
             self._create(name, data)
         try:
             return self.read(name) == data
@@ -233,11 +238,13 @@ class RemoteStore:
         """Copy a local file under a name, whole or not at all."""
         options = transfer_options(self._protocol, local.stat().st_size)
         with remote_faults(self.url, f"upload {name}"):
+            fault_point("write", file=name)
             self._fs.put_file(str(local), self._key(name), **options)
 
     def download(self, name: str, local: Path) -> None:
         """Copy a name to a local file. Raises FileNotFoundError."""
         local.parent.mkdir(parents=True, exist_ok=True)
         with remote_faults(self.url, f"download {name}"):
+            fault_point("read", file=name)
             options = transfer_options(self._protocol, 0)
             self._fs.get_file(self._key(name), str(local), **options)

@@ -243,6 +243,8 @@ def _is_secret(name: str, value: str, *, is_plain: bool) -> bool:
     if len(value) < 3 or value.lower() in _EMPTY or value.startswith("<"):
         return False
     last = name.lower()
+    if last == "webhook" and value.startswith(("env:", "~/")):
+        return False  # where the address stands, never the address
     if last in ("key", "token", "auth", "pass", "signature"):  # words of every log
         return len(value) >= 12 and bool(_DIGIT.search(value) and _LETTER.search(value))
     if last.endswith("pwd") and value.startswith(("/", "~", ".")):  # a working directory

@@ -71,6 +71,7 @@ def ask(
             where="PATH",
             hint="run this on a login node of the cluster (perhaps after `module load slurm`)",
             fault_class=FaultClass.CLUSTER,
+            code="cluster-unreachable",
         ) from None
     except subprocess.TimeoutExpired:
         raise SurroundingsError(
@@ -78,6 +79,7 @@ def ask(
             where="SLURM",
             hint="its controller is busy or away: try again in a minute",
             fault_class=FaultClass.CLUSTER,
+            code="cluster-unreachable",
         ) from None
     except OSError as error:
         raise SurroundingsError(

@@ -64,6 +64,16 @@ sweep() {  # what killed starts left: it says that we made it here, and nobody h
                 flock -n "$old/deltascale.lock" rm -rf "$old"
         done
 }
+discard() {  # workers of Ray outlive it by a moment, and make anew what they write to
+    local left=9
+    rest() { find "$1" -mindepth 1 -maxdepth 1 ! -name deltascale.lock "${@:2}" 2>/dev/null; }
+    while [ $((left--)) -gt 0 ]; do
+        rest "$1" -exec rm -rf {} +
+        sleep 1
+        [ -n "$(rest "$1")" ] || break
+    done
+    [ -n "$(rest "$1")" ] || rm -rf "$1"   # else it is left to a sweep, which knows it by its lock
+}
 hold() {  # until this shell and all that it starts have ended
     exec 9> "$1/deltascale.lock"
     flock -n 9 && echo "Ray of deltascale on $(hostname)" >&9
@@ -108,7 +118,7 @@ worker() {  # the whole life of one node that is not the first; the token comes 
     folder=$(private_folder) && hold "$folder" || exit 1
     trap 'exit 0' TERM INT USR1
     # The folder first: where SLURM ends a step, srun has it killed a moment after it was told.
-    trap 'rm -rf "$folder"; kill $ray_pid 2>/dev/null; wait $ray_pid; rm -rf "$folder"' EXIT
+    trap 'rm -rf "$folder"; kill $ray_pid 2>/dev/null; wait $ray_pid; discard "$folder"' EXIT
     with_token "$folder"
     (start_ray "$folder" "--address=$1") < /dev/null &
     ray_pid=$!
@@ -145,7 +155,7 @@ stop_ray() {  # only what was started here, by process id: never `ray stop`
         gone "$head" 15 || kill -KILL "$head" 2>/dev/null
     fi
     workers=''; head=''
-    [ -z "$node" ] || rm -rf "$node"
+    [ -z "$node" ] || discard "$node"
     node=''
 }
 trap stop_ray EXIT
@@ -193,7 +203,8 @@ done
 address=$(cat "$node/r/ray_current_cluster")
 if [ "$SLURM_JOB_NUM_NODES" -gt 1 ]; then
     others=$((SLURM_JOB_NUM_NODES - 1))
-    what=$(declare -f say private_folder sweep hold own_address start_ray with_token worker inside)
+    what=$(declare -f say private_folder sweep discard hold own_address start_ray)
+    what+=$(echo; declare -f with_token worker inside)
     srun --nodes=$others --ntasks=$others --ntasks-per-node=1 --relative=1 \
         --cpus-per-task="$cpus" --mpi=none --no-kill --kill-on-bad-exit=0 --wait=0 \
         bash -c "$what; worker $address" < "$node/token" &
@@ -219,7 +230,7 @@ head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \n' | with_token "$node"
 symmetric() {  # on every node: the token comes on standard input, the rest in the environment
     local folder
     folder=$(private_folder) && hold "$folder" || exit 1
-    trap 'rm -rf "$folder"' EXIT
+    trap 'discard "$folder"' EXIT
     with_token "$folder"
     export RAY_TMPDIR="$folder" RAY_SYMMETRIC_RUN_CLUSTER_WAIT_TIMEOUT=$most_wait_s
     (inside ray symmetric-run --address "$address" --min-nodes "$SLURM_JOB_NUM_NODES" \
@@ -237,7 +248,7 @@ which=launch; [ -e "$state/started" ] || which=first_launch
 entry="$(declare -f inside launch first_launch); (echo \$BASHPID > $node/pid; $which)
     echo \$? > $node/code"
 export address entry most_wait_s
-what=$(declare -f say private_folder sweep hold with_token symmetric inside)
+what=$(declare -f say private_folder sweep discard hold with_token symmetric inside)
 srun --nodes="$SLURM_JOB_NUM_NODES" --ntasks="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1 \
     --cpus-per-task="$cpus" --mpi=none --kill-on-bad-exit=0 --wait=0 \
     bash -c "$what; symmetric" < "$node/token" &

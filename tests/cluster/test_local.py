@@ -1,5 +1,8 @@
+import signal
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
 
@@ -18,6 +21,10 @@ def fail(payload, surroundings):
 
 def interrupt(payload, surroundings):
     raise KeyboardInterrupt
+
+def wait_for_interrupt(payload, surroundings):
+    begin_interrupt()
+    return "done"
 """
 
 
@@ -76,3 +83,33 @@ def test_it_says_that_it_runs_one_process(executor):
 def test_it_does_not_import_ray():
     program = "import sys, cluster.executors.local; sys.exit('ray' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_an_interrupt_that_comes_as_its_call_ends_ends_nothing_else(executor, monkeypatch):
+    from cluster.executors import local
+
+    missed, sending, kill = [], threading.Event(), signal.pthread_kill
+
+    def send_late(thread, number):
+        sending.set()
+        while executor._at_work is not None:
+            time.sleep(0.001)
+        kill(thread, number)
+
+    def begin():
+        thread.start()
+        assert sending.wait(20)
+
+    thread = threading.Thread(target=lambda: executor.interrupt("a", "it hangs"))
+    monkeypatch.setattr(local.signal, "pthread_kill", send_late)
+    monkeypatch.setattr("local_calls.begin_interrupt", begin, raising=False)
+    before = signal.signal(local._INTERRUPT, lambda number, frame: missed.append(number))
+    try:
+        executor.submit("a", "local_calls:wait_for_interrupt", "", Resources())
+        (outcome,) = executor.wait(0)
+        thread.join()
+        executor.submit("b", "local_calls:echo", "", Resources())
+        (after,) = executor.wait(0)
+    finally:
+        signal.signal(local._INTERRUPT, before)
+    assert (outcome.answer, after.ending, missed) == ("done", Ending.RETURNED, [])

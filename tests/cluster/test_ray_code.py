@@ -12,6 +12,10 @@ CODE = '''
 def tell(payload, surroundings):
     from edited_calls.answer import ANSWER
     return ANSWER
+def place_of_early(payload, surroundings):
+    import sys
+    module = sys.modules.get("edited_calls.early")
+    return "" if module is None else module.__file__
 '''
 
 
@@ -21,13 +25,22 @@ def test_an_edit_in_the_checkout_reaches_no_call_of_a_running_launch(tmp_path, m
     package.mkdir()
     (package / "__init__.py").write_text(CODE)
     (package / "answer.py").write_text("ANSWER = 'as it was'\n")
+    (package / "early.py").write_text("")
     monkeypatch.syspath_prepend(tmp_path)
-    executor = Executor(offered=Resources(num_cpus=1), packages=["cluster", "edited_calls"])
+    executor = Executor(
+        offered=Resources(num_cpus=1),
+        packages=["cluster", "edited_calls"],
+        preloaded=["edited_calls.early"],
+    )
     executor.start()
     try:
         (package / "answer.py").write_text("ANSWER = 'edited'\n")
         executor.submit("a", "edited_calls:tell", "", Resources())
         outcome = first_outcome(executor, 120)
         assert (outcome.ending, outcome.answer) == (Ending.RETURNED, "as it was"), outcome.error
+        executor.submit("b", "edited_calls:place_of_early", "", Resources())
+        early = first_outcome(executor, 120).answer
+        # Imported before any call came, and from the copy.
+        assert early and not early.startswith(str(tmp_path))
     finally:
         executor.close()

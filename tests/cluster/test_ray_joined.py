@@ -56,10 +56,13 @@ def test_the_packages_and_nothing_else_are_carried_to_the_cluster(executor, tmp_
 def test_a_call_on_a_node_that_dies_is_lost_and_says_where(nodes, executor, tmp_path):
     second = nodes.add_node(num_cpus=2)
     nodes.wait_for_nodes()
+    ticking, until = threading.Event(), time.monotonic() + 60
+    while len(executor.nodes()) < 2 and time.monotonic() < until:
+        ticking.wait(0.05)  # it is looked at first
     assert sorted(node.num_cpus for node in executor.nodes()) == [1, 2]
     assert executor.capacity().num_cpus == 3
     executor.submit("a", "carried_calls:stay", str(tmp_path / "node"), Resources(num_cpus=2))
-    ticking, until = threading.Event(), time.monotonic() + 30
+    until = time.monotonic() + 30
     while not (tmp_path / "node").exists() and time.monotonic() < until:
         ticking.wait(0.05)
     node = (tmp_path / "node").read_text()
@@ -73,3 +76,19 @@ def test_a_call_on_a_node_that_dies_is_lost_and_says_where(nodes, executor, tmp_
     while len(executor.nodes()) > 1 and time.monotonic() < until:
         ticking.wait(0.05)
     assert [node.num_cpus for node in executor.nodes()] == [1]
+
+
+def test_a_call_goes_to_another_node_than_those_that_it_avoids(nodes, executor):
+    second = nodes.add_node(num_cpus=1)
+    nodes.wait_for_nodes()
+    until = time.monotonic() + 60
+    while len(executor.rooms()) < 2 and time.monotonic() < until:
+        executor.wait(0.2)
+    names = [room.name for room in executor.rooms()]
+    for number, avoided in enumerate(names * 2):
+        words = (f"avoiding-{number}", "carried_calls:where", "", Resources(num_cpus=1))
+        executor.submit(*words, avoided=frozenset({avoided}))
+        outcome = first_outcome(executor, 90)
+        assert outcome.ending is Ending.RETURNED, outcome.error
+        assert outcome.node_id in names and outcome.node_id != avoided
+    nodes.remove_node(second)

@@ -64,6 +64,14 @@ def test_ray_still_has_what_a_launch_knows_of_tokens_and_loopback():
     assert _global_node is None
 
 
+def test_ray_still_imports_modules_in_processes_before_their_first_task():
+    from ray._private.workers import default_worker
+
+    source = Path(default_worker.__file__).read_text()
+    assert '"--worker-preload-modules"' in source
+    assert "try_import_each_module" in source
+
+
 def test_ray_still_has_the_exceptions_that_say_whose_fault_it_is():
     from cluster.driver.ray_endings import _CLASSES
 

@@ -286,3 +286,12 @@ def test_a_short_value_or_a_number_is_taken_out_where_it_stands_alone(value, tex
 
 def test_has_credentials():
     assert has_credentials("s3://me:pw@host/x") and not has_credentials("s3://host/x@y")
+
+
+def test_where_the_address_of_a_webhook_stands_is_no_secret_and_the_address_is():
+    for place in ("webhook:env:SLACK_URL", "webhook:~/.config/deltascale/slack"):
+        assert (
+            redacted(f"try --notify {place}, then write it")
+            == f"try --notify {place}, then write it"
+        )
+    assert "T0/B0" not in redacted("webhook: https://chat.example/T0/B0/abcdefghijkl")

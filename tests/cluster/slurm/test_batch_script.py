@@ -252,6 +252,18 @@ def test_only_folders_that_a_killed_start_left_on_this_node_are_swept(tmp_path) 
     assert done.stdout.split() == ["ds-heldnow0", "ds-othernod", "ds-training", "lock", "r"]
 
 
+def test_what_is_written_anew_while_a_folder_is_discarded_goes_too(tmp_path) -> None:
+    (tmp_path / "ds-ourfolder" / "r").mkdir(parents=True)
+    shell = f"""{script_parts.NODE}
+        cd "$1"; hold ds-ourfolder; exec 9>&-
+        sleep() {{  # a worker that ends late, in the middle of the first wait
+            [ -e late ] || mkdir -p ds-ourfolder/r/session; touch late
+        }}
+        discard ds-ourfolder; ls"""
+    done = subprocess.run(["bash", "-c", shell, "-", tmp_path], capture_output=True, text=True)
+    assert (done.stderr, done.stdout.split()) == ("", ["late"])
+
+
 @pytest.mark.skipif(shutil.which("shellcheck") is None, reason="shellcheck is not installed")
 def test_shellcheck_has_nothing_to_warn_of() -> None:
     words = ["shellcheck", "-s", "bash", "--severity=warning", "--exclude=SC2155", "-"]
