@@ -44,6 +44,12 @@ class Captured:
         """Energy inside over energy in all, groups pooled."""
         return float(self.inside.sum() / self.total.sum())
 
+    def share_along(self, num_axes: int | None) -> float:
+        """Return the share along the first axes alone; along all for None."""
+        if num_axes is None:
+            return self.share
+        return float(self.along[:, :num_axes].sum() / self.total.sum())
+
     @property
     def shares_left(self) -> Float64[np.ndarray, " groups"]:
         """The share without each group; the subspaces stay what they were.
@@ -90,7 +96,7 @@ def capture_energies(sample: Sample, against: Sample | None, centred: bool) -> P
                 total=total,
                 counts=counts,
                 numbers=np.array(numbers),
-                null=_find_random_band(evaluation.require_spectra(own, centred), num_axes, centred),
+                null=random_band(evaluation.require_spectra(own, centred), num_axes, centred),
                 base_null=_find_base_band(own.base, other.base, num_axes),
             )
         )
@@ -124,7 +130,7 @@ def _sum_energies(
     return along, own + counts * np.square(moved).sum(axis=1), counts
 
 
-def _find_random_band(spectra: Spectra, num_axes: int, centred: bool) -> Band:
+def random_band(spectra: Spectra, num_axes: int, centred: bool) -> Band:
     """Return the band of the share of these very rows inside a random subspace."""
     purity = spectra.products(centred).sum() / spectra.traces(centred).sum() ** 2
     return random_share(num_axes, spectra.dimension, float(purity))

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
+from math import hypot
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Bool, Float64
 
 MIN_GROUPS = 5
 """Fewer groups give no interval: at 4 the standard error rests on 3 degrees of freedom, is itself
@@ -35,17 +36,44 @@ class Estimate:
     """The number without each group that entered, in their order; empty where there is no interval.
     Fits over sizes that share prompts are made again with them."""
 
+    @property
+    def ends(self) -> tuple[float, float] | None:
+        """Both ends of the interval; None where there is none."""
+        return None if self.low is None or self.high is None else (self.low, self.high)
+
+    @property
+    def in_words(self) -> str:
+        """The number, with its interval where it has one."""
+        ends = "" if self.ends is None else f" [{self.low:.3g}, {self.high:.3g}]"
+        return f"{self.value:.3g}{ends}"
+
     def within(self, lowest: float, highest: float) -> Estimate:
         """Clip the number and its interval to the range that the quantity cannot leave."""
         return self.map(lambda number: float(min(max(number, lowest), highest)))
 
     def joined(self, other: Estimate) -> Estimate:
         """Let the interval, where there is one, hold that of another estimate of the number."""
-        ends = self.low, self.high, other.low, other.high
-        if any(end is None for end in ends):
+        if self.ends is None or other.ends is None:
             return self
-        low, high, other_low, other_high = (float(end) for end in ends if end is not None)
+        (low, high), (other_low, other_high) = self.ends, other.ends
         return replace(self, low=min(low, other_low), high=max(high, other_high))
+
+    def minus(self, other: Estimate) -> Estimate | None:
+        """Return the difference from an independent number; None where either has no interval.
+
+        Errors add in squares (Zou and Donner 2008, *Construction of confidence limits about effect
+        measures*). Of numbers on the same prompts, which are positively correlated, the interval is
+        wider than it need be.
+        """
+        if self.ends is None or other.ends is None:
+            return None
+        (low, high), (other_low, other_high) = self.ends, other.ends
+        value = self.value - other.value
+        return Estimate(
+            value=value,
+            low=value - hypot(self.value - low, other_high - other.value),
+            high=value + hypot(high - self.value, other.value - other_low),
+        )
 
     def map(self, function: Callable[[float], float]) -> Estimate:
         """Return the estimate on another scale; `function` must not decrease."""
@@ -92,6 +120,23 @@ def jackknife(
     half = student_quantile(num_groups - 1) * variance**0.5
     kept = tuple((left_out + (value - whole)).tolist())
     return Estimate(value=value, low=value - half, high=value + half, left_out=kept)
+
+
+def jackknife_variances(
+    shifts: Float64[np.ndarray, "numbers groups"],
+    entered: Bool[np.ndarray, "numbers groups"] | None = None,
+) -> Float64[np.ndarray, " numbers"]:
+    """Return the delete-group jackknife variance of many numbers at once.
+
+    Args:
+        shifts: what leaving out each group adds to each number.
+        entered: whether it has rows of the group; None: of all.
+    """
+    is_in = np.ones(shifts.shape, dtype=bool) if entered is None else entered
+    count = np.maximum(is_in.sum(axis=1), 1)
+    mean = np.where(is_in, shifts, 0.0).sum(axis=1) / count
+    about = np.where(is_in, shifts - mean[:, None], 0.0)
+    return np.asarray((count - 1) / count * np.square(about).sum(axis=1))
 
 
 def ratios_left(
@@ -173,6 +218,7 @@ def share_interval(
     share: float,
     below: Float64[np.ndarray, " groups"],
     counts: Float64[np.ndarray, " groups"],
+    num_independent: int | None = None,
 ) -> tuple[float, float]:
     """Return between which shares of the rows a quantile's own may truly lie, by 95 %.
 
@@ -181,9 +227,11 @@ def share_interval(
     rows as would leave the share as uncertain as the groups say, at most as many as there are.
 
     Args:
-        share: of the rows below the quantile, strictly between 0 and 1.
+        share: of the rows below the quantile.
         below: rows below it in each of at least two groups.
         counts: rows of each group.
+        num_independent: rows that count as independent where the groups say nothing, because the
+            share is the same in all of them; None: all.
 
     Returns:
         Both ends, 0 to 1.
@@ -194,9 +242,11 @@ def share_interval(
     apart = below - share * counts
     variance = num_groups / (num_groups - 1) * float(np.square(apart).sum()) / num_rows**2
     alike = share * (1 - share)
-    effective = min(alike / variance, num_rows) if variance > 0 else num_rows
+    silent = num_rows if num_independent is None else float(num_independent)
+    effective = min(alike / variance, num_rows) if variance > 0 else silent
     effective = max(effective * (NORMAL / student_quantile(num_groups - 1)) ** 2, 1.0)
     reached = share * effective
-    low = float(betaincinv(reached, effective - reached + 1, TAIL))
-    high = float(betaincinv(reached + 1, effective - reached, 1 - TAIL))
+    left = effective - reached
+    low = float(betaincinv(reached, left + 1, TAIL)) if reached > 0 else 0.0
+    high = float(betaincinv(reached + 1, left, 1 - TAIL)) if left > 0 else 1.0
     return low, high

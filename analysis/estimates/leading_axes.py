@@ -8,7 +8,7 @@ has in the leading directions and in the others, and is solved for the former.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from weakref import WeakKeyDictionary
 
@@ -47,6 +47,8 @@ class LearnedAxes:
     """Share of the energy of each direction, largest first."""
     overlaps: Float64[np.ndarray, "k d"]
     """Mean squared cosine of each learned axis with each direction."""
+    num_leading: int | None = None
+    """How many leading directions are meant; None for as many as axes are kept."""
 
     @classmethod
     def of(cls, shares: Float64[np.ndarray, " d"], num_rows: float, num_axes: int) -> LearnedAxes:
@@ -66,10 +68,14 @@ class LearnedAxes:
         """Draw as many rows as there are, of the population's eigenvalues as the rows tell them."""
         return learned_axes(spectra, centred)[0]
 
+    def first(self, num_leading: int) -> LearnedAxes:
+        """Return the first learned axes alone, which stand for as many leading directions."""
+        return replace(self, overlaps=self.overlaps[:num_leading], num_leading=num_leading)
+
     @cached_property
     def lead(self) -> int:
         """Leading directions of the population that are meant."""
-        return min(NUM_AXES, int((self.shares > 0).sum()))
+        return min(self.num_leading or NUM_AXES, int((self.shares > 0).sum()))
 
     @property
     def leading(self) -> float:
@@ -103,7 +109,7 @@ class LearnedAxes:
         for block in BLOCKS:
             seen = float((overlaps[block] @ shares).sum())
             overlaps[block] *= float(energies[block].sum()) / seen if seen else 1.0
-        return LearnedAxes(shares=shares, overlaps=overlaps)
+        return replace(self, shares=shares, overlaps=overlaps)
 
     def leading_share(self, energies: Float64[np.ndarray, " k"]) -> tuple[float, float]:
         """Return the share of another condition in the leading directions, by two models.
@@ -142,20 +148,25 @@ class LearnedAxes:
         return float(np.clip(ratios @ parts[:, : self.lead].sum(axis=1), 0.0, 1.0))
 
     def _share_of_blocks(self, energies: Float64[np.ndarray, " k"]) -> float:
-        parts = [*BLOCKS, slice(self.lead, None)]
+        blocks = BLOCKS if self.num_leading is None else _blocks_within(self.lead)
+        parts = [*blocks, slice(self.lead, None)]
         held = np.array([self.shares[part].sum() for part in parts])
-        if len(energies) < NUM_AXES or held[-1] <= 0:
+        if len(energies) < (self.num_leading or NUM_AXES) or held[-1] <= 0:
             return float(energies.sum())
         along = self.overlaps * self.shares
-        mixed = np.array([[along[own][:, part].sum() for part in parts] for own in BLOCKS])
-        seen = np.array([energies[own].sum() for own in BLOCKS])
+        mixed = np.array([[along[own][:, part].sum() for part in parts] for own in blocks])
+        seen = np.array([energies[own].sum() for own in blocks])
         error = ACCURACY * np.maximum(seen, 1e-12)
         mean = np.append(held[:-1] / held[:-1].sum(), 0.0)
-        apart = np.eye(len(BLOCKS), len(parts)) - mean
+        apart = np.eye(len(blocks), len(parts)) - mean
         matrix = np.concatenate([mixed / error[:, None], held[None] / 1e-4, apart / ALIKE])
-        wanted = np.concatenate([seen / error, [1e4], np.zeros(len(BLOCKS))])
+        wanted = np.concatenate([seen / error, [1e4], np.zeros(len(blocks))])
         ratios = np.linalg.lstsq(matrix, wanted, rcond=None)[0]
         return float(np.clip((ratios * held)[:-1].sum(), 0.0, 1.0))
+
+
+def _blocks_within(lead: int) -> list[slice]:
+    return [slice(block.start, min(block.stop, lead)) for block in BLOCKS if block.start < lead]
 
 
 def _leading_axes(rows: Float64[np.ndarray, "rows d"], num_axes: int) -> Float64[np.ndarray, "d k"]:

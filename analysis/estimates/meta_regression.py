@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 
-from analysis.estimates.intervals import Estimate, student_quantile
+from analysis.estimates.intervals import Estimate, jackknife_variances, student_quantile
 
 LEAST_VARIANCE = 0.01
 """Least v_s, as a share of their mean: estimated from 20 groups, none is that much surer."""
@@ -87,13 +87,6 @@ def fit_line(x: Points, y: Points, shifts: Shifts | None = None) -> Line:
         scatter=(float(np.square(y - centre - slope * at).sum()) / (len(x) - 2)) ** 0.5,
         slopes_without_one=np.array(without_one),
     )
-
-
-def jackknife_variances(shifts: Shifts) -> Points:
-    """Return the delete-group jackknife variance of each row of `shifts`."""
-    num_groups = shifts.shape[1]
-    about = shifts - shifts.mean(axis=1, keepdims=True)
-    return np.asarray((num_groups - 1) / num_groups * np.square(about).sum(axis=1))
 
 
 def _usable(variances: Points) -> Points:

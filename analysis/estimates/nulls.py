@@ -112,6 +112,30 @@ def base_angles(
     return principal_cosines(*map(_orthonormal, drawn))
 
 
+def base_share(
+    base: BaseRows | None,
+    axes: Float64[np.ndarray, "d k"],
+    weights: Float64[np.ndarray, " m"],
+) -> Band | None:
+    """Return the band of the energy inside these axes of a δ that has nothing to do with them.
+
+    It moves along as many directions as there are weights, drawn from the base covariance, and with
+    what the weights leave as the base varies.
+
+    Args:
+        base: base rows at the δ's tokens.
+        axes: orthonormal axes of another δ, as they were found.
+        weights: shares of the δ's energy along its leading axes, together at most 1.
+    """
+    if base is None:
+        return None
+    drawn = base.directions(NUM_DIRECTIONS * len(weights), 1)
+    along = np.square(drawn @ axes).sum(axis=1) / np.square(drawn).sum(axis=1)
+    rest = max(1.0 - float(weights.sum()), 0.0)
+    inside = float(np.square(base.centred @ axes).sum() / np.square(base.centred).sum())
+    return Band.of_draws(along.reshape(NUM_DIRECTIONS, -1) @ weights + rest * inside)
+
+
 def principal_cosines(
     first: Float64[np.ndarray, "... d k"], second: Float64[np.ndarray, "... d m"]
 ) -> Float64[np.ndarray, "... least"]:

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from analysis.estimates.intervals import student_quantile
-from analysis.estimates.meta_regression import fit_line, jackknife_variances
+from analysis.estimates.intervals import jackknife_variances, student_quantile
+from analysis.estimates.meta_regression import fit_line
 
 X = np.log([1e5, 3e5, 1e6, 3e6, 1e7, 3e7])
 Y = np.array([0.1, 0.75, 1.0, 1.9, 2.05, 2.9])

@@ -1,0 +1,1 @@
+"""Numbers of how a quantity changes from token to token of an answer, one a file."""
