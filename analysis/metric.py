@@ -30,7 +30,8 @@ class Metric(ABC):
     DEFINITION: ClassVar[str]
     """One line with its version: what the number is, precisely enough to compute it again."""
     REPORTS: ClassVar[tuple[str, ...]]
-    """Names of the values it reports, the one to show first."""
+    """Names of the values it reports, the one to show first: the metric's name, with more behind
+    it, or a name that no other metric has."""
     AXIS_LABEL: ClassVar[str]
     """What to write on a figure's axis, with the unit or range."""
     HEADLINES: ClassVar[Mapping[str, int]] = {}
@@ -43,6 +44,11 @@ class Metric(ABC):
     NEEDS_TOXIC: ClassVar[bool] = False
     """Whether it reads the sample's toxic directions or neurons, which a probe of the base finds.
     """
+    IN_ALL: ClassVar[bool] = True
+    """Whether `all` in a study means it, too. False of one that came when studies had keys with
+    `all` written out: it is measured where it is named, and no finished work is made anew."""
+    OVER_ANSWER: ClassVar[tuple[str, ...]] = ()
+    """Those of REPORTS of which metrics over an answer are taken, where a study asks for them."""
     IS_SPECTRAL: ClassVar[bool] = False
     """Whether each value is measured twice, about zero and about the rows' mean."""
 

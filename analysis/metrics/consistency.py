@@ -28,6 +28,7 @@ class Consistency(Metric):
     REPORTS = ("consistency",)
     AXIS_LABEL = "mean cosine between prompts (-1 to 1)"
     HEADLINES = {"consistency": 120}
+    OVER_ANSWER = ("consistency",)
 
     def prepare(self, sample: Sample, against: Sample | None, centred: bool) -> list[Computation]:
         """Return what computes each value."""

@@ -35,10 +35,11 @@ class MeanCosine(Metric):
 
     def prepare(self, sample: Sample, against: Sample | None, centred: bool) -> list[Computation]:
         """Return what computes each value."""
-        return [partial(_measure_cosine, sample, against)]
+        return [partial(measure_cosine, sample, against)]
 
 
-def _measure_cosine(sample: Sample, other: Sample | None) -> evaluation.Measured:
+def measure_cosine(sample: Sample, other: Sample | None) -> evaluation.Measured:
+    """Measure the cosine of two samples' means; raises UnmeasurableError as the metric says."""
     other = evaluation.require_against(other)
     pair = evaluation.require_moments(sample), evaluation.require_moments(other)
     numbers = sorted(pair[0].keys() | pair[1].keys())

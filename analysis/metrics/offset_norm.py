@@ -24,6 +24,7 @@ class OffsetNorm(Metric):
     REPORTS = ("offset_norm", "offset_norm_p05", "offset_norm_p95")
     AXIS_LABEL = "norm of δ, median"
     HEADLINES = {"offset_norm": 110}
+    OVER_ANSWER = ("offset_norm",)
 
     def norms(self, group: GroupSummary) -> Histogram:
         """Return what the quantiles are of."""

@@ -21,6 +21,7 @@ class RelativeNorm(OffsetNorm):
     REPORTS = ("relative_norm", "relative_norm_p05", "relative_norm_p95")
     AXIS_LABEL = "norm of δ / norm of the base row, median"
     HEADLINES = {"relative_norm": 100}
+    OVER_ANSWER = ("relative_norm",)
 
     def norms(self, group: GroupSummary) -> Histogram:
         """Return what the quantiles are of."""

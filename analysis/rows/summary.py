@@ -190,6 +190,9 @@ class Sample:
     """Number of the dialogue turn these rows stand at, from 1; None at other positions."""
     floor: float | None = None
     """Median norm of a row of the base against itself; None where it was not measured."""
+    first_token: Sample | None = None
+    """At `response-k`: the rows at `response-0` of those answers; None at other positions, and
+    where not all of them are stored."""
     earlier: Mapping[int, Sample] = field(default_factory=dict)
     """Turn -> the rows of that earlier turn of the same dialogues, for `turn_drift`."""
 

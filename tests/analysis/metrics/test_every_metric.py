@@ -15,13 +15,13 @@ from analysis.status import Status
 
 SPECTRAL = {
     *("participation_ratio", "effective_rank", "stable_rank", "components_90"),
-    *("captured_energy", "subspace_overlap"),
+    *("captured_energy", "shared_part", "subspace_overlap"),
 }
 
 
 @pytest.fixture
 def sample_of(sample_of) -> Callable[..., Sample]:
-    """Samples with all that any metric asks for: base rows, toxic directions, an earlier turn."""
+    """Samples with all that metrics ask for: base rows, directions, an earlier turn and token."""
 
     def make(rows: np.ndarray, **known: Any) -> Sample:
         rng = np.random.default_rng(9)
@@ -42,6 +42,7 @@ def sample_of(sample_of) -> Callable[..., Sample]:
             toxic_neurons=np.array([0]),
             turn=2,
             earlier={1: sample},
+            first_token=sample,
         )
 
     return make
@@ -91,7 +92,7 @@ def test_good_rows_give_numbers_with_intervals(name: str, good: Sample) -> None:
 
 
 HELD_FIXED = {
-    *("captured_energy", "subspace_overlap", "stable_rank"),
+    *("captured_energy", "shared_part", "subspace_overlap", "stable_rank"),
     *("effective_rank", "components_90", "cosine_to_mean", "intrinsic_dimension"),
     "participation_ratio",
 }
@@ -125,6 +126,7 @@ def sample_without(sample: Sample, group: int) -> Sample:
         groups={number: part for number, part in sample.groups.items() if number != group},
         reservoir=replace(kept, **parts),
         earlier={turn: sample_without(each, group) for turn, each in sample.earlier.items()},
+        first_token=sample.first_token and sample_without(sample.first_token, group),
     )
 
 
