@@ -1,0 +1,1 @@
+"""What would a number be, had every model been trained equally hard?"""
