@@ -9,7 +9,7 @@ from itertools import product
 
 from analysis.door import Door, brought_now
 from analysis.long_table.columns import axes_of
-from analysis.long_table.selection import VARIANT, nearest
+from analysis.long_table.selection import BLANKS, VARIANT, nearest
 from analysis.measurement import Row, Scalar, label_at, label_of
 from analysis.metric import METRICS, Metric
 from analysis.tables.rounding import format_count
@@ -19,9 +19,6 @@ Side = tuple[Scalar, ...]
 """The values of the row axes of one row."""
 
 Header = tuple[str, ...]
-
-BLANKS = {"objective": "base"}
-"""Name of a column for numbers that do not have the axis, beside numbers that do."""
 
 
 @dataclass(frozen=True, kw_only=True)

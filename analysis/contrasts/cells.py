@@ -1,0 +1,130 @@
+"""The numbers of one metric in cells, and those cells that both values of a contrast have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from analysis.contrasts.contrast import Contrast
+from analysis.long_table.columns import axes_of
+from analysis.long_table.depth import distinct_depths, layer_at
+from analysis.long_table.selection import BLANKS
+from analysis.measurement import Row, Scalar, label_at
+
+_SAME = ("metric", "definition", "compared_by", "site", "position", "centred")
+MODEL = "model"
+
+Key = tuple[Scalar, ...]
+BySeed = dict[Scalar, Row]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Pair:
+    """One cell on both sides of a contrast, one row per seed on either."""
+
+    contrast: Contrast
+    """What is held against what."""
+    first: BySeed
+    """Rows of the side from which the other one is taken."""
+    second: BySeed
+    """Rows of the other side."""
+
+    @property
+    def place(self) -> Row:
+        """Return a row of the first side, with a number where there is one."""
+        rows = list(self.first.values())
+        return next((row for row in rows if row["value"] is not None), rows[0])
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Cells:
+    """The rows of one metric, by their label on one axis and by all else but the seed."""
+
+    axis: str
+    """Column of the axis."""
+    axes: tuple[str, ...]
+    """The other axes, less that of the seeds."""
+    by_label: dict[str, dict[Key, BySeed]] = field(default_factory=dict)
+    """Label -> axes and place -> seed -> row."""
+
+    @classmethod
+    def of(cls, rows: Sequence[Row], axis: str, seeds: str | None) -> Cells:
+        """Group rows; of a contrast of seeds every seed is a cell of its own.
+
+        Raises:
+            ValueError: one cell and seed hold two different numbers.
+        """
+        averaged = None if seeds == axis else seeds
+        names = axes_of(rows[0] if rows else ())
+        cells = cls(axis=axis, axes=tuple(n for n in names if n not in (axis, averaged)))
+        for row in rows:
+            of_label = cells.by_label.setdefault(side_label(row, axis), {})
+            by_seed = of_label.setdefault(cells._key(row), {})
+            other = by_seed.setdefault(row.get(averaged) if averaged else None, row)
+            if other["value"] != row["value"]:
+                raise ValueError(
+                    f"two different numbers of {row['metric']} for one cell: {other['value']} "
+                    f"from {other['key']} and {row['value']} from {row['key']}"
+                )
+        return cells
+
+    def pairs(self, contrasts: Sequence[Contrast]) -> Iterator[Pair]:
+        """Yield every cell that both sides of a contrast have."""
+        met = set()
+        for contrast in contrasts:
+            others = self.by_label.get(contrast.second, {})
+            is_blank = contrast.second == blank_label(self.axis)
+            for key, first in self.by_label.get(contrast.first, {}).items():
+                second = others.get(key) or (self._of_base(key, others) if is_blank else None)
+                if second is None:
+                    continue
+                pair = Pair(contrast=contrast, first=first, second=second)
+                layers = [next(iter(side.values()))["layer"] for side in (first, second)]
+                # Models of different depth may have one pair of layers at several depths.
+                cell = (contrast, *key[:-1], *layers)
+                if cell not in met:
+                    met.add(cell)
+                    yield pair
+
+    def _key(self, row: Row) -> Key:
+        at = ("depth",) if self.axis == MODEL else (MODEL, "layer")
+        return tuple(row[name] for name in (*self.axes, *_SAME, *at))
+
+    def _of_base(self, key: Key, others: Mapping[Key, BySeed]) -> BySeed | None:
+        """Return the same number of the base, which has fewer axes; None unless there is one."""
+        free = len(self.axes)
+        fitting = [
+            by_seed
+            for other, by_seed in others.items()
+            if other[free:] == key[free:]
+            and all(o in (None, k) for o, k in zip(other[:free], key[:free], strict=True))
+        ]
+        return fitting[0] if len(fitting) == 1 else None
+
+
+def side_label(row: Row, axis: str) -> str:
+    """Return the label of a row on an axis; of a number without a value `base`, or `none`."""
+    return label_at(row, axis) or blank_label(axis)
+
+
+def blank_label(axis: str) -> str:
+    """Return how a side without a value of the axis is written."""
+    return BLANKS.get(axis, "none")
+
+
+def at_shared_depths(rows: Sequence[Row]) -> list[Row]:
+    """Return rows at every relative depth at which models of different depth are compared."""
+    depths = distinct_depths({n for row in rows if isinstance(n := row["num_layers"], int)})
+    placed: list[Row] = []
+    for row in rows:
+        layer, total = row["layer"], row["num_layers"]
+        if isinstance(layer, int) and isinstance(total, int):
+            placed += [row | {"depth": at} for at in depths if layer_at(at, total) == layer]
+        else:
+            placed.append(row)
+    return placed
+
+
+def labels_on(rows: Iterable[Row], axis: str) -> list[str]:
+    """Return the labels of an axis that have numbers, in their order in the rows."""
+    return list(dict.fromkeys(side_label(row, axis) for row in rows if row["value"] is not None))
