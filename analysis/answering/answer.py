@@ -7,6 +7,7 @@ rule in the file's docstring; no verdict rests on a number without its interval.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -79,6 +80,64 @@ class StudyAnswer:
     """The numbers, those that decide first."""
     caveats: tuple[str, ...] = ()
     """Caveats for the reader: missing controls, model organisms, few sizes."""
+    places: Specifications | None = None
+    """The answer by the same rule at every place; None where that was not asked for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Specification:
+    """An answer at one place."""
+
+    site: str
+    """Site of the activations."""
+    position: str
+    """Position policy."""
+    depth: float
+    """A relative depth that stands for all that choose the same layers."""
+    verdict: Verdict
+    """Verdict by the same rule."""
+    numbers: tuple[Evidence, ...]
+    """What the answer reads of activations here, of one metric: one number for each model."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Specifications:
+    """An answer at every place: does it depend on where one looks?"""
+
+    verdict: Verdict
+    """Verdict at the study's own place."""
+    of: tuple[Specification, ...]
+    """The places; those of which the answer reads nothing else than at another come once."""
+    is_placed: bool
+    """Whether any vote is different at any two places, be it in its number alone."""
+
+    @property
+    def num_holding(self) -> int:
+        """At how many places the verdict is that of the study's own place."""
+        return sum(each.verdict is self.verdict for each in self.of)
+
+    @property
+    def in_words(self) -> str:
+        """Say at how many places the answer holds, and what it is at the others."""
+        total = len(self.of)
+        if not self.is_placed:
+            return f"The votes are the same at each of {total} places: they are of behaviour."
+        others = Counter(each.verdict for each in self.of if each.verdict is not self.verdict)
+        apart = ", ".join(f"{verdict.value} at {count}" for verdict, count in others.items())
+        holds = f"The answer is {self.verdict.value} at {self.num_holding} of {total} places"
+        return f"{holds} ({apart})." if apart else f"{holds}."
+
+    def as_json(self) -> dict[str, object]:
+        """Return the places as `answers.json` holds them."""
+        return {
+            "holding": self.num_holding,
+            "of": len(self.of),
+            "in_words": self.in_words,
+            "specifications": [
+                {**vars(each), "numbers": [piece.as_json() for piece in each.numbers]}
+                for each in self.of
+            ],
+        }
 
 
 class AnswerFile(Protocol):

@@ -1,26 +1,33 @@
 """From findings to evidence: what an interval, a floor or a null band lets one say.
 
-A difference of two numbers takes their intervals as independent; on the same prompts they are
-positively correlated, so the interval is wider than it need be, never narrower.
+A fall, a share that is lost and half of one held against another are paired over the prompt groups
+that their numbers share (`analysis/contrasts`), whatever the correlation. Where that is not known
+(measured by an earlier version; fewer than five groups) intervals are taken as independent.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import hypot
+from operator import sub
 
 from analysis.answering.answer import Evidence, Verdict
 from analysis.answering.findings import Finding, Findings
+from analysis.contrasts.effects import paired_effect
+from analysis.contrasts.paired_difference import paired_difference
 from analysis.estimates.intervals import Estimate
 from analysis.long_table.circumstances import SHUFFLED
+from analysis.measurement import Measurement
 from analysis.status import MEANINGS, Status
 
 BEHAVIOUR = ("toxic_mass", "toxic_rate")
 """Toxicity, the preferred one first: the mass is exact, the rate all or nothing per prompt.
 
 A mass of which less than 90 % of the words are counted (`LEAST_COVERAGE`) is not weighed."""
+AT_DOSE = "Numbers are read at equal dose"
+"""Beginning of the caveat that says at which dose an answer stands."""
 HALF = 0.5
 """Most of an effect is more than this share of it."""
 ORGANISM = (
@@ -66,29 +73,62 @@ def by_cell(among: Iterable[Finding]) -> list[list[Finding]]:
     return list(cells.values())
 
 
+FALL, LOST_SHARE = "fall", "lost share"
+_EFFECTS: dict[str, Callable[[float, float], float]] = {
+    FALL: sub,
+    LOST_SHARE: lambda before, after: 1 - after / before,
+}
+"""Effect -> what it is of the base's number and the aligned model's."""
+_NOT_MADE = object()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effect(Estimate):
+    """An estimate that knows its value without each prompt group."""
+
+    number: Measurement
+    """The same as a measurement."""
+
+    @classmethod
+    def of(cls, numbers: Sequence[Measurement], of: Callable[..., float]) -> Effect | None:
+        """Return a function of measurements, paired over groups; None where that cannot be."""
+        number = paired_effect(numbers, of, numbers[0].metric)
+        if number is None or number.value is None:
+            return None
+        return cls(value=number.value, low=number.low, high=number.high, number=number)
+
+
+def difference(first: Finding, second: Finding) -> Estimate | None:
+    """Return first less second of two numbers in one unit; None where either has no interval."""
+    paired = paired_difference(first.number, second.number)
+    if paired is not None or first.estimate is None or second.estimate is None:
+        return paired
+    return first.estimate.minus(second.estimate)
+
+
 def drop(findings: Findings, after: Finding) -> Estimate | None:
     """Return by how much alignment lowered a number; None where either side has no interval."""
-    old, new = _ends_before(findings, after), _ends(after.estimate)
-    if old is None or new is None:
+    before = findings.before(after)
+    if before is None or before.estimate is None or after.estimate is None:
         return None
-    (before, before_low, before_high), (value, low, high) = old, new
-    fall = before - value
-    return Estimate(
-        value=fall,
-        low=fall - hypot(before - before_low, high - value),
-        high=fall + hypot(before_high - before, value - low),
-    )
+    fall = before.estimate.minus(after.estimate)
+    return None if fall is None else _paired(findings, after, FALL) or fall
 
 
 def lost_share(findings: Findings, after: Finding) -> Estimate | None:
     """Return the fall as a share of what the base had: what it can lose differs between prompts.
 
-    Ends by adding the errors of both numbers in squares (Zou and Donner 2008, *Construction of
-    confidence limits about effect measures*); None where the base's interval reaches 0.
+    Paired where groups are shared, else ends by adding the errors of both numbers in squares (Zou
+    and Donner 2008, *Construction of confidence limits about effect measures*); None where the
+    base's interval reaches 0.
     """
-    old, new = _ends_before(findings, after), _ends(after.estimate)
+    before_alignment = findings.before(after)
+    old = None if before_alignment is None else _ends(before_alignment.estimate)
+    new = _ends(after.estimate)
     if old is None or new is None or not old[1] > 0:
         return None
+    if paired := _paired(findings, after, LOST_SHARE):
+        return paired
     (before, before_low, before_high), (value, low, high) = old, new
     left = value / before
     up = hypot((high - value) / before, left * (before / before_low - 1))
@@ -96,30 +136,43 @@ def lost_share(findings: Findings, after: Finding) -> Estimate | None:
     return Estimate(value=1 - left, low=1 - left - up, high=1 - left + down)
 
 
-def _ends_before(findings: Findings, after: Finding) -> tuple[float, float, float] | None:
-    before = findings.before(after)
-    return None if before is None else _ends(before.estimate)
+def _paired(findings: Findings, after: Finding, name: str) -> Effect | None:
+    """Return an effect on the base's number and the aligned model's, on the same prompts."""
+    effect = findings.effects.get((after, name), _NOT_MADE)
+    if effect is _NOT_MADE:
+        before = findings.before(after)
+        numbers = [] if before is None else [before.number, after.number]
+        effect = Effect.of(numbers, _EFFECTS[name]) if numbers else None
+        findings.effects[after, name] = effect
+    assert effect is None or isinstance(effect, Effect)
+    return effect
 
 
 def _ends(estimate: Estimate | None) -> tuple[float, float, float] | None:
     """Return value, lower and upper end of an estimate that has all three."""
-    if estimate is None or estimate.low is None or estimate.high is None:
-        return None
-    return estimate.value, estimate.low, estimate.high
+    return None if estimate is None or not estimate.ends else (estimate.value, *estimate.ends)
 
 
 def above(estimate: Estimate | None, threshold: float) -> bool | None:
     """Whether an interval lies above a threshold (True), at or below it (False), or across it."""
-    if estimate is None or estimate.low is None or estimate.high is None:
+    if estimate is None or estimate.ends is None:
         return None
-    return True if estimate.low > threshold else False if estimate.high <= threshold else None
+    low, high = estimate.ends
+    return True if low > threshold else False if high <= threshold else None
 
 
 def most_remains(part: Estimate | None, whole: Estimate | None) -> bool | None:
-    """Return whether more than half of an effect is left; None where intervals do not say."""
+    """Return whether more than half of an effect is left; None where intervals do not say.
+
+    Where both know their value without each prompt group, by the interval of part - whole / 2.
+    """
     left, total = _ends(part), _ends(whole)
     if left is None or total is None or not total[1] > 0:
         return None
+    if isinstance(part, Effect) and isinstance(whole, Effect):
+        gap = Effect.of([part.number, whole.number], lambda left, all_of: left - HALF * all_of)
+        if gap is not None:
+            return above(gap, 0.0)
     (_, low, high), (_, total_low, total_high) = left, total
     if low > HALF * total_high:
         return True
@@ -128,10 +181,7 @@ def most_remains(part: Estimate | None, whole: Estimate | None) -> bool | None:
 
 def in_words(estimate: Estimate | None) -> str:
     """Return a value with its interval."""
-    if estimate is None:
-        return "missing"
-    ends = _ends(estimate)
-    return f"{estimate.value:.3g}" + (f" [{ends[1]:.3g}, {ends[2]:.3g}]" if ends else "")
+    return "missing" if estimate is None else estimate.in_words
 
 
 def finding_in_words(finding: Finding) -> str:
@@ -217,6 +267,8 @@ def caveats(
     remarks = [ORGANISM] if any(finding.about.from_scratch for finding in used) else []
     rounded = dict.fromkeys((f.model, f.about.rounded) for f in used if f.about.rounded)
     remarks += [f"{model}: {how}; not the weights that were published." for model, how in rounded]
+    if findings.doses:
+        remarks.append(f"{AT_DOSE}: {'; '.join(findings.doses)}.")
     if any(finding.number.site is not None for finding in used):
         remarks.append(f"Activations are read at {findings.place}.")
     remarks += _remarks_on_seeds(used)

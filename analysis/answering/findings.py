@@ -8,8 +8,12 @@ the first site where it is.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
+from analysis.dose.doses import Dose
+from analysis.dose.equal_dose import rows_at
+from analysis.dose.trajectories import ends_of_trainings
 from analysis.estimates.intervals import Estimate
 from analysis.long_table.circumstances import CONTROLS, DPO, Circumstances
 from analysis.long_table.depth import layer_at
@@ -19,6 +23,8 @@ from analysis.measurement import Measurement, Row, Scalar, label_of
 
 TURN = "turn-"
 """Prefix of the positions of dialogue turns."""
+ABOUT_ZERO = ("shared_part", "energy_inside_sft", "energy_outside_sft", "energy_inside_sft_ceiling")
+"""Spectral values that are read about zero too: there the mean offset belongs to them."""
 LEAST_COVERAGE = 0.9
 """A number of toxic words bears on an answer where at least this share of them is counted."""
 
@@ -84,6 +90,40 @@ class Finding:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class AtSnapshots:
+    """The measurements of a study whose models were kept on the way of their training."""
+
+    rows: Sequence[Row]
+    """The long table, of the base and of every snapshot and seed."""
+    circumstances: Mapping[str, Circumstances]
+    """Key of a job -> the circumstances of its measurements."""
+    selection: Selection
+    """The place that a view shows."""
+    seeds: str | None
+    """Axis that is averaged over."""
+
+    def at_place(self) -> list[tuple[Row, Circumstances]]:
+        """Return the rows where the view looks, seeds apart, with their circumstances."""
+        by_metric: dict[str, list[Row]] = {}
+        for row in self.rows:
+            by_metric.setdefault(str(row["metric"]), []).append(row)
+        groups = (_rows_at_place(group, self.selection) for group in by_metric.values())
+        return [(row, self.circumstances[str(row["key"])]) for group in groups for row in group]
+
+    def at(self, dose: Dose) -> Findings:
+        """Return the findings where every training stood at one dose."""
+        rows, circumstances = rows_at(self.rows, [dose], self.circumstances)
+        return Findings.from_rows(
+            rows,
+            circumstances,
+            selection=self.selection,
+            seeds=self.seeds,
+            snapshots=None,
+            doses=[dose.words],
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Findings:
     """All findings of a study that bear on its questions."""
 
@@ -93,6 +133,14 @@ class Findings:
     """In words, where activations were read."""
     missing: Sequence[Row] = ()
     """Rows of jobs that measured nothing: not run, failed, out of memory."""
+    along_answers: Sequence[Finding] = ()
+    """What was measured along answers that the study chose or began: of no other prompts' kind."""
+    snapshots: AtSnapshots | None = None
+    """What was measured on the way of the trainings; None: no model was kept there."""
+    doses: Sequence[str] = ()
+    """The doses at which numbers are read, in words; none: at the end of each training."""
+    effects: dict[tuple[Finding, str], object] = field(default_factory=dict, repr=False)
+    """What was made of findings once, by the finding and the name of the effect."""
 
     @classmethod
     def from_rows(
@@ -102,34 +150,47 @@ class Findings:
         *,
         selection: Selection,
         seeds: str | None,
+        snapshots: tuple[Sequence[Row], Mapping[str, Circumstances]] | None = None,
+        doses: Sequence[str] = (),
     ) -> Findings:
         """Combine rows of every seed, site and layer over seeds, at the selection's place.
 
-        Rows of jobs without circumstances (not run, failed) become `missing`.
+        Rows of jobs without circumstances (not run, failed) become `missing`. What training left in
+        the end speaks for a model; those on its way to there do not count as more models.
+        `snapshots` are the rows at all snapshots and their circumstances, where `rows` were read at
+        `doses`.
         """
         measured: list[Row] = []
         missing: list[Row] = []
         for row in rows:
             (measured if row["key"] in circumstances else missing).append(row)
-        by_metric: dict[str, list[Row]] = {}
+        along = (measured, circumstances) if snapshots is None else snapshots
+        has_snapshots = any(about.step is not None for about in along[1].values())
+        measured = ends_of_trainings(measured, circumstances)
+        parts: tuple[list[Row], list[Row]] = ([], [])
         for row in measured:
-            by_metric.setdefault(str(row["metric"]), []).append(row)
-        kept = [row for group in by_metric.values() for row in _rows_at_place(group, selection)]
-        findings = [
-            _finding(row, circumstances)
-            for group in _comparable_groups(kept, circumstances)
-            for row in over_seeds(group, seeds)
-        ]
-        apart = _axes_apart(findings)
-        findings = [replace(finding, apart=apart) for finding in findings]
-        place = _place_in_words(resolve(selection, measured))
-        return cls(all=findings, place=place, missing=missing)
+            parts[circumstances[str(row["key"])].is_along_answer].append(row)
+        findings, along_answers = (
+            _findings(part, circumstances, selection, seeds) for part in parts
+        )
+        place = _place_in_words(resolve(selection, parts[0] or measured))
+        at_snapshots = AtSnapshots(
+            rows=along[0], circumstances=along[1], selection=selection, seeds=seeds
+        )
+        return cls(
+            all=findings,
+            place=place,
+            missing=missing,
+            along_answers=along_answers,
+            snapshots=at_snapshots if has_snapshots else None,
+            doses=doses,
+        )
 
     def of_metric(self, metric: str) -> list[Finding]:
         """Return the findings of a metric, those without a number included."""
         return [finding for finding in self.all if finding.number.metric == metric]
 
-    @property
+    @cached_property
     def aligned(self) -> list[Finding]:
         """Those of models aligned by DPO; of other preference losses where a study has no DPO."""
         aligned = [finding for finding in self.all if finding.about.objective is not None]
@@ -137,7 +198,7 @@ class Findings:
         wanted = {DPO} if DPO in names else names
         return [finding for finding in aligned if finding.about.objective in wanted]
 
-    @property
+    @cached_property
     def reference(self) -> str | None:
         """Key of the prompts that most comparisons are against.
 
@@ -176,11 +237,20 @@ class Findings:
 
     def _like(self, finding: Finding) -> Iterator[Finding]:
         """Yield findings of the same metric, definition, position and base model."""
-        names = ("metric", "definition", "position")
-        for other in self.all:
-            same = all(getattr(other.number, n) == getattr(finding.number, n) for n in names)
-            if same and other.about.base == finding.about.base:
-                yield other
+        yield from self._by_quantity[_quantity(finding)]
+
+    @cached_property
+    def _by_quantity(self) -> Mapping[tuple[str | None, ...], list[Finding]]:
+        alike: dict[tuple[str | None, ...], list[Finding]] = {}
+        for finding in self.all:
+            alike.setdefault(_quantity(finding), []).append(finding)
+        return alike
+
+
+def _quantity(finding: Finding) -> tuple[str | None, ...]:
+    """Return metric, definition, position and base model of a finding."""
+    number = finding.number
+    return number.metric, number.definition, number.position, finding.about.base
 
 
 def _same_model(first: Finding, second: Finding) -> bool:
@@ -207,8 +277,27 @@ def _axes_apart(findings: Sequence[Finding]) -> tuple[str, ...]:
 
 def _finding(row: Row, circumstances: Mapping[str, Circumstances]) -> Finding:
     by_job = [circumstances[key] for key in str(row["key"]).split()]
-    aligned = frozenset(about.aligned for about in by_job if about.aligned)
+    aligned = frozenset(about.run or about.aligned for about in by_job if about.aligned)
     return Finding(number=Measurement.from_row(row), about=by_job[0], aligned=aligned)
+
+
+def _findings(
+    rows: Sequence[Row],
+    circumstances: Mapping[str, Circumstances],
+    selection: Selection,
+    seeds: str | None,
+) -> list[Finding]:
+    by_metric: dict[str, list[Row]] = {}
+    for row in rows:
+        by_metric.setdefault(str(row["metric"]), []).append(row)
+    kept = [row for group in by_metric.values() for row in _rows_at_place(group, selection)]
+    findings = [
+        _finding(row, circumstances)
+        for group in _comparable_groups(kept, circumstances)
+        for row in over_seeds(group, seeds)
+    ]
+    apart = _axes_apart(findings)
+    return [replace(finding, apart=apart) for finding in findings]
 
 
 def _comparable_groups(
@@ -226,7 +315,8 @@ def _comparable_groups(
         if content not in kept:
             kept.add(content)
             same_model = about.against_aligned == about.aligned
-            compared = (about.against_prompts, about.against_objective, same_model)
+            against = (about.against_prompts, about.against_objective)
+            compared = (*against, same_model, about.prefill, about.pairs)
             groups.setdefault((*compared, about.intervention), []).append(row)
     yield from groups.values()
 
@@ -235,7 +325,7 @@ def _rows_at_place(rows: Sequence[Row], selection: Selection) -> Iterator[Row]:
     """Yield rows of one metric at the selection's site, position and depths.
 
     Turns and behaviour have positions of their own. Spectra are taken centred: an uncentred rank
-    near 1 may only say that there is a mean.
+    near 1 may only say that there is a mean. What is also read about zero is in ABOUT_ZERO.
     """
     # A metric also has rows at sites where it is not defined: the site is chosen among the others.
     measured = [row for row in rows if row["value"] is not None] or rows
@@ -245,10 +335,12 @@ def _rows_at_place(rows: Sequence[Row], selection: Selection) -> Iterator[Row]:
     depths = chosen.depths or (0.75,)
     for row in rows:
         layer, layers = row["layer"], row["num_layers"]
-        at_position = row["position"] == chosen.position or str(row["position"]).startswith(TURN)
+        at_position = row["position"] in (None, chosen.position)  # None: over a whole answer
+        at_position = at_position or str(row["position"]).startswith(TURN)
         at_layer = layer is None or layer in {layer_at(depth, int(layers or 1)) for depth in depths}
         at_site = row["site"] is None or (row["site"] == chosen.site and at_position)
-        if row["centred"] is not False and at_layer and at_site:
+        is_read = row["centred"] is not False or row["metric"] in ABOUT_ZERO
+        if is_read and at_layer and at_site:
             yield row
 
 

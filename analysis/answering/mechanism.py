@@ -89,7 +89,7 @@ def _signs(
     if behaviour is None:
         return
     additions = [finding for finding in of_model if _adds_offset(finding, behaviour)]
-    votes = [_is_beyond_random(finding) for finding in additions]
+    votes = [is_beyond_random(finding) for finding in additions]
     agree = not (True in votes and False in votes)
     for finding, vote in zip(additions, votes, strict=True):
         recovered = finding_in_words(finding)
@@ -116,7 +116,7 @@ def _adds_offset(finding: Finding, behaviour: Finding) -> bool:
     )
 
 
-def _is_beyond_random(finding: Finding) -> bool | None:
+def is_beyond_random(finding: Finding) -> bool | None:
     """Whether a share is above 0 and the band of random directions; False up to their middle.
 
     A few random directions make a wide band: to lie inside it refutes nothing.

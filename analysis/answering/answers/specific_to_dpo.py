@@ -40,6 +40,8 @@ def answer(findings: Findings) -> StudyAnswer:
         remarks.append("The control fails: shuffled labels give more than half of DPO's fall.")
     if dpo and not others:
         remarks.append("No other objective was measured, such as sft.")
+    if any(f.number.metric == "shared_part" for f in findings.all):
+        remarks.append("What of DPO's offset SFT shares is a question of its own, below.")
     by_votes = evidence.verdict(votes)
     is_decided = by_votes not in (Verdict.NOT_MEASURED, Verdict.UNDECIDED)
     return StudyAnswer(

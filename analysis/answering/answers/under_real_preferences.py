@@ -2,15 +2,17 @@
 
 Yes: in every one, no: in none. What steered (synthetic, narrow) pairs give stands beside. A study
 whose language is generated has no collected pairs: what pairs drawn from that language give is told
-as a stand-in for them, and leaves the question undecided.
+as a stand-in for them, and leaves the question undecided. What a model makes of collected pairs of
+a set that it was not trained on (accuracy per token, kind `preferences`) stands beside and decides
+nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from analysis.answering.answer import StudyAnswer, Verdict
-from analysis.answering.evidence import caveats, counted, verdict
+from analysis.answering.answer import Evidence, StudyAnswer, Verdict
+from analysis.answering.evidence import caveats, counted, finding_in_words, of_finding, verdict
 from analysis.answering.findings import Findings
 from analysis.answering.mechanism import METRICS as MECHANISM
 from analysis.answering.mechanism import Mechanism, mechanisms
@@ -18,7 +20,8 @@ from analysis.long_table.circumstances import Origin
 
 QUESTION = "Does it appear under real preference data, or only under narrow synthetic pairs?"
 ORDER = 4
-METRICS = MECHANISM
+ACCURACY = "preference_accuracy_per_token"
+METRICS = (*MECHANISM, ACCURACY)
 STAND_IN = "Stand-in: pairs drawn from the language of a model organism, none collected from people"
 UNKNOWN = "where their pairs come from is unknown, because their kind or format is not installed"
 NARROW = "Every pair of this study is synthetic: a model's continuations against steered ones"
@@ -35,7 +38,7 @@ def answer(findings: Findings) -> StudyAnswer:
     unknown = by_origin[Origin.UNKNOWN]
     votes = [mechanism.holds for mechanism in deciding]
     used = [mechanism.consistency for mechanism in (*deciding, *steered)]
-    remarks = [*caveats(findings, used=used, metrics=METRICS)]
+    remarks = [*caveats(findings, used=used, metrics=MECHANISM)]
     if deciding and not steered:
         remarks.append("No steered pairs beside: whether narrow pairs do more is not measured.")
     if deciding and not collected:
@@ -47,9 +50,24 @@ def answer(findings: Findings) -> StudyAnswer:
         question=QUESTION,
         verdict=verdict(votes) if collected or not votes else Verdict.UNDECIDED,
         summary=_summary(votes, bool(collected), steered, bool(unknown)),
-        evidence=tuple(sign for mechanism in (*deciding, *steered) for sign in mechanism.evidence),
+        evidence=(
+            *(sign for mechanism in (*deciding, *steered) for sign in mechanism.evidence),
+            *(_on_collected(findings) if used else ()),
+        ),
         caveats=tuple(remarks),
     )
+
+
+def _on_collected(findings: Findings) -> Iterator[Evidence]:
+    """Yield what aligned models make of collected pairs of another set than they learned from."""
+    for finding in findings.aligned:
+        about = finding.about
+        is_there = finding.number.metric == ACCURACY and about.foreign
+        if is_there and about.pairs_origin is Origin.COLLECTED:
+            words = f"{ACCURACY.replace('_', ' ')} is {finding_in_words(finding)}"
+            yield of_finding(
+                finding, f"{finding.label}, collected pairs that it was not trained on: {words}."
+            )
 
 
 def _summary(

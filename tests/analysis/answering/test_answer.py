@@ -7,13 +7,15 @@ import pytest
 from analysis.answering.answer import ANSWERS, Verdict, metrics_read, ordered_answers
 
 
-def test_the_five_questions_come_in_their_order() -> None:
+def test_the_questions_come_in_their_order() -> None:
     assert [each.__name__.rpartition(".")[2] for each in ordered_answers()] == [
         "holds_as_models_grow",
         "bypassed_by_transforms",
         "over_dialogue_turns",
         "under_real_preferences",
         "specific_to_dpo",
+        "at_equal_dose",
+        *("what_training_achieved", "few_tokens_deep", "shared_with_sft"),
     ]
 
 

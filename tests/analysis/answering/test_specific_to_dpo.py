@@ -84,6 +84,8 @@ def test_a_second_seed_may_be_compared_with_the_first_beside_what_is_compared_wi
     study.add("mean_cosine", 1.0, about={**with_itself, "against_aligned": "a dpo 1"}, **place)
     other = {**with_itself, "against_aligned": "a dpo 0"}
     study.add("mean_cosine", 0.8, about=other, **place, null_high=0.3)
+    on_its_way = {"run": "a dpo 1", "against_run": "a dpo 1", "against_aligned": "a dpo 1 at 3"}
+    study.add("mean_cosine", 0.6, about={**with_itself, **on_its_way}, **place, compared_by="own")
     told = [each for each in study.answer(NAME).evidence if each.metric == "mean_cosine"]
     assert [each.estimate.value for each in told] == [0.8]
     assert "another seed" in told[0].text

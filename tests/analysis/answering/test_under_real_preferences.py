@@ -45,3 +45,18 @@ def test_a_narrow_effect_beside_does_not_decide(study: Any, mass: float, verdict
     study.aligned("a", mass=mass)
     study.aligned("b", about={"preferences": Origin.STEERED})
     assert study.answer(NAME).verdict is verdict
+
+
+def test_collected_pairs_of_another_set_stand_beside_and_decide_nothing(study: Any) -> None:
+    steered = {"preferences": Origin.STEERED}
+    study.aligned("a", about=steered)
+    before = study.answer(NAME)
+    for pairs, origin, value in (("c", Origin.COLLECTED, 0.7), ("s", Origin.STEERED, 0.9)):
+        about = {**steered, "pairs": pairs, "pairs_origin": origin, "foreign": True}
+        metric = "preference_accuracy_per_token"
+        study.add(metric, value, model="a", position=None, about=about, compared_by=pairs)
+    after = study.answer(NAME)
+    assert after.verdict is before.verdict and after.summary == before.summary
+    (piece,) = after.evidence[len(before.evidence) :]
+    assert piece.estimate.value == 0.7 and piece.supports is None
+    assert "collected pairs that it was not trained on" in piece.text
