@@ -20,8 +20,10 @@ from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure as Canvas
 
+from analysis.answering.answer import Specifications
 from analysis.door import Door
 from analysis.drawing.marks import style
+from analysis.long_table.circumstances import Circumstances
 from analysis.long_table.query import LongTable
 from analysis.long_table.seeds import over_seeds
 from analysis.long_table.selection import Selection
@@ -73,6 +75,12 @@ class Material:
     """Site, position and depth shown; what is open is settled for each metric by itself."""
     details: Callable[[str], Sequence[Detail]] = lambda name: ()
     """Name of a detail -> the tables of that name."""
+    circumstances: Callable[[], Mapping[str, Circumstances]] = dict
+    """Key of a job -> the circumstances of its measurements."""
+    as_measured: Material | None = None
+    """The same with every snapshot of a training; None: that is this one."""
+    specifications: Callable[[], Mapping[str, tuple[str, Specifications]]] = dict
+    """Name of an answer -> its question, and the answer at every place."""
 
     @property
     def metrics(self) -> list[str]:
@@ -91,8 +99,9 @@ class Material:
         layers: bool = False,
         sites: Sequence[str | None] = (None,),
         positions: Sequence[str | None] = (None,),
+        centred: bool = True,
     ) -> list[Row]:
-        """Return a metric's rows where the view looks, over seeds; spectra centred.
+        """Return a metric's rows where the view looks, over seeds; spectra centred or about zero.
 
         Every layer instead of the view's depth with `layers`; at these sites and positions instead
         of the view's where they are given.
@@ -109,7 +118,7 @@ class Material:
             )
             chosen = _numbers(own).resolved(chosen)
             rows += own.select(replace(chosen, where=self.selection.where))
-        kept = [row for row in rows if row["centred"] is not False]
+        kept = [row for row in rows if row["centred"] in (None, centred)]
         return over_seeds(_of_one_comparison(kept), self.layout.seeds)
 
     def values(self, metric: str, column: str) -> list[str]:

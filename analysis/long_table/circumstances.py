@@ -39,6 +39,12 @@ class Circumstances:
     """Key of the model before alignment."""
     aligned: str | None = None
     """Key of the aligned model; None: the number is of the base alone."""
+    run: str | None = None
+    """Key of the job that trained the aligned model; of a snapshot, the run it was taken of."""
+    step: int | None = None
+    """The training step after which the aligned model was kept; None: it is no snapshot."""
+    midway: bool = False
+    """Whether the aligned model is one on the way, and not what training left in the end."""
     objective: str | None = None
     """Objective of the aligned model's training; `published` when it came aligned."""
     preferences: Origin | None = None
@@ -49,6 +55,10 @@ class Circumstances:
     """The prompts before any transform: equal for all transforms of one set."""
     transform: str | None = None
     """Name of the transform of the prompts."""
+    answer: str | None = None
+    """Whose answer stands behind the prompts, `chosen` or `rejected`, where a study says so."""
+    prefill: int = 0
+    """Tokens of that answer that stand as a begun reply."""
     dialogue: bool = False
     """Whether the prompts are dialogues with turns."""
     against_prompts: str | None = None
@@ -57,6 +67,14 @@ class Circumstances:
     """Objective of the model with which the number compares."""
     against_aligned: str | None = None
     """Key of that model."""
+    against_run: str | None = None
+    """Key of the job that trained it."""
+    pairs: str | None = None
+    """Key of the preference pairs that both models read."""
+    pairs_origin: Origin | None = None
+    """Origin of these."""
+    foreign: bool = False
+    """Whether the aligned model was trained on another set of pairs."""
     intervention: str | None = None
     """Name of the intervention on the model."""
     changed: str | None = None
@@ -71,7 +89,14 @@ class Circumstances:
         """Whether the number compares with a model that differs in nothing known but its seed."""
         same_prompts = self.against_prompts == self.prompts
         same_objective = self.against_objective == self.objective
-        return same_prompts and same_objective and self.against_aligned != self.aligned
+        of_own_run = self.against_run is not None and self.against_run == self.run
+        is_another = self.against_aligned != self.aligned and not of_own_run
+        return same_prompts and same_objective and is_another
+
+    @property
+    def is_along_answer(self) -> bool:
+        """Whether the number is of the way into an answer that a study chose or began."""
+        return self.answer is not None or self.prefill > 0
 
     @property
     def is_plain(self) -> bool:

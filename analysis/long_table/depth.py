@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -26,6 +27,18 @@ def depth_of(layer: int, num_layers: int) -> float:
     """Return the relative depth of a layer: 0 is the first block or a single one, 1 the last."""
     assert 0 <= layer < num_layers
     return layer / (num_layers - 1) if num_layers > 1 else 0.0
+
+
+def distinct_depths(totals: Iterable[int]) -> list[float]:
+    """Return one relative depth for every choice of layers that some depth makes in all models.
+
+    A layer stands for a stretch of depths. Between two ends of such stretches nothing changes.
+
+    Args:
+        totals: how many layers each model has.
+    """
+    ends = {(2 * k + 1) / (2 * (n - 1)) for n in totals for k in range(n - 1)}
+    return [(low + high) / 2 for low, high in pairwise(sorted({0.0, 1.0} | ends))]
 
 
 def align(rows: Iterable[Row], fractions: Sequence[float]) -> list[Row]:

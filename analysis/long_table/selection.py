@@ -16,6 +16,9 @@ PREFERRED = {
 VARIANT = ("centred", "site", "position", "depth", "compared_by", "definition")
 """Columns in which two numbers of one metric in one cell may differ."""
 
+BLANKS = {"objective": "base"}
+"""Axis -> name of numbers that do not have the axis, beside numbers that do; others: `none`."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:

@@ -15,6 +15,7 @@ from analysis.drawing.figures import (
     dose_response,
     logit_lens,
     principal_components,
+    shared_part,
     transforms,
     turns,
     value_vector_shift,
@@ -347,3 +348,36 @@ def test_an_axis_that_no_panel_has_is_told_and_never_joined_into_one_line():
     (drawing,) = behaviour_bars.drawings(material(bars, layout=layout))
     assert [bar.get_height() for bar in drawing.canvas.axes[0].patches] == [0.1]
     assert "Shown for template none" in drawing.canvas.legends[0].get_title().get_text()
+
+
+def parts(inside, model=1, centred=False, **more):
+    size = {"model": f"m{model}", "num_parameters": 10**model, "centred": centred}
+    bands = {"null_low": 0.05, "null_high": 0.1, "base_null_low": 0.1, "base_null_high": 0.4}
+    own = bands | {"low": inside - 0.1, "high": inside + 0.1} | size | place(2) | more
+    return [
+        number("energy_inside_sft", inside, **own),
+        number("energy_inside_sft_ceiling", 0.95, **size, **place(2), **more),
+    ]
+
+
+def test_both_parts_stand_on_each_other_to_one_with_bands_and_ceiling():
+    rows = [*parts(0.7), *parts(0.5, model=2), *parts(0.2, centred=True)]
+    rows += parts(0.1, model=2, objective="dpo-shuffled")
+    zero, mean = shared_part.drawings(material(rows))
+    assert (zero.name, mean.name) == ("shared-part-about-zero", "shared-part-about-mean")
+    dpo, shuffled = zero.canvas.axes
+    assert (dpo.get_title(), shuffled.get_title()) == ("dpo", "dpo-shuffled")
+    heights = [bar.get_height() for bar in dpo.patches]
+    assert heights == pytest.approx([0.7, 0.5, 0.3, 0.5])
+    assert [bar.get_y() for bar in dpo.patches] == pytest.approx([0, 0, 0.7, 0.5])
+    ends = {each.get_label(): each.get_segments() for each in dpo.collections}
+    assert [tuple(end[:, 1]) for end in ends["null: base covariance"]] == [(0.1, 0.4)] * 2
+    assert [tuple(end[:, 1]) for end in ends["ceiling"]] == [(0.95, 0.95)] * 2
+    missing = [line for line in shuffled.lines if str(line.get_label()).endswith("missing")]
+    assert [list(line.get_xdata()) for line in missing] == [[0]]  # the smaller model: a cross
+
+
+def test_without_both_parts_nothing_is_drawn():
+    gone = {"value": None, "low": None, "high": None, "status": "not_run", "reason": "why"}
+    rows = [number("toxic_mass", 0.1), parts(0.5)[0] | gone]
+    assert list(shared_part.drawings(material(rows))) == []
