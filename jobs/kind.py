@@ -150,6 +150,11 @@ class Kind(Generic[P]):
     """Patterns of names of the large files of its jobs, which `keep: until-read` lets go once they
     were read; what other jobs only look up (facts, measurements, curves) is none of them. None: the
     tensors of a kind that leaves a model or a store, else nothing."""
+    REFERS: bool = False
+    """True when what its jobs leave is opened from files of their inputs, and of theirs: who reads
+    such a job reads these, too."""
+    TELLS_STAGE: bool = False
+    """True when stages may measure one model on other data each: rows then name theirs."""
     SWEEPS: tuple[str, ...] = ()
     """Axes that its jobs add to their measurements by themselves."""
 
@@ -170,15 +175,15 @@ class Kind(Generic[P]):
         return frozenset(name for name, wanted in self.INPUTS.items() if wanted.dispensable)
 
     def gathered_kinds(self) -> frozenset[str]:
-        """Return the kinds of job that it gathers; empty for a kind that does not gather."""
+        """Return the kinds of job that it gathers; empty for one that does not gather."""
         return frozenset()
 
     def axes_named(self, params: P) -> Mapping[str, Sequence[str]]:
-        """Return, of a kind that gathers: param -> the axes in it that what is gathered must have.
-
-        An axis that does not exist is reported before anything runs.
-        """
+        """Return, of a kind that gathers: param -> axes in it, which what is gathered must have."""
         return {}
+
+    def check_values(self, params: P, labels: Mapping[str, Sequence[str]]) -> None:
+        """Raise ValueError where params name a value that `labels` of the study's axes lack."""
 
     def source(self, params: P) -> "ModelSource | None":
         """Return the model outside that these params name, whose revision or bytes are pinned."""
@@ -372,11 +377,9 @@ def deciding_params(params: type[BaseModel], written: Mapping[str, Any]) -> dict
 
 
 def _is_as_before(declared: FieldInfo, value: Any) -> bool:
-    return _has(declared, "added") and value == _default(declared)
-
-
-def _default(declared: FieldInfo) -> object:
-    return to_jsonable_python(declared.get_default(call_default_factory=True))
+    if not _has(declared, "added"):
+        return False
+    return bool(value == to_jsonable_python(declared.get_default(call_default_factory=True)))
 
 
 def _deciding_inside(annotation: object, value: Any) -> Any:

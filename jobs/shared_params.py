@@ -1,13 +1,52 @@
 """Params that several kinds have: what a job takes of a machine, and how models are run."""
 
-from collections.abc import Sequence
-from typing import Any, Literal
+import re
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
 from cluster.errors import UserError
 from jobs.kind import Params, added, execution
 from jobs.tokens.first_tokens import FirstTokens
+
+
+def _tokens_of(value: object) -> object:
+    """Return the number in a name such as `prefill-8`, which tables show as an axis's value."""
+    match = re.fullmatch(r"prefill-(0|[1-9][0-9]*)", value) if isinstance(value, str) else None
+    return int(match[1]) if match else value
+
+
+def _prefill_of(value: object) -> object:
+    """Return the number in a name; ValueError, with what is meant, for any other name."""
+    tokens = _tokens_of(value)
+    if not (isinstance(tokens, str) and re.search("[A-Za-z]", tokens)):
+        return tokens
+    number = re.search(r"(?<![0-9])(0|[1-9][0-9]*)$", tokens)
+    near = f"; did you mean 'prefill-{number[1]}'?" if number else ""
+    raise ValueError(f"write a number of tokens, 8, or prefill-8; {tokens!r} is neither{near}")
+
+
+Prefill = Annotated[
+    int,
+    Field(ge=0),
+    BeforeValidator(_prefill_of),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"minimum": 0, "type": "integer"},
+                {"pattern": "^prefill-(0|[1-9][0-9]*)$", "type": "string"},
+            ]
+        }
+    ),
+]
+"""A number of tokens, or a name that says it."""
+
+
+def begun_in_small(written: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the params of a rehearsal, whose example answers are short, that begin replies."""
+    tokens = _tokens_of(written.get("prefill"))
+    return {"prefill": 1} if isinstance(tokens, int) and tokens > 1 else {}
 
 
 def share_gpu() -> Any:
@@ -56,7 +95,7 @@ class OneModelParams(ModelParams):
 
 
 class CutParams(Params):
-    """How prompts are cut."""
+    """How prompts are cut, and how much of their answers is given."""
 
     prompt_tokens: int | None = added(
         None,
@@ -67,10 +106,29 @@ class CutParams(Params):
         None, "Longer answers keep their first so many tokens. Null: all.", ge=1
     )
 
+    prefill: Prefill = added(
+        0,
+        "Tokens of the prompts' own answer that stand as a begun reply, which both models read and "
+        "go on from; a name such as `prefill-8` says 8. Prompts say whose answer it is "
+        "(`answer: rejected`). Those whose answer is shorter are left out and counted.",
+    )
+
+    @model_validator(mode="after")
+    def _check_prefill(self) -> Self:
+        if self.answer_tokens is not None and self.answer_tokens < self.prefill:
+            raise UserError(
+                f"of answers cut to {self.answer_tokens} tokens none has {self.prefill} to begin "
+                "a reply with",
+                where="prefill",
+            )
+        return self
+
     @property
     def first(self) -> FirstTokens:
-        """What is kept of a prompt before its length is judged."""
-        return FirstTokens(of_prompt=self.prompt_tokens, of_answer=self.answer_tokens)
+        """What is kept of a prompt before its length is judged, and of its answer begun."""
+        return FirstTokens(
+            of_prompt=self.prompt_tokens, of_answer=self.answer_tokens, begun=self.prefill
+        )
 
 
 class PairParams(CutParams, ModelParams):

@@ -5,8 +5,9 @@ An executor reports only what a process cannot say of itself.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
 from cluster.errors import DeltascaleError, OutOfMemory, SurroundingsError, UserError
 from cluster.fault_classes import FaultClass
@@ -124,8 +125,13 @@ class Answer:
     """Why it failed; None where it did not."""
     node: str | None = None
     """The node that it failed on, of several that ranks ran on; None where that is not known."""
+    turn_s: float | None = None
+    """How long it put off the jobs behind it in its call, in seconds: not while it was published
+    beside them. None: all of its `seconds`."""
     peak_gb: float | None = None
     """Most host memory that its process held meanwhile, in 10^9 bytes; None: not measured."""
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    """What it knows of its failure (`jobs/worker/evidence.py`); empty where it did not fail."""
 
     def __post_init__(self) -> None:
         assert (self.state is State.FAILED) == (self.fault is not None), self
@@ -133,9 +139,15 @@ class Answer:
     def to_json(self) -> str:
         """Write the answer for another process."""
         error = self.fault and self.fault.to_json()
-        written = {"state": self.state.value, "seconds": self.seconds, "error": error}
+        written: dict[str, Any] = {
+            "state": self.state.value,
+            "seconds": self.seconds,
+            "error": error,
+        }
         written |= {"node": self.node} if self.node else {}
+        written |= {"turn_s": self.turn_s} if self.turn_s is not None else {}
         written |= {"peak_gb": self.peak_gb} if self.peak_gb else {}
+        written |= {"evidence": self.evidence} if self.evidence else {}
         return json.dumps({"version": VERSION, **written})
 
     @classmethod
@@ -153,5 +165,7 @@ class Answer:
             seconds=written["seconds"],
             fault=error and Fault.from_json(error),
             node=written.get("node"),
+            turn_s=written.get("turn_s"),
             peak_gb=written.get("peak_gb"),
+            evidence=written.get("evidence") or {},
         )

@@ -11,7 +11,7 @@ from cluster.errors import SurroundingsError
 from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact
 from jobs.artifacts.job import AxisValues, InputRef
-from jobs.worker.tracking import RunName
+from jobs.mirror.run_name import RunName
 
 VERSION = 1
 """Version of the JSON; both sides must agree on it."""
@@ -67,6 +67,8 @@ class Assignment:
     peak_memory_gb: float = 0.0
     """Most memory of each GPU, or of each process without one, that the plan expects; 0: not
     known."""
+    chaos: str = ""
+    """Folder of the root with the faults to inject on purpose; empty: none."""
     is_hub_offline: bool = False
     """True where the root holds what is needed of the hub, and nobody asks the hub."""
 
@@ -109,7 +111,8 @@ class Assignment:
 
     def to_json(self) -> str:
         """Write the assignment for another process."""
-        return json.dumps({"version": VERSION, **asdict(self)})
+        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return json.dumps({"version": VERSION, **fields}, default=asdict)
 
     @classmethod
     def from_json(cls, text: str) -> "Assignment":

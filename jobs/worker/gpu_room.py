@@ -4,10 +4,13 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from cluster.fault_classes import FaultClass
 from cluster.machine.gpu_processes import gpu_memory, gpu_processes
 from cluster.machine.visible_gpus import visible_gpus
+from cluster.redaction.redactor import redacted
+from jobs.worker.answer import Code, Fault
 
 _GB = 1e9
 _OWN_BYTES = 10**9
@@ -137,3 +140,20 @@ def _holders(device: int) -> str:
     if not others:
         return " (nvidia-smi names nobody here)"
     return ": " + ", ".join(process.describe() for process in others)
+
+
+def unless_taken(fault: Fault, needed: float) -> Fault:
+    """Name who holds the GPU beside a job that needs so many bytes (0: nobody knows).
+
+    It is waited for only where the job would fit without them; else another layout is tried.
+    """
+    taken = taken_by_others()
+    if taken is None:
+        return fault
+    if not taken.is_in_the_way(needed, fault.message):
+        return replace(fault, message=redacted(f"{fault.message}; {taken.described}"))
+    return Fault(
+        code=Code.SURROUNDINGS,
+        message=redacted(f"{taken.described}; {fault.message}"),
+        fault_class=FaultClass.GPU_TAKEN,
+    )

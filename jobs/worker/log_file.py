@@ -18,11 +18,18 @@ class LogFile:
     """
 
     def __init__(
-        self, path: Path, *, head_bytes: int = _HEAD_BYTES, tail_bytes: int = _TAIL_BYTES
+        self,
+        path: Path,
+        *,
+        head_bytes: int = _HEAD_BYTES,
+        tail_bytes: int = _TAIL_BYTES,
+        is_made: bool = False,
     ) -> None:
         self._path, self._most_head, self._tail_bytes = path, head_bytes, tail_bytes
         self._head_bytes: int | None = None
         self._num_left_out = self._num_lost = 0
+        if is_made:
+            return
         with suppress(OSError):  # a job goes on without its log
             os.close(os.open(path, _FLAGS | os.O_CREAT, 0o666))
 

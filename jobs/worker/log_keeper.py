@@ -1,8 +1,9 @@
 """The process that writes the log of a worker's attempts: what is in the pipe outlives the worker.
 
 One keeper serves all attempts of a worker, one after the other. It is told over a socket, in lines
-of JSON, with the pipe's end as a descriptor beside the line that opens a log; secrets come the same
-way, never in its environment or command line. It ends when worker and pipes are gone.
+of JSON, with the pipe's end as a descriptor beside the line that opens a log, or the logs of
+attempts that take turns (`log_turns.py`); secrets come the same way, never in its environment or
+command line. It ends when worker and pipes are gone.
 """
 
 import json
@@ -18,10 +19,16 @@ from pathlib import Path
 from typing import Any
 
 from cluster.redaction.redactor import Redactor
+from jobs.worker.last_witness import LOOK_EVERY_S, Witness
 from jobs.worker.log_file import LogFile
 from jobs.worker.log_lines import LogLines
+from jobs.worker.log_turns import Mark, Turns
 
 _READ_BYTES = 1 << 16
+_LAST_LOOKS_S = 10.0
+"""How long a worker may take to be gone once all that it wrote was read."""
+_LAST_WORDS_S = 1.0
+"""How long to read what a worker that died has written: what it started may write for ever."""
 _CLOSING_S = 20.0
 """How long to read at the end of an attempt: a process that it left behind may write for ever."""
 
@@ -37,11 +44,57 @@ class _Stream:
             self.file.write, lambda text: keeper.redact(text), lambda: keeper.redact.longest
         )
 
+    def take(self, data: bytes) -> None:
+        self.lines.take(data)
+
+    def finish(self) -> None:
+        self.lines.finish()
+
+
+class _TurnsStream:
+    """The pipe of attempts that follow one another, and the log of the one at hand."""
+
+    def __init__(self, keeper: "_Keeper", descriptor: int, prefix: str) -> None:
+        os.set_blocking(descriptor, False)
+        self.descriptor, self.is_over = descriptor, False
+        self._keeper = keeper
+        self._turns = Turns(prefix, self._take, self._obey)
+        self._lines: LogLines | None = None
+
+    def take(self, data: bytes) -> None:
+        self._turns.take(data)
+
+    def finish(self) -> None:
+        self._turns.finish()
+        if self._lines is not None:
+            self._lines.finish()
+
+    def _take(self, data: bytes) -> None:
+        if self._lines is not None:
+            self._lines.take(data)
+
+    def _obey(self, mark: Mark) -> None:
+        keeper = self._keeper
+        if mark.add_to:
+            LogFile(Path(mark.add_to), is_made=True).write(keeper.redact(mark.text).encode())
+            return
+        if self._lines is not None:
+            self._lines.finish()
+        if mark.is_end:
+            keeper.witness.end()
+            return
+        self._lines = LogLines(
+            LogFile(Path(mark.log), is_made=True).write,
+            lambda text: keeper.redact(text),
+            lambda: keeper.redact.longest,
+        )
+        keeper.witness.begin(mark.log)
+
 
 class _Keeper:
     """Reads pipes and writes logs until nobody can write any more."""
 
-    def __init__(self, control: socket.socket) -> None:
+    def __init__(self, control: socket.socket, witness: Witness) -> None:
         self.redact = Redactor({})
         self._secrets: dict[str, str] = {}
         self._control = control
@@ -49,19 +102,36 @@ class _Keeper:
         self._words, self._descriptors = b"", list[int]()
         self._selector = selectors.DefaultSelector()
         self._selector.register(control, selectors.EVENT_READ)
-        self._current: _Stream | None = None
+        self._current: _Stream | _TurnsStream | None = None
+        self.witness = witness
         self._orders = deque[dict[str, Any]]()
         self._is_told = True
 
     def run(self) -> None:
         while self._selector.get_map():
-            for key, _ in self._selector.select():
+            # A time limit only while an attempt is made: between attempts nothing is to be seen.
+            for key, _ in self._selector.select(LOOK_EVERY_S if self.witness.is_watching else None):
                 if key.fileobj is self._control:
                     self._listen()
                 else:
                     self._read(key.data)
             while self._orders:
                 self._obey(self._orders.popleft())
+            self._watch()
+        until = time.monotonic() + _LAST_LOOKS_S
+        while self.witness.is_watching and time.monotonic() < until:
+            self._watch()  # the kernel closes what a process had before it is gone
+            time.sleep(0.01)
+
+    def _watch(self) -> None:
+        """Look after the worker while it makes an attempt."""
+        if self.witness.is_watching:
+            until = time.monotonic() + _LAST_WORDS_S
+            while self.witness.is_dead and self._current and time.monotonic() < until:
+                if not self._read(self._current):  # its last words go with what is seen
+                    break
+            with suppress(OSError):  # a disk that is full or gone keeps no testimony
+                self.witness.look()
 
     def _listen(self) -> None:
         """Hear what the worker has told so far: secrets count at once, orders wait their turn."""
@@ -87,17 +157,24 @@ class _Keeper:
 
     def _obey(self, order: dict[str, Any]) -> None:
         if path := order.get("open"):
-            self._current = _Stream(self, self._descriptors.pop(0), path)
-            self._selector.register(self._current.descriptor, selectors.EVENT_READ, self._current)
+            self._begin(_Stream(self, self._descriptors.pop(0), path))
+            self.witness.begin(path, order.get("way"))
+        elif prefix := order.get("turns"):
+            self._begin(_TurnsStream(self, self._descriptors.pop(0), prefix))
         elif (number := order.get("close")) and self._current is not None:
             until = time.monotonic() + _CLOSING_S
             while self._read(self._current) and time.monotonic() < until:
                 pass
-            self._current.lines.finish()
+            self._current.finish()
+            self.witness.end()
             with suppress(OSError):
                 self._control.send(b"%d\n" % number)
 
-    def _read(self, stream: _Stream) -> bool:
+    def _begin(self, stream: _Stream | _TurnsStream) -> None:
+        self._current = stream
+        self._selector.register(stream.descriptor, selectors.EVENT_READ, stream)
+
+    def _read(self, stream: _Stream | _TurnsStream) -> bool:
         """Take what is in a pipe; False when there is nothing now, or ever."""
         if stream.is_over:
             return False
@@ -111,19 +188,19 @@ class _Keeper:
             stream.is_over = True
             self._selector.unregister(stream.descriptor)
             os.close(stream.descriptor)
-            stream.lines.finish()
+            stream.finish()
             return False
         self._listen()  # what was told before these bytes were written counts for them
-        stream.lines.take(data)
+        stream.take(data)
         return True
 
 
-def main(descriptor: int) -> None:
-    """Keep the logs of the worker at the other end of a socket."""
+def main(descriptor: int, worker: int) -> None:
+    """Keep the logs of a worker, a process by this number, at the other end of a socket."""
     for name in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(name, signal.SIG_IGN)  # it ends after its worker, with the last words
-    _Keeper(socket.socket(fileno=descriptor)).run()
+    _Keeper(socket.socket(fileno=descriptor), Witness(worker)).run()
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(*map(int, sys.argv[1:]))

@@ -3,6 +3,8 @@
 Everything goes through a pipe to a process of its own (`log_keeper.py`), which redacts and writes,
 so that the last words of a worker that is killed are in its log. Where a process does nothing but
 jobs, its descriptors 1 and 2 are the attempt's: what NCCL, CUDA, glibc and subprocesses write.
+Short jobs of one call write to one pipe in turn (`taking_turns`): a pipe of its own costs each more
+than all else that its log does.
 """
 
 import contextlib
@@ -15,38 +17,75 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
+from cluster.fault_points import fault_point
 from cluster.redaction import known_values
 from cluster.redaction.redactor import redacted as redacted
+from jobs.worker.log_turns import Mark, additions, new_prefix, written
 
 if TYPE_CHECKING:
     import ctypes
+    from contextlib import AbstractContextManager
 
 _CODE = Path(__file__).parents[2]
 _ANSWER_S = 60.0
 """How long the keeper may take to write what is in the pipe; a slow disk must not hold a job up."""
+_SECRETS_EVERY_S = 1.0
+"""How often attempts that take turns look for secrets: in files and variables."""
 
 
 @contextlib.contextmanager
-def captured(path: Path, *, whole_process: bool = False) -> Iterator[None]:
+def taking_turns(*, whole_process: bool = False) -> Iterator[None]:
+    """Let attempts in the block that take turns write to one pipe; afterwards all is in their logs.
+
+    Args:
+        whole_process: take the descriptors 1 and 2, from the first attempt to the last.
+    """
+    with _KEEPERS.turns(whole_process=whole_process):
+        yield
+
+
+def add_to_log(path: Path, text: str) -> None:
+    """Add a text without secrets to the log of an attempt that took its turn, from any thread.
+
+    It comes after all that the attempt wrote; at the end of `taking_turns` it is there.
+    """
+    if not all(_KEEPERS.mark(mark) for mark in additions(path, text)):
+        with contextlib.suppress(OSError), open(path, "a", encoding="utf-8") as log:
+            log.write(text)
+
+
+@contextlib.contextmanager
+def captured(
+    path: Path,
+    *,
+    whole_process: bool = False,
+    way: Mapping[str, object] | None = None,
+    takes_turn: bool = False,
+) -> Iterator[None]:
     """Send stdout, stderr and log records of this process to a file while the block runs.
 
     Args:
         path: of the log; written to its end, as it comes.
         whole_process: take the descriptors 1 and 2, too.
+        way: how it, and what is seen of a death, get to a remote root (`sent_witness.py`).
+        takes_turn: write to the pipe of `taking_turns`; then all is there when that has ended.
     """
+    turn = _KEEPERS.turn(path) if takes_turn else None
     handler = logging.StreamHandler(_SINK)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
     with (
         # Held open here: it is there at once, and shows which process is at the attempt.
         _opened(path),
-        _KEEPERS.log(path) as descriptor,
-        _descriptors(descriptor) if whole_process else _faults(descriptor),
+        turn or _KEEPERS.log(path, way, whole_process=whole_process) as descriptor,
     ):
         _SINK.descriptor = descriptor
         root.addHandler(handler)
@@ -58,13 +97,19 @@ def captured(path: Path, *, whole_process: bool = False) -> Iterator[None]:
             _SINK.descriptor = None
 
 
-def _opened(path: Path) -> BinaryIO:
-    """Open a log to be written to its end; make its folder where that is missing."""
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[None]:
+    """Have a log open for adding to it; make its folder where that is missing."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
     try:
-        return open(path, "ab", buffering=0)
+        descriptor = os.open(path, flags, 0o666)
     except FileNotFoundError:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return open(path, "ab", buffering=0)
+        descriptor = os.open(path, flags, 0o666)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
 
 
 class _Sink(io.TextIOBase):
@@ -95,6 +140,47 @@ class _Sink(io.TextIOBase):
 _SINK = _Sink()
 
 
+@cache
+def _libraries() -> str:
+    """Return the folder that the keeper finds psutil in, should it have to look around."""
+    found = find_spec("psutil")
+    return str(Path(found.origin).parents[1]) if found and found.origin else ""
+
+
+def _place_of(path: Path) -> Path:
+    """Return where the keeper writes; where a fault is injected, a device that is always full."""
+    try:
+        # artifacts/KIND/KEY/attempts/ID/NAME
+        fault_point("write", file="/".join(path.absolute().parts[-6:]))
+    except OSError:
+        return Path("/dev/full")
+    return path.absolute()
+
+
+@dataclass
+class _TurnsPipe:
+    """The pipe of attempts that take turns."""
+
+    prefix: str
+    """What its marks begin with."""
+    descriptor: int
+    """Its end to write to."""
+    is_of_process: bool
+    """Whether descriptors 1 and 2 are its, too."""
+    told_at: float
+    """When the keeper was told of secrets last, by the monotonic clock."""
+
+    def mark(self, mark: Mark) -> bool:
+        """Write a mark, from any thread; False where it is too long, or nobody reads it."""
+        data = written(self.prefix, mark)
+        if data is None:
+            return False
+        try:
+            return os.write(self.descriptor, data) == len(data)
+        except OSError:
+            return False
+
+
 class _Keepers:
     """The keeper of this process: started at the first log, and again after a fork or its death."""
 
@@ -103,27 +189,71 @@ class _Keepers:
         self._control: socket.socket | None = None
         self._answers: io.RawIOBase = io.RawIOBase()
         self._pid = self._num_logs = 0
+        self._turns: _TurnsPipe | None = None
         self._lock = threading.Lock()
         known_values.LISTENERS.append(lambda value, label: self._tell({"secrets": {value: label}}))
 
     @contextlib.contextmanager
-    def log(self, path: Path) -> Iterator[int]:
+    def log(
+        self, path: Path, way: Mapping[str, object] | None, *, whole_process: bool
+    ) -> Iterator[int]:
         """Yield the descriptor to write to; all of it is in the file afterwards."""
+        order = {"open": str(_place_of(path)), "way": way}
+        with self._piped(order, whole_process=whole_process) as writer:
+            yield writer
+
+    @contextlib.contextmanager
+    def turns(self, *, whole_process: bool) -> Iterator[None]:
+        """Have a pipe for attempts that take turns; all is in their files afterwards."""
+        prefix = new_prefix()
+        with self._piped({"turns": prefix}, whole_process=whole_process) as writer:
+            self._turns = _TurnsPipe(prefix, writer, whole_process, time.monotonic())
+            try:
+                yield
+            finally:
+                self._turns = None
+
+    @contextlib.contextmanager
+    def _piped(self, order: Mapping[str, object], *, whole_process: bool) -> Iterator[int]:
+        """Yield the end to write to of a pipe that the keeper is told of, and reads to its end."""
         self._require()
         reader, writer = os.pipe()
         try:
-            self._tell(
-                {"open": str(path.absolute()), "secrets": known_values.known_secrets()}, reader
-            )
+            self._tell({**order, "secrets": known_values.known_secrets()}, reader)
         finally:
             os.close(reader)
         try:
-            yield writer
+            with _descriptors(writer) if whole_process else _faults(writer):
+                yield writer
         finally:
             os.close(writer)
             self._num_logs += 1
             self._tell({"close": self._num_logs})
             self._hear(self._num_logs)
+
+    def turn(self, path: Path) -> "AbstractContextManager[int] | None":
+        """Begin a turn; None where nobody takes turns, or the keeper has gone meanwhile."""
+        turns = self._turns
+        if turns is None:
+            return None
+        if (now := time.monotonic()) - turns.told_at > _SECRETS_EVERY_S:
+            turns.told_at = now
+            self._tell({"secrets": known_values.known_secrets()})
+        return self._turn(turns) if turns.mark(Mark(log=str(_place_of(path)))) else None
+
+    def mark(self, mark: Mark) -> bool:
+        """Write a mark; False where nobody takes turns, or nobody reads it."""
+        turns = self._turns
+        return turns is not None and turns.mark(mark)
+
+    @contextlib.contextmanager
+    def _turn(self, turns: "_TurnsPipe") -> Iterator[int]:
+        try:
+            yield turns.descriptor
+        finally:
+            if turns.is_of_process:
+                _flush()
+            turns.mark(Mark())
 
     def _hear(self, number: int) -> None:
         """Wait until the keeper has closed a log; answers to interrupted waits are passed over."""
@@ -145,8 +275,8 @@ class _Keepers:
         ours.settimeout(_ANSWER_S)
         number = theirs.fileno()
         command = (
-            f"import sys; sys.path.insert(0, {str(_CODE)!r}); "
-            f"from jobs.worker.log_keeper import main; main({number})"
+            f"import sys; sys.path.insert(0, {str(_CODE)!r}); sys.path.append({_libraries()!r}); "
+            f"from jobs.worker.log_keeper import main; main({number}, {os.getpid()})"
         )
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-S", "-c", command],

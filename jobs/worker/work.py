@@ -9,24 +9,37 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Generic
 
 from typing_extensions import TypeVar
 
+from cluster.disk.disk_faults import sync_descriptor
 from cluster.disk.local_disk import is_leftover, sync
+from cluster.disk.replaced_file import replace_file
 from cluster.disk.temp_folders import TempFolder
 from cluster.errors import SurroundingsError
 from cluster.executor import Surroundings
+from cluster.fault_points import fault_point
 from cluster.redaction.redactor import redacted
-from jobs.artifacts.artifact import Artifact, FileEntry, digest_file
+from jobs.artifacts.artifact import Artifact, FileEntry, digest_bytes, digest_file
 from jobs.artifacts.job import AxisValues, Cell
+from jobs.liveness.pulse import Pulse
+from jobs.worker.sent_witness import to_root
 from jobs.worker.tracking import Tracker
 
-PRIVATE = ("checkpoints", "scratch", "log.txt", "progress.json", "progress.json.tmp")
+PRIVATE = (
+    *("checkpoints", "scratch", "log.txt", "progress.json", "progress.json.tmp"),
+    *("alive", "stacks", "evidence.json", "witnesses"),
+)
 """Top-level names of an attempt that are never part of the artifact, `log_name`s beside them."""
+KEPT = ("log.txt", "stacks", "evidence.json")
+"""What of these says what happened: it is kept once the job is done."""
+
+_SMALL_BYTES = 1 << 18
+"""What is read at once."""
 
 _LOG_OF_RANK = "log-rank-"
 
@@ -124,23 +137,42 @@ class AttemptFolder:
         What was adopted, or published with `discard`, is listed as it was then.
         """
         entries, files = dict(self._settled), list[Path]()
-        for file in sorted(_plain_files(self.path)):
-            name = file.relative_to(self.path).as_posix()
-            if name in entries or is_private(name):
+        for name in sorted(_names_below(self.path, "", is_private)):
+            if name in entries:
                 continue
-            self._put(file, name)
+            file = self.path / name
+            entries[name] = self._put_and_read(file, name)
             files.append(file)
-            entries[name] = _entry_of(file)
         if self.artifact.storage.is_local:
             # Not the folder of the job: it is synced once the record has its name in it. Should
             # that name alone survive, the files are not there, and the record is none.
             self._sync_folders(files, up_to=self.path.parent)
         return {name: entries[name] for name in sorted(entries)}
 
+    def _put_and_read(self, file: Path, name: str) -> FileEntry:
+        """Make the bytes of a file durable where they belong; return their size and digest."""
+        if not self.artifact.storage.is_local:
+            self._put(file, name)
+            return _entry_of(file)
+        fault_point("write", file=f"{self.name}/{name}")
+        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            sync_descriptor(descriptor)
+            fault_point("written", file=f"{self.name}/{name}", path=str(file))
+            num_bytes = os.fstat(descriptor).st_size
+            data = os.read(descriptor, num_bytes + 1) if num_bytes <= _SMALL_BYTES else b""
+        finally:
+            os.close(descriptor)
+        if num_bytes != len(data):
+            return _entry_of(file)
+        return FileEntry(bytes=num_bytes, xxh3=digest_bytes(data))
+
     def _put(self, file: Path, name: str) -> None:
         """Make the bytes of a file durable where they belong."""
         if self.artifact.storage.is_local:
+            fault_point("write", file=f"{self.name}/{name}")
             sync(file)
+            fault_point("written", file=f"{self.name}/{name}", path=str(file))
         else:
             self.artifact.storage.upload(file, f"{self.name}/{name}")
 
@@ -195,20 +227,38 @@ class AttemptFolder:
         self._shown_at = now
         state = json.dumps({"fraction": fraction, "doing": redacted(doing), "at": now}).encode()
         if is_local:
-            temporary = self.path / "progress.json.tmp"
-            temporary.write_bytes(state)
-            os.replace(temporary, self.path / "progress.json")
+            fault_point("write", file=f"{self.name}/progress.json")
+            replace_file(self.path / "progress.json", state)
             return
         with contextlib.suppress(SurroundingsError):  # the job itself goes on without watchers
             self.artifact.storage.write(f"{self.name}/progress.json", state)
-            self._show_log()
+            self._show_log(log_name(0))
 
-    def _show_log(self) -> None:
-        log = self.path / "log.txt"
+    def show_log(self, rank: int, num_ranks: int) -> None:
+        """Upload the log of a rank other than the first one now and then, for who watches.
+
+        On a local root it lies there already. All these ranks together cost what the first does.
+        """
+        now = time.time()
+        pace = _PROGRESS_EVERY_S[False] * num_ranks
+        if self.artifact.storage.is_local or now - self._shown_at < pace:
+            return
+        self._shown_at = now
+        with contextlib.suppress(SurroundingsError):
+            self._show_log(log_name(rank))
+
+    def _show_log(self, name: str) -> None:
+        log = self.path / name
         size = log.stat().st_size if log.exists() else 0
         if size != self._log_bytes:  # its middle may have been left out
-            self.artifact.storage.upload(log, f"{self.name}/log.txt")
+            self.artifact.storage.upload(log, f"{self.name}/{name}")
             self._log_bytes = size
+
+    @property
+    def way_to_root(self) -> dict[str, object] | None:
+        """How the keeper of a log sends what is left of a worker that dies; None: it lies there."""
+        storage = self.artifact.storage
+        return None if storage.is_local else to_root(storage.url, self.name)
 
     def discard_scratch(self) -> None:
         """Drop the local twin of a remote attempt."""
@@ -259,6 +309,8 @@ class Work(Generic[P_co]):
     """Versions of the interpreter and libraries in force."""
     commit: str | None = None
     """Commit of this code; None when unknown."""
+    pulse: Pulse = field(default_factory=Pulse)
+    """What this rank is at, for its heartbeats."""
 
     @property
     def folder(self) -> Path:
@@ -274,13 +326,19 @@ class Work(Generic[P_co]):
         """Tell whether the study gave this input."""
         return bool(self.inputs.get(name))
 
-    def progress(self, fraction: float | None, doing: str) -> None:
+    def progress(self, fraction: float | None, doing: str, *, is_training: bool = False) -> None:
         """Report how far the job is (0 to 1, or None when unknown) and what it is doing.
 
-        Of several ranks only the first one reports.
+        Training counts its steps itself (`is_training`). Of several ranks only the first one
+        reports; the heartbeats of all tell of it.
         """
+        if fraction is not None and not is_training:
+            fault_point("step")
+        self.pulse.note_progress(fraction, doing)
         if self.rank == 0:
             self.attempt.show_progress(fraction, doing)
+        else:
+            self.attempt.show_log(self.rank, self.num_ranks)
 
     @property
     def rank(self) -> int:
@@ -303,12 +361,32 @@ class Stopped(Exception):
 
 
 def _plain_files(folder: Path) -> list[Path]:
-    """Return the finished files below a folder; links and what the file system left are none."""
-    return [
-        file
-        for file in folder.rglob("*")
-        if file.is_file() and not file.is_symlink() and not is_leftover(file.name)
-    ]
+    """Return the finished files below a folder, as `_names_below`; none where it is missing."""
+    with contextlib.suppress(FileNotFoundError):
+        return [folder / name for name in _names_below(folder, "", lambda name: False)]
+    return []
+
+
+def _names_below(folder: Path, inside: str, is_left_out: Callable[[str], bool]) -> Iterator[str]:
+    """Yield the finished files below a folder; links and what the file system left are none.
+
+    Args:
+        folder: the folder.
+        inside: comes before its names.
+        is_left_out: tells of a file or folder that it is passed over.
+
+    Raises:
+        FileNotFoundError: the folder is missing.
+    """
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            name = inside + entry.name
+            if is_left_out(name):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                yield from _names_below(folder / entry.name, f"{name}/", is_left_out)
+            elif entry.is_file(follow_symlinks=False) and not is_leftover(entry.name):
+                yield name
 
 
 def _is_marker(name: str) -> bool:

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 import torch
@@ -12,7 +13,12 @@ from cluster.executor import Surroundings
 from cluster.storage import Storage
 from jobs import run
 from jobs.artifacts.artifact import Artifact
+from jobs.attempt import Attempt
 from jobs.kind import KINDS
+from jobs.liveness import beating
+from jobs.liveness.heartbeat import Phase, read_heartbeats
+from jobs.worker import gpu_room
+from jobs.worker.batch import batch_payload
 from jobs.worker.gpu_room import Taken
 from tests.cluster.machine.test_visible_gpus import put_program
 from tests.jobs.assignments import assigned
@@ -70,7 +76,7 @@ def test_memory_that_others_hold_is_no_fault_of_the_layout(
 ):
     """On a part of a GPU the others are our own jobs, whose parts are theirs."""
     told = taken and Taken(described=taken, total=80 * GB, held=0)
-    monkeypatch.setattr(run, "taken_by_others", lambda: told)
+    monkeypatch.setattr(gpu_room, "taken_by_others", lambda: told)
     params = {"index": 0, "holds_gb": 8.0, "limit_gb": 4.0, "num_gpus": num_gpus}
     answer = json.loads(run.run(payload(tmp_path, own_params=params), Surroundings()))
     assert answer["error"]["fault_class"] == (fault_class or "out-of-memory")
@@ -81,7 +87,7 @@ def test_a_job_that_no_empty_gpu_holds_is_laid_out_otherwise_and_names_the_neigh
     tmp_path, monkeypatch
 ):
     told = Taken(described="GPU 0 is not free", total=80 * GB, held=0)
-    monkeypatch.setattr(run, "taken_by_others", lambda: told)
+    monkeypatch.setattr(gpu_room, "taken_by_others", lambda: told)
     params = {"index": 0, "holds_gb": 8.0, "limit_gb": 4.0, "num_gpus": 1.0}
     given = payload(tmp_path, own_params=params, peak_memory_gb=90.0)
     fault = json.loads(run.run(given, Surroundings()))["error"]
@@ -94,7 +100,7 @@ def test_memory_of_the_host_that_runs_out_is_no_matter_of_who_holds_the_gpu(tmp_
         raise MemoryError
 
     monkeypatch.setattr(KINDS.find("probe"), "run", loads)
-    monkeypatch.setattr(run, "taken_by_others", lambda: pytest.fail("asked"))
+    monkeypatch.setattr(gpu_room, "taken_by_others", lambda: pytest.fail("asked"))
     given = payload(tmp_path, own_params={"index": 0, "num_gpus": 1.0})
     fault = json.loads(run.run(given, Surroundings()))["error"]
     assert fault["fault_class"] == "out-of-memory"
@@ -142,7 +148,7 @@ def test_a_look_around_that_fails_loses_no_answer(tmp_path, monkeypatch):
     def fails():
         raise ValueError("what no one foresaw")
 
-    monkeypatch.setattr(run, "taken_by_others", fails)
+    monkeypatch.setattr(gpu_room, "taken_by_others", fails)
     params = {"index": 0, "holds_gb": 8.0, "limit_gb": 4.0, "num_gpus": 1.0}
     answer = json.loads(run.run(payload(tmp_path, own_params=params), Surroundings()))
     assert answer["error"]["fault_class"] == "out-of-memory"
@@ -242,3 +248,25 @@ def test_a_job_on_a_gpu_is_refused_where_nvidias_variable_was_read_before_it(tmp
     if when == "early":
         assert answers[0]["error"]["fault_class"] == "mistake"
         assert "NVIDIA_TF32_OVERRIDE=1 was set" in answers[0]["error"]["message"]
+
+
+def test_the_last_job_of_a_call_beats_until_it_is_published(tmp_path, monkeypatch):
+    monkeypatch.setattr(beating, "BEAT_EVERY_S", {True: 0.02})
+    storage, publish, seen = Storage(str(tmp_path)), Attempt._publish, []
+
+    def publish_slowly(attempt, *left):
+        until = time.monotonic() + 10
+        while not (beats := read_heartbeats(storage, attempt.folder.name)) or beats[0].beat < 2:
+            assert time.monotonic() < until, "nothing beats while it is published"
+            time.sleep(0.005)
+        seen.append(beats[0])
+        return publish(attempt, *left)
+
+    monkeypatch.setattr(Attempt, "_publish", publish_slowly)
+    short = payload(tmp_path, own_params={"index": 0})
+    (answer,) = json.loads(run.run_batch(batch_payload([short]), Surroundings()))
+    assert json.loads(answer)["state"] == "done"
+    (beat,) = seen
+    assert beat.phase is Phase.SAVING and not beat.is_over
+    attempt = Artifact(storage, "probe", "0" * 64).attempt_folder("1")
+    assert read_heartbeats(storage, attempt)[0].is_over

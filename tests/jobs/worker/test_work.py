@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -133,6 +134,23 @@ def test_the_log_of_a_running_attempt_can_be_read_from_a_remote_root(tmp_path):
     (attempt.path / "log.txt").write_text("so far\n")
     attempt.show_progress(1.0, "working")
     assert AttemptFolder(artifact, "two").read_other("one", "log.txt") == b"so far\n"
+    attempt.discard_scratch()
+
+
+def test_other_ranks_show_their_logs_and_together_ask_no_more_than_the_first(tmp_path, monkeypatch):
+    artifact = Artifact(Storage(f"memory://{tmp_path.name}-logs"), "probe", KEY)
+    attempt, uploads, now = AttemptFolder(artifact, "one"), [], [1000.0]
+    real = Storage.upload
+    monkeypatch.setattr(time, "time", lambda: now[0])
+    monkeypatch.setattr(
+        Storage, "upload", lambda *asked: (uploads.append(asked[2]), real(*asked))[1]
+    )
+    for second in range(81):
+        now[0] = 1000.0 + second
+        (attempt.path / "log-rank-1.txt").write_text("so far\n" * (second + 1))
+        attempt.show_log(1, 4)
+    assert uploads == [f"{attempt.name}/log-rank-1.txt"] * 5  # every 20 s: each 5 s one of four
+    assert AttemptFolder(artifact, "two").read_other("one", "log-rank-1.txt").endswith(b"so far\n")
     attempt.discard_scratch()
 
 
