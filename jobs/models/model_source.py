@@ -173,7 +173,9 @@ class ModelSource:
         if self.file is not None:
             folder = folder.parent
             if not folder.is_dir():
-                raise UserError("there is no such file", where=f"source {self.name}")
+                raise UserError(
+                    "there is no such file", where=f"source {self.name}", code="data-missing"
+                )
         if not folder.is_dir():
             raise UserError(
                 "there is no such folder"

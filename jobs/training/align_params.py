@@ -17,7 +17,7 @@ from pydantic import (
 from analysis.door import brought_now
 from cluster.errors import UserError
 from cluster.machine.resources import Resources
-from jobs.kind import Names, execution
+from jobs.kind import Names, added, execution
 from jobs.training.adapters.lora_settings import Lora
 from jobs.training.divisors import divisors
 from jobs.training.early_stopping import EarlyStopping
@@ -26,6 +26,7 @@ from jobs.training.layout import Layout
 from jobs.training.objective import OBJECTIVES, Setting
 from jobs.training.params import TrainingParams
 from jobs.training.reference_params import PairScoringParams
+from jobs.training.snapshots.settings import Snapshots
 
 
 def _settings_by_objective(objectives: Iterable[str]) -> dict[str, dict[str, Setting]]:
@@ -98,6 +99,11 @@ class Params(_WithSettings):
         description="Stop when the validation loss stops falling; the model has the weights of "
         "its lowest. Null: the last step's.",
     )
+    snapshots: Snapshots | None = added(
+        None,
+        "Keep the model on the way, too: after these steps, or once it has moved so far. Each is a "
+        "model of kind `snapshot`. Null: none.",
+    )
     validate_every: int | None = execution(
         None, "Steps between validations; the end is always validated.", ge=1
     )
@@ -136,7 +142,19 @@ class Params(_WithSettings):
         self._check_layout()
         if self.steps is not None and self.epochs is not None:
             raise UserError("give steps or epochs, not both", where="steps")
+        self._check_snapshots()
         return self
+
+    def _check_snapshots(self) -> None:
+        if self.snapshots is None or self.steps is None:
+            return
+        beyond = [step for step in self.snapshots.steps or () if step > self.steps]
+        if beyond:
+            raise UserError(
+                f"snapshot at step {beyond[0]}, and training ends after {self.steps}",
+                where="snapshots.steps",
+                allowed=[f"1 to {self.steps}"],
+            )
 
     def _check_whole_batch(self) -> None:
         if not OBJECTIVES.find(self.objective).WHOLE_BATCH:

@@ -17,6 +17,7 @@ from jobs.models.device import DeviceMap, pick_device
 from jobs.models.family import family_of_config
 from jobs.models.folder import read_config
 from jobs.models.loading import describe_model, load_model, load_tokenizer, save_checkpoint
+from jobs.models.opened_model import model_folder
 from jobs.training.adapters.lora import (
     adapter_off,
     add_adapter,
@@ -40,6 +41,7 @@ from jobs.training.objective import OBJECTIVES, Lesson, Objective, ScoredPairs
 from jobs.training.preference import margins
 from jobs.training.recipe import Recipe, data_order
 from jobs.training.reference_scores import read_reference
+from jobs.training.snapshots.of_alignment import keep_untrained, measure_start, snapshot_taker
 from jobs.training.supervision import Supervised, Supervision, Validate, train
 from jobs.training.tokenized_pairs import (
     TokenizedPair,
@@ -60,7 +62,7 @@ def align(work: Work[Params]) -> dict[str, object]:
     if layout.num_gpus:
         require_compiler()
     work.progress(None, "loading")
-    folder = work.input("model").directory("model")
+    folder = model_folder(work.input("model"))
     tokenizer = load_tokenizer(folder)
     config = read_config(folder)
     shape = family_of_config(config).shape(config)
@@ -84,6 +86,8 @@ def align(work: Work[Params]) -> dict[str, object]:
     # Trainer and callbacks hold each other, and with them a model and its moments that nothing
     # needs any more; this process loads others.
     gc.collect()
+    if params.snapshots is not None:
+        facts["snapshots"] = training.pop("snapshots")
     facts["training"] = training | {
         "objective": params.objective,
         "num_pairs": counted["train"],
@@ -107,13 +111,15 @@ def leave_as_is(work: Work[Params]) -> dict[str, object]:
     Writes `model/` as an aligned one is written, and an empty log; returns the record's facts.
     """
     work.progress(None, "loading")
-    folder = work.input("model").directory("model")
+    folder = model_folder(work.input("model"))
     model = load_model(folder)
     facts: dict[str, object] = {
         "model": describe_model(model.config),
         "base_model": base_on_hub(work),
         "training": {"objective": work.params.objective, "steps": 0},
     }
+    if work.params.snapshots is not None:
+        facts["snapshots"] = keep_untrained(work, work.params.snapshots)
     if ranks.is_first():
         save_checkpoint(model, load_tokenizer(folder), work.folder / "model")
         (work.folder / LOG).touch()
@@ -148,12 +154,13 @@ def _train(
     layout = params.layout()
     objective = OBJECTIVES.find(params.objective)
     device = _device(layout)
-    model = _load(params, work.input("model").directory("model"), device)
+    model = _load(params, model_folder(work.input("model")), device)
     ranks.barrier()  # what follows has the short patience of a step
     # Trainers write special tokens into both configs; the aligned model differs in weights alone.
     untouched = copy.deepcopy((model.config, model.generation_config))
     scored = _score(work, model, pairs, digest, needed=objective.USES_REFERENCE)
     training, validation = _split(scored, "train"), _split(scored, "validation")
+    start = measure_start(model, params.snapshots, validation.pairs, params)
     arguments = recipe.trainer_arguments(work.folder / "checkpoints", device)
     order = data_order(len(training.pairs), recipe.steps * params.global_batch, params.seed)
     trainer = objective.make_trainer(
@@ -172,6 +179,16 @@ def _train(
     validate = None
     if validation.pairs:
         validate = validator(trainer, params, engine, objective, validation)
+    taker = None
+    if params.snapshots is not None:
+        taker = snapshot_taker(
+            work,
+            params.snapshots,
+            engine,
+            recipe.steps,
+            trains_adapter=params.lora is not None,
+            start=start,
+        )
     trainer.supervise(
         Supervision(
             work=work,
@@ -180,6 +197,7 @@ def _train(
             validate=validate,
             validate_every=params.validate_every,
             early_stopping=params.early_stopping,
+            snapshots=taker,
         )
     )
     engine.prepare(trainer, layout)
@@ -196,6 +214,8 @@ def _train(
         "base_model": base_on_hub(work),
         "memory": memory.facts(),
     }
+    if taker is not None:
+        outcome["snapshots"] = taker.facts()
     return facts, {**outcome, "engine_in_force": in_force}
 
 

@@ -29,6 +29,11 @@ Sequences = Sequence[tuple[Sequence[int], Sequence[int]]]
 """(prompt ids, completion ids) of each sequence."""
 
 
+Value = Callable[[int, Tensor, Tensor], Tensor]
+"""(place among the sequences, logits [token, vocabulary] of a completion, its token ids) -> a
+number, shape ()."""
+
+
 def sum_log_probabilities(
     model: Running,
     sequences: Sequences,
@@ -39,14 +44,38 @@ def sum_log_probabilities(
 ) -> Float64[np.ndarray, " sequences"]:
     """Sum log p(token | all tokens before it) over the tokens of each completion, in nats.
 
+    Softmax in fp32, sums in fp64. See `per_completion` for the arguments.
+    """
+    return per_completion(
+        model,
+        sequences,
+        batch_size=batch_size,
+        dtype=dtype,
+        value=lambda _, logits, token_ids: _sum(logits, token_ids),
+        after_batch=after_batch,
+    )
+
+
+def per_completion(
+    model: Running,
+    sequences: Sequences,
+    *,
+    batch_size: int,
+    dtype: str,
+    value: Value,
+    after_batch: Callable[[int], None] = lambda done: None,
+) -> Float64[np.ndarray, " sequences"]:
+    """Return a number for each completion, from the logits that predict its tokens.
+
     Batches are cut from the sequences sorted by length, longest first: memory runs out at the start
-    or not at all, and the same sequences give the same batches. Softmax in fp32, sums in fp64.
+    or not at all, and the same sequences give the same batches.
 
     Args:
         model: a causal language model; its mode (train or eval) is kept.
         sequences: what to score.
         batch_size: sequences per forward pass.
         dtype: `float32`, or `bfloat16` to compute in under autocast over fp32 weights.
+        value: of a completion; a text's first token is predicted by nothing and left out.
         after_batch: called with the number of sequences that are done.
     """
     order = sorted(range(len(sequences)), key=lambda i: (-sum(map(len, sequences[i])), i))
@@ -58,7 +87,7 @@ def sum_log_probabilities(
         with torch.no_grad(), _own_forward(model):
             for start in range(0, len(order), batch_size):
                 members = order[start : start + batch_size]
-                sums[members] = _batch_sums(model, [sequences[i] for i in members], dtype)
+                sums[members] = _batch_values(model, sequences, members, dtype, value)
                 after_batch(start + len(members))
     finally:
         model.train(training)
@@ -83,8 +112,10 @@ def _own_forward(model: Running) -> Iterator[None]:
         model.forward = prepared
 
 
-def _batch_sums(model: Running, batch: Sequences, dtype: str) -> Float64[np.ndarray, " batch"]:
-
+def _batch_values(
+    model: Running, sequences: Sequences, members: Sequence[int], dtype: str, value: Value
+) -> Float64[np.ndarray, " batch"]:
+    batch = [sequences[i] for i in members]
     device = cast(torch.device, model.device)
     token_ids, attention_mask = (to_device(tensor, device) for tensor in _padded(batch))
     with torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype == "bfloat16"):
@@ -94,9 +125,9 @@ def _batch_sums(model: Running, batch: Sequences, dtype: str) -> Float64[np.ndar
     # One after another: copies of all logits in fp32 would be the most memory of a forward pass.
     # By slices: a mask is counted on the device, and the host would wait for each sequence.
     sums = []
-    for rows, ids, (prompt, completion) in zip(logits, token_ids, batch, strict=True):
+    for i, rows, ids, (prompt, completion) in zip(members, logits, token_ids, batch, strict=True):
         start, end = max(1, len(prompt)), len(prompt) + len(completion)
-        sums.append(_sum(rows[start - 1 : end - 1], ids[start:end]))
+        sums.append(value(i, rows[start - 1 : end - 1], ids[start:end]))
     as_array: Float64[np.ndarray, " batch"] = torch.stack(sums).cpu().numpy()
     return as_array
 

@@ -14,6 +14,7 @@ from cluster.errors import UserError
 from jobs.artifacts.artifact import Artifact
 from jobs.models.device import place_of
 from jobs.models.loading import load_model, load_tokenizer
+from jobs.models.opened_model import model_folder
 from jobs.training.align_params import Params as AlignParams
 from jobs.training.chat_pairs import template_digest, template_for
 from jobs.training.completion_log_probabilities import both_completions, sum_log_probabilities
@@ -41,7 +42,7 @@ def score_reference(work: Work[Params]) -> dict[str, object]:
     """Score the pairs, write `reference.parquet`, and return the record's facts."""
     params = work.params
     work.progress(None, "loading")
-    folder = work.input("model").directory("model")
+    folder = model_folder(work.input("model"))
     place = place_of(folder, params.num_gpus or 0)
     model = load_model(folder, dtype="float32", device=place, attention=params.attention)
     max_length = length_limit(model.config.max_position_embeddings, params.max_length)

@@ -12,13 +12,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cluster.errors import UserError
+from cluster.fault_points import fault_point
+from jobs.liveness.heartbeat import Phase
 from jobs.training.batch_supply import LIMIT_S, WatchedBatches
 from jobs.training.determinism import repeats_itself
 from jobs.training.early_stopping import LOSS, EarlyStopping, StoppingState, stopping_state
 from jobs.training.health import Health
 from jobs.training.params import TrainingParams
 from jobs.training.recipe import Recipe
-from jobs.training.resume.continuation import Continuation
+from jobs.training.resume.continuation import Continuation, KeptBeside
 from jobs.training.training_log import append_row, write_logs
 from jobs.worker import ranks
 from jobs.worker.work import Stopped, Work
@@ -55,6 +57,8 @@ class Supervision:
     """Steps between validations; the last step is always validated."""
     early_stopping: EarlyStopping | None = None
     """When the run ends before its last step."""
+    snapshots: KeptBeside | None = None
+    """Keeps the models on the way that the params ask for; None: only the last is kept."""
     batch_limit_s: float = LIMIT_S
     """Seconds that the data loader has for one batch."""
 
@@ -132,10 +136,17 @@ class Supervised(Trainer):  # type: ignore[misc]
     def training_step(self, *args: object, **kwargs: object) -> Tensor:
         """Do a step, and remember the first one of this process."""
         if self.first_step is None:
+            self.supervision.work.pulse.enter(Phase.COMPILING)
             self.first_step = self.state.global_step + 1
             self.health.remember(self.state.log_history)
+        fault_point("step", step=self.state.global_step + 1, spoil=self._spoil)
         loss: Tensor = super().training_step(*args, **kwargs)
         return loss
+
+    def _spoil(self) -> None:
+        """Make the weights no numbers: for faults that are injected on purpose."""
+        for parameter in self.model.parameters():
+            parameter.data.fill_(float("nan"))
 
     def get_batch_samples(
         self, epoch_iterator: Iterator[object], num_batches: int, device: device
@@ -160,10 +171,13 @@ class Supervised(Trainer):  # type: ignore[misc]
             return  # the summary at the end, which holds times
         step, supervision = self.state.global_step, self.supervision
         if supervision.validate is not None and self._is_validated():
+            supervision.work.pulse.enter(Phase.VALIDATING)
             metrics = supervision.validate(self.model)
             logs.update({f"validation/{name}": value for name, value in metrics.items()})
         super().log(logs, start_time)
         row = self.state.log_history.pop()
+        if "num_tokens" in row:
+            supervision.work.pulse.tokens = int(row["num_tokens"])
         row = {"step": step} | {
             name: row[name] for name in row if name not in (*_NOT_LOGGED, "step")
         }
@@ -173,12 +187,17 @@ class Supervised(Trainer):  # type: ignore[misc]
             append_row(supervision.work.folder, self.state.log_history)
         if ranks.is_first():
             self._show_progress(row)
+        else:
+            work = supervision.work
+            work.attempt.show_log(work.rank, work.num_ranks)
         self._judge_validation(row)
 
     def _show_progress(self, row: Mapping[str, float]) -> None:
         """Write the progress of the attempt, and a row of the log to the mirror."""
         work, step, steps = self.supervision.work, row["step"], self.supervision.recipe.steps
-        work.progress(step / steps, f"step {step} of {steps}, loss {row['loss']:.4g}")
+        work.progress(
+            step / steps, f"step {step} of {steps}, loss {row['loss']:.4g}", is_training=True
+        )
         if self.state.log_history and self.state.log_history[-1] is row:
             values = {f"train/{name}": value for name, value in row.items() if name != "step"}
             work.tracker.log(values, axis="train/step", step=row["step"])
@@ -211,16 +230,23 @@ class Supervised(Trainer):  # type: ignore[misc]
         """Decide after each step whether to save and whether to stop."""
         every = self.supervision.work.params.checkpoint_every
         step, steps = self.state.global_step, self.supervision.recipe.steps
+        pulse = self.supervision.work.pulse
+        if pulse.step != step:  # the Trainer asks again when it leaves its loop
+            pulse.note_step(step, steps)
+            if self.supervision.snapshots is not None:
+                self.supervision.snapshots.after_step(self)
         checkpoints = self.continuation.checkpoints
         stop = step < steps and checkpoints.any_asked_to_stop(self.supervision.work.stop_requested)
         due = stop or bool(every and step < steps and step % every == 0)
-        # The Trainer asks again when it leaves its loop; a checkpoint is not taken twice.
+        # A checkpoint is not taken twice.
         self.control.should_save = due and step != checkpoints.last_step
         self.control.should_training_stop |= stop
         super()._maybe_log_save_evaluate(*args, **kwargs)
+        pulse.enter(Phase.STEPPING if step < steps else Phase.SAVING)
 
     def _save_checkpoint(self, model: Module, trial: object) -> None:
         if not self.has_enough:  # a run that continued from it would go on
+            self.supervision.work.pulse.enter(Phase.SAVING)
             self.continuation.save(self)
 
     @property
@@ -258,12 +284,14 @@ def train(trainer: Supervised) -> dict[str, object]:
         repeats=repeats_itself(
             on_gpu=recipe.layout.num_gpus > 0, deterministic=work.params.deterministic
         ),
+        beside=supervision.snapshots,
     )
     trainer.continuation = continuation
     try:
         trainer.train(
             resume_from_checkpoint=str(continuation.folder) if continuation.folder else None
         )
+        work.pulse.enter(Phase.SAVING)
         continuation.checkpoints.settle()
     finally:
         continuation.checkpoints.close()

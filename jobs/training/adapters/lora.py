@@ -7,14 +7,16 @@ may be held in 4 bits (QLoRA).
 from __future__ import annotations
 
 import contextlib
+import copy
 import gc
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from safetensors.torch import save_file
+from torch import Tensor
 from torch.nn import Linear, Parameter
 from torch.utils.hooks import RemovableHandle
 from transformers import BitsAndBytesConfig, PreTrainedModel
@@ -25,6 +27,7 @@ from jobs.kind import Params as KindParams
 from jobs.models.adapter_folder import WEIGHTS, adapter_facts
 from jobs.models.adapters import merge_adapter
 from jobs.models.family import family_of_config
+from jobs.models.opened_model import model_folder
 from jobs.training.adapters.lora_settings import Lora
 from jobs.training.trained_weights import copy_whole
 from jobs.worker import ranks
@@ -32,6 +35,7 @@ from jobs.worker.work import Work
 
 if TYPE_CHECKING:
     from deepspeed.zero import GatheredParameters
+    from peft import LoraConfig
 
 _NAME = "default"
 """What peft calls a model's only adapter."""
@@ -78,7 +82,7 @@ def adapter_off(model: PreTrainedModel) -> Iterator[None]:
     """Make the model compute as its base; its weights may lie in ZeRO-3's pieces on all ranks."""
     model.disable_adapters()
     try:
-        with _whole_on_call(model):
+        with whole_on_call(model):
             yield
     finally:
         model.enable_adapters()
@@ -86,6 +90,17 @@ def adapter_off(model: PreTrainedModel) -> Iterator[None]:
 
 def save_adapter(model: PreTrainedModel, folder: Path) -> None:
     """Write `adapter_config.json` and fp32 weights; all ranks call it, the first one writes."""
+    held = copy_adapter(model)
+    if ranks.is_first():
+        write_adapter(held, settings_of(model), folder)
+    ranks.barrier()
+
+
+def copy_adapter(model: PreTrainedModel) -> dict[str, Tensor]:
+    """Copy the adapter to host memory in fp32, by peft's names of its file; all ranks call it.
+
+    Only the first rank's copy holds anything.
+    """
     from peft import get_peft_model_state_dict
 
     trained = {
@@ -93,17 +108,27 @@ def save_adapter(model: PreTrainedModel, folder: Path) -> None:
         for name, parameter in model.named_parameters()
         if parameter.requires_grad
     }
-    if ranks.is_first():
-        held = get_peft_model_state_dict(model, state_dict=trained, adapter_name=_NAME)
-        folder.mkdir(parents=True, exist_ok=True)
-        tensors = {f"{_PREFIX}{name}": tensor.contiguous() for name, tensor in held.items()}
-        save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
-        config = model.peft_config[_NAME]
-        config.base_model_name_or_path = None  # a path of this machine
-        config.target_modules = sorted(config.target_modules)  # a set: equal runs, equal bytes
-        config.inference_mode = True
-        config.save_pretrained(folder)
-    ranks.barrier()
+    if not ranks.is_first():
+        return {}
+    held = get_peft_model_state_dict(model, state_dict=trained, adapter_name=_NAME)
+    return {f"{_PREFIX}{name}": tensor.contiguous() for name, tensor in held.items()}
+
+
+def settings_of(model: PreTrainedModel) -> LoraConfig:
+    """Return the settings of the adapter in a model."""
+    config: LoraConfig = model.peft_config[_NAME]
+    return config
+
+
+def write_adapter(tensors: Mapping[str, Tensor], settings: LoraConfig, folder: Path) -> None:
+    """Write an adapter that was copied, as peft would."""
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(dict(tensors), folder / WEIGHTS, metadata={"format": "pt"})
+    config = copy.copy(settings)
+    config.base_model_name_or_path = None  # a path of this machine
+    config.target_modules = sorted(settings.target_modules)  # a set: equal runs, equal bytes
+    config.inference_mode = True
+    config.save_pretrained(folder)
 
 
 def merge_into_base(work: Work[KindParams], lora: Lora) -> dict[str, object]:
@@ -118,7 +143,7 @@ def merge_into_base(work: Work[KindParams], lora: Lora) -> dict[str, object]:
     folder = work.folder / "adapter"
     beside = f"the base in {lora.quantised or 'fp32'}"
     work.progress(None, "merging the adapter into its base")
-    merge_adapter(work.input("model").directory("model"), folder, work.folder / "model")
+    merge_adapter(model_folder(work.input("model")), folder, work.folder / "model")
     return {**adapter_facts(folder), "trained_beside": beside}
 
 
@@ -151,7 +176,7 @@ def linear_layers(model: PreTrainedModel) -> list[str]:
 
 
 @contextlib.contextmanager
-def _whole_on_call(model: PreTrainedModel) -> Iterator[None]:
+def whole_on_call(model: PreTrainedModel) -> Iterator[None]:
     """Gather each module's own weights for its call, where ZeRO-3 cut them and no engine runs yet.
 
     Nothing to do elsewhere.

@@ -24,6 +24,7 @@ from jobs.training.planning.placement import (
     of_most,
     usable_gb,
 )
+from jobs.training.planning.snapshot_costs import share_of_looks
 from jobs.training.planning.step_effort import offloaded_seconds, step_effort
 
 
@@ -129,7 +130,7 @@ class Expected:
         step_s = self.step_seconds(layout)
         if self.num_steps is None or step_s is None:
             return None
-        steps_s = self.num_steps * step_s
+        steps_s = self.num_steps * step_s * (1 + share_of_looks(self.params))
         if not layout.num_gpus:
             return round(steps_s / 3600, 4)
         written = SINGLE * self.training.model.num_parameters / DISK_BYTES_PER_S

@@ -53,6 +53,8 @@ class Training:
     """True where the weights beside an adapter are held in 4 bits."""
     keeps_best: bool = False
     """True where the weights of the lowest validation loss are kept."""
+    snapshot_bytes: float = 0.0
+    """In host memory of the first rank for the models that are kept on the way."""
 
     @property
     def num_trained(self) -> int:
@@ -150,7 +152,7 @@ def _kept_aside(training: Training, layout: Layout, is_zero: bool) -> float:
         copies += layout.num_nodes
     if training.keeps_best:  # those before may be on their way to disk
         copies += 2
-    return copies * trained / layout.num_ranks
+    return (copies * trained + training.snapshot_bytes * layout.num_nodes) / layout.num_ranks
 
 
 def _written_from_host(training: Training, layout: Layout, divided: bool) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from cluster.errors import UserError
 from jobs.kind import Upstream
@@ -14,7 +14,6 @@ from jobs.text.planned import Planned
 from jobs.text.rows.fault import listed
 from jobs.tokens.moved_borders import moved_in_pairs, note_on_borders
 from jobs.tokens.planned_tokenizer import PlannedTokenizer, planned_tokenizer
-from jobs.training.reference_params import PairScoringParams
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -28,9 +27,21 @@ _TRIED_OF_EACH = 50
 _ANY_LENGTH = 1 << 40
 
 
-def notes_on_pairs(
-    params: PairScoringParams, pairs: Planned[Pair], model: Upstream
-) -> Sequence[str]:
+class ReadsPairs(Protocol):
+    """Params of a kind that reads pairs as tokens."""
+
+    @property
+    def template(self) -> Literal["none", "chat"]:
+        """Whether pairs stand in a chat template."""
+        ...
+
+    @property
+    def max_dropped(self) -> float:
+        """Largest share of the pairs that may be refused."""
+        ...
+
+
+def notes_on_pairs(params: ReadsPairs, pairs: Planned[Pair], model: Upstream) -> Sequence[str]:
     """Say which pairs a model or its chat template refuses, and where borders between texts move.
 
     Args:

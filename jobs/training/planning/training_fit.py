@@ -18,6 +18,7 @@ from jobs.training.planning.expectation import Expected, forbidden, with_layout
 from jobs.training.planning.footprint import Model, Training
 from jobs.training.planning.ladder import rungs
 from jobs.training.planning.placement import described, have_gpus, lacking
+from jobs.training.planning.snapshot_costs import host_bytes
 from jobs.training.reference_params import Params as ReferenceParams
 
 _MOST_ALIKE = 1024
@@ -71,7 +72,7 @@ def _that_matter(machines: Sequence[Resources], global_batch: int) -> list[Resou
 def training_with(params: Params, model: Model, sequence_length: int) -> Training:
     """Return what decides the job's memory, for a model and a length that are known."""
     lora = params.lora
-    return Training(
+    training = Training(
         model=model,
         dtype=params.dtype,
         attention=params.attention,
@@ -84,6 +85,7 @@ def training_with(params: Params, model: Model, sequence_length: int) -> Trainin
         quantised=lora is not None and lora.quantised is not None,
         keeps_best=params.early_stopping is not None,
     )
+    return replace(training, snapshot_bytes=host_bytes(params, training))
 
 
 def _num_steps(

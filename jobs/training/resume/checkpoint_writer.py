@@ -4,7 +4,7 @@ Each rank has one thread that writes. At most one checkpoint is on its way; when
 written theirs, the first marks it complete. A fault while writing ends training on all ranks.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 
@@ -42,6 +42,7 @@ class CheckpointWriter:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._writing: Future[Entries] | None = None
         self._marking: Future[None] | None = None
+        self._beside: list[Future[None]] = []
         self._unmarked: Marker | None = None
         self.exact = True
         """True when every step so far was computed in this layout; set by a run that resumes."""
@@ -54,6 +55,10 @@ class CheckpointWriter:
         self._unmarked = Marker(step=step, layout=self._layout, exact=self.exact, files={})
         self._writing = self._thread.submit(write_files, self._attempt, step, files)
         self.last_step = step
+
+    def write_beside(self, write: Callable[[], None]) -> None:
+        """Have this rank write something that every later checkpoint goes with, in turn."""
+        self._beside.append(self._thread.submit(write))
 
     def any_asked_to_stop(self, stop: bool) -> bool:
         """Return, after each step, whether any rank is asked to stop; mark what all have written.
@@ -71,8 +76,7 @@ class CheckpointWriter:
         """Wait until the checkpoint on its way is complete. Raises as `any_asked_to_stop` does."""
         if self._unmarked is not None:
             self._agree(stop=False, ask=True, waits=True)
-        if self._marking is not None:
-            wait([self._marking])
+        wait([*self._beside, *([self._marking] if self._marking is not None else [])])
         self._agree(stop=False, ask=False, waits=True)
 
     def close(self) -> None:
@@ -93,6 +97,9 @@ class CheckpointWriter:
             fault, written = _outcome(self._writing)
         if self._marking is not None and self._marking.done():
             fault = fault or _outcome(self._marking)[0]
+        for done in [work for work in self._beside if work.done()]:
+            fault = fault or _outcome(done)[0]
+            self._beside.remove(done)
         report = _Report(stop=stop, fault=fault, written=written)
         reports = ranks.gathered(report, may_take_long=waits)
         for rank, report in enumerate(reports):

@@ -7,10 +7,11 @@ data follows from the step. The facts that the record holds of it are made here 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, NotRequired, Protocol, TypedDict
 
 from transformers import Trainer
 
@@ -20,7 +21,7 @@ from jobs.training.resume.checkpoint_files import Files
 from jobs.training.resume.checkpoint_writer import CheckpointWriter
 from jobs.training.resume.deepspeed_state import DeepSpeedState
 from jobs.training.resume.fsdp_state import FsdpState, is_divided
-from jobs.training.resume.newest_checkpoint import adopt_newest
+from jobs.training.resume.newest_checkpoint import Checkpoint, adopt_newest
 from jobs.training.resume.random_state import GeneratorStates, read_generators, restore_generators
 from jobs.training.resume.replicated_state import ReplicatedState
 from jobs.training.trained_weights import rank_file
@@ -40,12 +41,38 @@ class Description(TypedDict):
     """State of the schedule."""
     generators: GeneratorStates
     """State of the random number generators."""
+    beside: NotRequired[dict[str, Any]]
+    """State of what is kept beside checkpoints."""
+
+
+class KeptBeside(Protocol):
+    """Something that a run keeps beside its checkpoints, and that goes on with them."""
+
+    def after_step(self, trainer: Any) -> None:
+        """Keep what is due after a step."""
+
+    def state(self) -> dict[str, Any]:
+        """Return small JSON that says what was kept so far."""
+
+    def begin(self) -> None:
+        """Begin a run from its start, whatever a checkpoint that was not whole said."""
+
+    def continue_from(self, state: Mapping[str, Any], other: str) -> bool:
+        """Go on from such a state of another attempt; False where what it names is not whole."""
 
 
 class Continuation:
     """The checkpoints of one run, written and continued from."""
 
-    def __init__(self, attempt: AttemptFolder, layout: Layout, keep: int, *, repeats: bool) -> None:
+    def __init__(
+        self,
+        attempt: AttemptFolder,
+        layout: Layout,
+        keep: int,
+        *,
+        repeats: bool,
+        beside: KeptBeside | None = None,
+    ) -> None:
         """Look for the newest checkpoint.
 
         Args:
@@ -53,10 +80,14 @@ class Continuation:
             layout: of the run.
             keep: newest checkpoints that are kept.
             repeats: whether the same steps give the same bits here.
+            beside: what is kept beside the checkpoints; None: nothing.
         """
+        self._beside = beside
         self.checkpoints = CheckpointWriter(attempt, layout, keep)
         self.best = BestWeights()
-        self._checkpoint, self._refused = adopt_newest(attempt, layout)
+        self._checkpoint, self._refused = adopt_newest(attempt, layout, self._goes_along)
+        if self._checkpoint is None and beside is not None:
+            beside.begin()
         self._layout_changed = False
         self._state: ReplicatedState | DeepSpeedState | FsdpState | None = None
         if self._checkpoint is not None:
@@ -64,6 +95,13 @@ class Continuation:
             self.checkpoints.exact = (
                 self._checkpoint.marker.exact and not self._layout_changed and repeats
             )
+
+    def _goes_along(self, checkpoint: Checkpoint) -> bool:
+        """Take over what was kept beside a checkpoint; False where it is not whole."""
+        if self._beside is None:
+            return True
+        state = _read_description(checkpoint.path).get("beside", {})
+        return self._beside.continue_from(state, checkpoint.attempt)
 
     @property
     def folder(self) -> Path | None:
@@ -129,6 +167,8 @@ class Continuation:
             "scheduler": trainer.lr_scheduler.state_dict(),
             "generators": read_generators(),
         }
+        if self._beside is not None:
+            description["beside"] = self._beside.state()
         files = {rank_file(".json"): partial(_write_text, json.dumps(description))}
         if ranks.is_first():
             files[_STATE] = partial(_write_text, json.dumps(asdict(trainer.state)))

@@ -7,7 +7,7 @@ linked into this attempt, on a remote one each machine fetches them once.
 import contextlib
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,13 +28,25 @@ class Checkpoint:
     """The folder, as this rank reads it."""
     marker: Marker
     """The parsed `COMPLETE.json`."""
+    attempt: str
+    """The attempt that had it."""
 
 
-def adopt_newest(attempt: AttemptFolder, layout: Layout) -> tuple[Checkpoint | None, str | None]:
+def adopt_newest(
+    attempt: AttemptFolder,
+    layout: Layout,
+    goes_along: Callable[[Checkpoint], bool] = lambda checkpoint: True,
+) -> tuple[Checkpoint | None, str | None]:
     """Bring the newest checkpoint that this layout can continue into this attempt; all ranks call.
 
     The folder is linked before it is checked: the attempt that wrote it may still be alive and
     dropping its older ones.
+
+    Args:
+        attempt: what it is brought into.
+        layout: of the run.
+        goes_along: brings what belongs to a checkpoint besides, on each rank; False where that is
+            not whole on this one.
 
     Returns:
         What the run continues from (None starts it at step 0), and why it does not continue from a
@@ -48,8 +60,12 @@ def adopt_newest(attempt: AttemptFolder, layout: Layout) -> tuple[Checkpoint | N
             refused = refused or f"checkpoint of step {marker.step}: {reason}"
             continue
         path = _adopt(attempt, other, marker)
-        if path is not None:
-            return Checkpoint(path=path, marker=marker), refused
+        if path is None:
+            continue
+        checkpoint = Checkpoint(path=path, marker=marker, attempt=other)
+        if all(ranks.gathered(goes_along(checkpoint), may_take_long=True)):
+            return checkpoint, refused
+        refused = refused or f"checkpoint of step {marker.step}: a snapshot before it is not whole"
     return None, refused
 
 

@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM
 from cluster.errors import UserError
 from jobs.kinds.align import Align
 from jobs.models.loading import describe_model, load_model
-from jobs.taps.pair_loading import adapter_on
+from jobs.models.opened_model import adapter_on
 from jobs.training.alignment import _place
 
 align = Align()
