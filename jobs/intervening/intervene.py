@@ -139,6 +139,7 @@ def _target_facts(target: Target | Absent) -> dict[str, object]:
         "layer": target.layer if has_direction else None,
         "step": target.step if has_direction else None,
         "neurons": neurons,
+        **({} if target.share is None else {"share_of_mean_offset": target.share}),
     }
 
 

@@ -117,7 +117,7 @@ class InterveneParams(LocalModelParams):
 
     @property
     def made_of(self) -> str:
-        """`neurons`, or what direction it is: `mean-offset`, `probe`, `svd`, `value-vector`."""
+        """`neurons`, or what direction it is, such as `probe`, `mean-offset` or a part of it."""
         made = INTERVENTIONS.find(self.intervention).MADE
         return self.direction if made == "direction" else made
 

@@ -23,9 +23,12 @@ if TYPE_CHECKING:
 KEYS = "mlp_key"
 """Beside the sites of a family: k.x of every neuron, before its bias; in a gated MLP the gate's."""
 
-Made = Literal["direction", "mean-offset", "neurons"]
+Made = Literal["direction", "mean-offset", "shared-part", "rest", "neurons"]
 """What an intervention acts along or on: a direction of the study's choice, the mean offset between
-the two models, or the most toxic neurons."""
+the two models, its part inside the subspace of another extraction's δ (`against`), what is left of
+it outside, or the most toxic neurons."""
+PARTS: tuple[Made, ...] = ("shared-part", "rest")
+"""Parts of the mean offset."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -59,6 +62,8 @@ class Target:
     """Length of a shift of dose 1."""
     base_mean: Float64[np.ndarray, " d"] | None = None
     """Mean of the base's activations there, where it is known."""
+    share: float | None = None
+    """Of a part of the mean offset: its share of the squared length."""
     neurons: Mapping[int, Int64[np.ndarray, " k"]]
     """Layer -> toxic neurons; empty for interventions along a direction."""
     num_neurons: int

@@ -13,7 +13,8 @@ from analysis.status import Status
 from cluster.errors import UserError
 from jobs.behaviour.prompted_model import PromptedModel
 from jobs.intervening.intervene_params import InterveneParams
-from jobs.intervening.intervention import Intervention, Target
+from jobs.intervening.intervention import PARTS, Intervention, Target
+from jobs.intervening.offset_parts import part_of_mean
 from jobs.intervening.patching import why_missing
 from jobs.models.family import family_of_config
 from jobs.probing.directions_file import StoredDirections
@@ -50,7 +51,7 @@ def find_target(
         neurons={},
         num_neurons=shape.d_mlp,
     )
-    if params.made_of == "mean-offset":
+    if params.made_of in ("mean-offset", *PARTS):
         return _mean_offset(work, prompted, intervention, blank)
     stored = _toxic_directions(work)
     if params.made_of == "neurons":
@@ -108,13 +109,19 @@ def _mean_offset(
     assert isinstance(offset, MeanOffset)
     if not len(base):
         return Absent(status=Status.NOT_RUN, reason="the extraction kept no rows of the base")
-    mean = offset.sums.sum(axis=0) / offset.counts.sum()
-    own = intervention.MADE == "mean-offset"
+    mean, share = offset.sums.sum(axis=0) / offset.counts.sum(), None
+    if intervention.MADE in PARTS:
+        part = part_of_mean(work, mean, place, offset.floor)
+        if isinstance(part, tuple):
+            return Absent(status=part[0], reason=part[1])
+        mean, share = part, float(part @ part / (mean @ mean))
+    own = intervention.MADE != "direction"
     return replace(
         blank,
         direction=_unit(mean),
         step=float(np.linalg.norm(mean)) if own else _step(work, prompted, blank, mean),
         base_mean=base.mean(axis=0),
+        share=share,
     )
 
 

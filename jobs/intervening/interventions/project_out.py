@@ -6,9 +6,9 @@ At dose 1 every activation has the coordinate along u that the base has on avera
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
-from jobs.intervening.intervention import Edit, Intervention, Target, as_tensor
+from jobs.intervening.intervention import Edit, Intervention, Made, Target, as_tensor
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,7 +21,7 @@ class ProjectOut(Intervention):
         "dose times what the coordinate along the mean offset exceeds its mean in the base by is "
         "taken away"
     )
-    MADE = "mean-offset"
+    MADE: ClassVar[Made] = "mean-offset"
     SUBJECT = "aligned"
     DOSES = (0.5, 1.0)
 
