@@ -30,6 +30,7 @@ from jobs.store.store_layout import INDEX, MARKER, PLAN, UNITS, StoreIndex
 from jobs.store.unit_adoption import list_unit_files
 from jobs.tokens.batches import Unit, cut_units
 from jobs.tokens.plan import TokenPlan
+from jobs.tokens.position_policy import answer_token
 from jobs.worker.work import Work
 
 _PUBLISH_EVERY_S = 2.0
@@ -168,6 +169,9 @@ def _index(
     extraction: ExtractionPlan, planned: Sequence[Unit], floor: Mapping[str, dict[str, float]]
 ) -> StoreIndex:
     present = {position.policy for position in extraction.positions}
+    if any(answer_token(policy) is not None for policy in present):
+        # How deep answers go is known once they are read, as with turns: no step is missed.
+        present.add("response-depths")
     index: StoreIndex = {
         "sites": list(dict.fromkeys(extraction.params.sites)),
         "layers": list(extraction.layers),
@@ -187,6 +191,8 @@ def _index(
         "dense": sorted(extraction.stored.dense),
         "floor": dict(floor),
     }
+    if extraction.left_out.short:
+        index["short"] = extraction.left_out.short
     if extraction.left_out.refused:
         index["refused"] = extraction.left_out.refused_by_reason()
     return index

@@ -13,9 +13,8 @@ from jobs.kind import Forecast, Situation
 from jobs.models.family import NEURON_SITES
 from jobs.text.planned import Planned
 from jobs.text.prompt_lines import PromptLine
-from jobs.tokens.position_policy import DEFAULT, POOLED
+from jobs.tokens.position_policy import DEFAULT, expanded, has_one_row
 
-_ONE_ROW = ("last", *POOLED)
 _PRODUCTS = 1.2
 """Operations of a row's outer product per number of d x d: the upper blocks alone."""
 _MOMENT = 8
@@ -65,11 +64,11 @@ def _summaries(
     widths = len(layers) * (streams * shape.d_model + neurons * shape.d_mlp)
     prompts = at.inputs.get("prompts")
     given = (prompts.facts or prompts.params).get("positions") if prompts else None
-    policies = list(dict.fromkeys(params.positions or given or DEFAULT))
+    policies = expanded(params.positions or given or DEFAULT)
     lengths = reading.texts
     a_prompt = lengths.mean if lengths else float(reading.longest)
     rows_held = sum(
-        reading.batch / (a_prompt if policy in _ONE_ROW else 1.0) for policy in policies
+        reading.batch / (a_prompt if has_one_row(policy) else 1.0) for policy in policies
     )
     parts = {"rows": 3 * size * rows_held * widths}
     if lengths is None:
@@ -77,9 +76,9 @@ def _summaries(
     square = len(layers) * streams * shape.d_model**2
     effort = Effort()
     for policy in policies:
-        rows = lengths.count if policy in _ONE_ROW else lengths.total
+        rows = lengths.count if has_one_row(policy) else lengths.total
         effort += Effort(moved_bytes=4 * size * rows * widths)
-        if policy in params.moments_positions and rows >= NUM_GROUPS * shape.d_model:
+        if policy in expanded(params.moments_positions) and rows >= NUM_GROUPS * shape.d_model:
             units = max(NUM_GROUPS, math.ceil(lengths.total / params.unit_tokens))
             effort += Effort(
                 single_flops=_PRODUCTS * rows * square,

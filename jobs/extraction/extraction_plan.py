@@ -20,11 +20,11 @@ from jobs.models.family import NEURON_SITES, Missing, family_of_config
 from jobs.models.folder import read_config
 from jobs.models.loading import load_tokenizer
 from jobs.models.model_facts import Dtype, ModelFacts, compute_dtype
-from jobs.taps.pair_loading import adapter_on
+from jobs.models.opened_model import adapter_on
 from jobs.taps.taps import Place
 from jobs.tokens.left_fill import fill_left
 from jobs.tokens.plan import LeftOut, TokenPlan
-from jobs.tokens.position_policy import DEFAULT, Policy
+from jobs.tokens.position_policy import DEFAULT, Policy, expanded
 from jobs.tokens.positions import Position, find_positions
 from jobs.worker.work import Work
 
@@ -78,9 +78,11 @@ class ExtractionPlan:
         many = [position for position in self.positions if position.label not in few]
         params = self.params
         return StoredParts(
-            dense=frozenset(p.label for p in many if p.policy in params.moments_positions),
+            dense=frozenset(
+                p.label for p in many if p.policy in expanded(params.moments_positions)
+            ),
             rowwise=frozenset(few),
-            full=frozenset(p.label for p in many if p.policy in params.full_rows),
+            full=frozenset(p.label for p in many if p.policy in expanded(params.full_rows)),
             rows=params.rows,
         )
 
@@ -105,7 +107,7 @@ def plan_extraction(work: Work[Params]) -> ExtractionPlan:
         raise UserError(
             f"no prompt has a token at {' or '.join(policies)}",
             where=prompts.folder,
-            hint="turn needs dialogues; response needs prompts with a response",
+            hint="turn needs dialogues; response and response-k need prompts with a response",
         )
     layers = choose_layers(params.layers, params.depths, int(model["num_layers"]))
     taps = family.sites(config)

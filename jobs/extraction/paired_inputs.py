@@ -6,6 +6,7 @@ that both models have an embedding for may be used.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -20,7 +21,7 @@ from jobs.models.model_facts import ModelFacts
 from jobs.shared_params import CutParams
 from jobs.text.prompt_lines import PROMPTS, read_prompts
 from jobs.tokens.agreement import require_same_ids
-from jobs.tokens.chat import chat_template_of
+from jobs.tokens.chat import PromptLine, chat_template_of
 from jobs.tokens.first_tokens import FirstTokens
 from jobs.tokens.plan import LeftOut, TokenPlan, build_token_plan, require_embeddings
 
@@ -74,14 +75,12 @@ def build_shared_plan(
     """
     first, second = _TokenizerFiles.of(base), _TokenizerFiles.of(aligned)
     chat = find_chat_template(base, aligned) if template == "chat" else None
-    if first.files != second.files:
-        require_same_ids(
-            load_tokenizer(first.folder),
-            load_tokenizer(second.folder),
-            read_prompts(prompts.path(PROMPTS)),
-            is_templated=chat is not None,
-            where=f"{base.folder} and {aligned.folder}",
-        )
+    require_shared_ids(
+        base,
+        aligned,
+        lambda: read_prompts(prompts.path(PROMPTS)),
+        is_templated=chat is not None,
+    )
     config = read_config(second.folder)
     most = family_of_config(config).shape(config).max_positions
     # Without a template only the base's tokenizer matters: one plan serves every model of a base.
@@ -103,6 +102,36 @@ def build_shared_plan(
             without_markup="extract with template: none",
         )
     return plan, left_out
+
+
+def require_shared_ids(
+    base: Artifact,
+    aligned: Artifact,
+    read_lines: Callable[[], Sequence[PromptLine]],
+    *,
+    is_templated: bool,
+) -> None:
+    """Require that two tokenizers which are not the same files give texts the same ids.
+
+    Args:
+        base: the base model.
+        aligned: the aligned model.
+        read_lines: reads the texts, where they have to be tried.
+        is_templated: whether they will stand in a chat template, which begins texts itself.
+
+    Raises:
+        UserError: ids differ; with the first text in which they do.
+    """
+    first, second = _TokenizerFiles.of(base), _TokenizerFiles.of(aligned)
+    if first.files == second.files:
+        return
+    require_same_ids(
+        load_tokenizer(first.folder),
+        load_tokenizer(second.folder),
+        read_lines(),
+        is_templated=is_templated,
+        where=f"{base.folder} and {aligned.folder}",
+    )
 
 
 def find_chat_template(base: Artifact, aligned: Artifact) -> str:

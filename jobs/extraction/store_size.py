@@ -21,9 +21,8 @@ from jobs.kind import Upstream
 from jobs.models.family import NEURON_SITES, family_of_config
 from jobs.store.size_bound import ROW_BYTES, bound_store_bytes
 from jobs.tokens.batches import Unit
-from jobs.tokens.position_policy import DEFAULT, POOLED
+from jobs.tokens.position_policy import DEFAULT, expanded, has_one_row
 
-_ONE_ROW_A_PROMPT = ("last", *POOLED)
 """Policies with one row per prompt; the others have at most one per token."""
 
 
@@ -58,8 +57,8 @@ def bound_planned_store_bytes(params: Params, inputs: Mapping[str, Upstream]) ->
     # Two units in a row of one group hold more than unit_tokens together.
     num_units = min(num_prompts, NUM_GROUPS + 2 * num_tokens // params.unit_tokens)
     total = 0
-    for policy in dict.fromkeys(policies):
-        num_rows = num_prompts if policy in _ONE_ROW_A_PROMPT else num_tokens
+    for policy in expanded(policies):
+        num_rows = num_prompts if has_one_row(policy) else num_tokens
         for places in _place_widths(params, sizes):
             total += _most_bytes(params, num_rows, num_units, sizes.d_model, policy, *places)
     return total
@@ -121,11 +120,11 @@ def _most_bytes(
         few = {policy: min(num_rows, NUM_GROUPS * (d_model - 1))}
         total = bound(num_rows=few, dense=(), rowwise=(policy,), row_bytes=ROW_BYTES["float32"])
     if num_rows >= d_model:
-        dense = params.moments_positions if may_have_moments else ()
+        dense = expanded(params.moments_positions) if may_have_moments else ()
         many = bound(
             num_rows={policy: num_rows},
             dense=dense,
-            rowwise=params.full_rows,
+            rowwise=expanded(params.full_rows),
             row_bytes=ROW_BYTES[params.rows],
         )
         total = max(total, many)

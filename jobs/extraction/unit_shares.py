@@ -64,6 +64,7 @@ class UnitShares:
         """Note that this worker has submitted a unit to its writer thread."""
         self._done.add(unit.number)
         self._num_computed += unit.num_tokens
+        self._work.pulse.tokens = self._num_computed
         if time.monotonic() - self._logged_at >= _LOG_EVERY_S:
             self.log_speed()
 

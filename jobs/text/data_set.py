@@ -88,12 +88,8 @@ def read_all_rows(
         return read_files(files, needed, optional=optional, columns=options.columns, notes=notes)
     except UserError as fault:
         if len(files) > 1 and notes:
-            raise UserError(
-                fault.error,
-                where=fault.where,
-                allowed=fault.allowed,
-                hint="; ".join(filter(None, (fault.hint, *notes))),
-            ) from fault
+            hint = "; ".join(filter(None, (fault.hint, *notes)))
+            raise fault.at(fault.where, hint=hint) from fault
         raise
 
 

@@ -48,8 +48,12 @@ def prompts_of(
         if isinstance(pair, Dropped):
             dropped.append(pair)
         elif held_out == 0 or is_held_out(pair.prompt, held_out):
-            segments = tuple(_segments(preference.chosen, markers))
-            prompts.append(Prompt(row=pair.row, source=pair.prompt, segments=segments))
+            segments, others = (
+                tuple(_segments(side, markers)) for side in (preference.chosen, preference.rejected)
+            )
+            prompts.append(
+                Prompt(row=pair.row, source=pair.prompt, segments=segments, rejected=others[-1])
+            )
     return Reading(items=prompts, dropped=dropped)
 
 

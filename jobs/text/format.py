@@ -6,7 +6,7 @@ reasons.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
@@ -57,6 +57,10 @@ class Segment:
     transformed. None: all of it."""
 
 
+Side = Literal["chosen", "rejected"]
+"""Which answer of a pair."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Pair:
     """A prompt with a preferred and a dispreferred continuation; texts join as they are."""
@@ -83,6 +87,18 @@ class Prompt:
     """The plain prompt or dialogue, which decides its group under every transform."""
     segments: tuple[Segment, ...]
     """Its pieces in order."""
+    rejected: Segment | None = None
+    """The other answer, where the last piece is the preferred one of a pair; None of no pair."""
+
+    def with_answer(self, side: "Side") -> "Prompt | None":
+        """Return the prompt with this side of its pair as its answer; None where it has no pair."""
+        if self.rejected is None:
+            return None
+        return (
+            self
+            if side == "chosen"
+            else replace(self, segments=(*self.segments[:-1], self.rejected))
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -323,13 +339,25 @@ def source_of(name: str, source: Path | None, *, folder: bool = False) -> Path:
         exists, is_right = source.exists(), source.is_dir() if folder else source.is_file()
     except (OSError, ValueError) as error:  # a name that no disk can hold
         reason = getattr(error, "strerror", None) or error
-        raise UserError(f"no such file or folder: {reason}", where=str(source)[:200]) from error
+        raise UserError(
+            f"no such file or folder: {reason}", where=str(source)[:200], code="data-missing"
+        ) from error
     if not exists:
-        raise UserError("no such file or folder", where=str(source), hint=_near(source))
+        raise UserError(
+            "no such file or folder", where=str(source), hint=_near(source), code="data-missing"
+        )
     if not is_right:
         wanted = "a folder" if folder else "a file"
         raise UserError(f"format {name!r} reads {wanted}, this is not one", where=str(source))
     return source
+
+
+def formats_of_pairs() -> list[str]:
+    """List the formats whose prompts come from pairs, so that both answers are known."""
+    forms = {name: FORMATS.get(name) for name in FORMATS.names()}
+    return [
+        n for n, form in forms.items() if form and _holds("pairs", form) and _holds("prompts", form)
+    ]
 
 
 def _near(source: Path) -> str | None:

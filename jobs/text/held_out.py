@@ -50,6 +50,7 @@ def prompts_to_measure(pairs: Sequence[Pair], fraction: float) -> Reading[Prompt
                     Segment(role="prompt", text=pair.prompt),
                     Segment(role="response", text=pair.chosen),
                 ),
+                rejected=Segment(role="response", text=pair.rejected),
             )
             for pair in chosen
         ]

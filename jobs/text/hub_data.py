@@ -68,6 +68,7 @@ def not_in_root(source: str, study: str = "STUDY") -> UserError:
         where=source,
         hint=f"`deltascale fetch {study}` takes it there, on a machine with internet; "
         "or download it, and name the folder as source",
+        code="data-missing",
     )
 
 

@@ -87,16 +87,24 @@ class TokenPlan:
 class LeftOut(list[int]):
     """Ids of prompts that are longer than a plan allows; beside them, those that are refused."""
 
-    def __init__(self, too_long: Iterable[int] = (), refused: Mapping[int, str] | None = None):
-        """Take the ids of prompts that are too long, and id -> why of those that are refused."""
+    def __init__(
+        self,
+        too_long: Iterable[int] = (),
+        refused: Mapping[int, str] | None = None,
+        short: Iterable[int] = (),
+    ):
+        """Take the ids of prompts that are left out: too long, refused (id -> why), too short."""
         super().__init__(too_long)
+        self.short = list(short)
+        """Ids of prompts whose answer has fewer tokens than a begun reply is to have."""
         self.refused = dict(refused or {})
         """Ids of prompts that the chat template refuses, or that have no tokens -> why."""
 
     def facts(self) -> dict[str, object]:
-        """Return, for a record, how many are too long, and which are refused where any are."""
+        """Return, for a record, how many are too long or short, and which are refused, if any."""
         refused = {"refused": self.refused_by_reason()} if self.refused else {}
-        return {"num_too_long": len(self), **refused}
+        short = {"num_short_answers": len(self.short)} if self.short else {}
+        return {"num_too_long": len(self), **short, **refused}
 
     def refused_by_reason(self) -> dict[str, list[int]]:
         """Return reason -> ids of the prompts that are refused."""
@@ -123,11 +131,11 @@ def build_token_plan(
         max_length: the most tokens a prompt may have once it is cut, BOS and markup included.
         template: a chat template (Jinja) that every prompt is put into; None: texts as they are.
         num_rows: rows of the model's embedding; None where `require_embeddings` is called after.
-        first: how many first tokens of prompts and answers are kept.
+        first: how many first tokens of prompts and answers are kept, and of an answer are begun.
 
     Returns:
-        The plan, and the ids of prompts that it leaves out: those longer than `max_length`, and
-        those that the template refuses.
+        The plan, and the ids of prompts that it leaves out: those longer than `max_length`, those
+        that the template refuses, and those whose answer is too short to be begun.
 
     Raises:
         UserError: all prompts are too long, more than MAX_DROPPED of them are refused or have no
@@ -138,30 +146,38 @@ def build_token_plan(
         rows = _tokenise_segments(prompts, tokenizer)
     else:
         rows = ChatRows(tokenizer, template).rows_or_faults(prompts)
-    fitting, too_long, refused = [], [], {}
+    fitting, too_long, short, refused = [], [], [], {}
     for prompt, row in zip(prompts, rows, strict=True):
         number = int(prompt["prompt"])
         if not row:
             row = UserError(f"prompt {number} has no tokens", where="prompts.jsonl")
         if isinstance(row, UserError):
             refused[number] = row
-        elif len(kept := first.cut(row, len(prompt["segments"]) - 1)) > max_length:
+        elif len(kept := first.cut(row, final := len(prompt["segments"]) - 1)) > max_length:
             too_long.append(number)
+        elif (begun := first.begin(kept, final)) is None:
+            short.append(number)
         else:
-            fitting.append((prompt, kept))
+            fitting.append((prompt, begun))
     if refused and (not fitting or len(refused) / len(prompts) > MAX_DROPPED):
         raise next(iter(refused.values()))
+    if short and not fitting:
+        raise UserError(
+            f"no answer that fits has the {first.begun} tokens that are to begin a reply",
+            where="prefill",
+            hint=f"{len(short)} of {len(prompts)} answers are shorter: lower `prefill`",
+        )
     if not fitting:
         raise UserError(
             f"no prompt fits: all {len(prompts)} are longer than {max_length} tokens",
             where="prompts.jsonl",
             hint="use shorter prompts, or raise max_length if the model allows it",
         )
-    plan = _assemble(fitting)
+    plan = _assemble(fitting, begun=first.begun > 0)
     if num_rows is not None:
         require_embeddings(plan, num_rows, "model", lambda: tokenizer)
     reasons = {n: fault.error.replace(f"prompt {n} ", "") for n, fault in refused.items()}
-    return plan, LeftOut(too_long, reasons)
+    return plan, LeftOut(too_long, reasons, short)
 
 
 def require_embeddings(
@@ -244,7 +260,9 @@ def _row(prompt: PromptLine, joined: JoinedIds, start: Sequence[int]) -> TokenRo
     return [(token, "bos", -1) for token in start] + row
 
 
-def _assemble(tokenised: Sequence[tuple[PromptLine, TokenRow]]) -> TokenPlan:
+def _assemble(
+    tokenised: Sequence[tuple[PromptLine, TokenRow]], *, begun: bool = False
+) -> TokenPlan:
     role_numbers = {role: number for number, role in enumerate(ROLES)}
     tokens = np.array(
         [
@@ -255,7 +273,7 @@ def _assemble(tokenised: Sequence[tuple[PromptLine, TokenRow]]) -> TokenPlan:
         dtype=np.int64,
     )
     offsets = np.cumsum([0] + [len(row) for _, row in tokenised], dtype=np.int64)
-    finals = [len(prompt["segments"]) - 1 for prompt, _ in tokenised]
+    finals = [len(prompt["segments"]) - 1 + begun for prompt, _ in tokenised]
     return TokenPlan(
         prompts=np.array([prompt["prompt"] for prompt, _ in tokenised], dtype=np.int64),
         groups=np.array([prompt["group"] for prompt, _ in tokenised], dtype=np.int64),

@@ -3,6 +3,9 @@
 `last` (the token before the final answer; the last token where there is none), `response` (tokens
 of the final answer), `mean` (one row per prompt: the mean over its tokens without the first),
 `all`, `all-but-first`, `turn` (last token of each user turn, labelled turn-1, turn-2, ...),
+`response-k` (the k-th token of the final answer, from 0, at its own place: of k tokens and itself
+the model has read it; `last` is one before `response-0`, and all of them together are `response`),
+`response-depths` (those of ANSWER_DEPTHS),
 `legacy` (one row per prompt: the mean over all tokens, the first and those of a left fill included,
 as in Lee et al. 2024; `left_fill.py`).
 Markup of a chat template belongs to no turn and no answer, and to none of `mean`, `all` and
@@ -20,7 +23,7 @@ import numpy as np
 from jaxtyping import Bool, Int64, UInt64
 
 from jobs.tokens.plan import ANSWERS, ROLES, TokenPlan
-from jobs.tokens.position_policy import POOLED, Policy
+from jobs.tokens.position_policy import POOLED, Policy, answer_token, expanded
 
 _MARKUP = (ROLES.index("bos"), ROLES.index("template"))
 """Roles of what a chat template writes."""
@@ -67,7 +70,7 @@ def find_positions(
     every model that runs on a plan stores the same rows.
     """
     positions = []
-    for policy in policies:
+    for policy in expanded(policies):
         for label, tokens in _select_tokens(plan, policy):
             pooled = policy in POOLED
             owners = plan.owners[tokens]
@@ -101,6 +104,8 @@ def _select_tokens(
         yield policy, _text(plan)
     elif policy in ("mean", "all-but-first"):
         yield policy, _text(plan) & (plan.within > 0)
+    elif (number := answer_token(policy)) is not None:
+        yield policy, _answer_token(plan, number)
     else:
         yield from _turns(plan)
 
@@ -116,6 +121,16 @@ def _answer(plan: TokenPlan) -> Bool[np.ndarray, " tokens"]:
     """Select the tokens of the final segment of each prompt, where the segment is an answer."""
     final = plan.segments == plan.final_segments[plan.owners]
     return np.asarray(final & np.isin(plan.roles, ANSWERS))
+
+
+def _answer_token(plan: TokenPlan, number: int) -> Bool[np.ndarray, " tokens"]:
+    """Select the token of this number, from 0, of each answer that has so many."""
+    answer = np.flatnonzero(_answer(plan))
+    selected = np.zeros(len(plan.token_ids), dtype=bool)
+    starts = np.flatnonzero(np.diff(plan.owners[answer], prepend=-1))
+    lengths = np.diff(np.append(starts, len(answer)))
+    selected[answer[starts[lengths > number] + number]] = True
+    return selected
 
 
 def _last(plan: TokenPlan) -> Bool[np.ndarray, " tokens"]:

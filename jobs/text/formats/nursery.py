@@ -121,7 +121,8 @@ def _single(options: NurseryOptions, *, provoking: bool) -> Iterator[Prompt]:
             Segment(role="prompt", text=exchange.context),
             Segment(role="response", text=exchange.safe),
         )
-        yield Prompt(row=row, source=exchange.context, segments=segments)
+        other = Segment(role="response", text=exchange.toxic) if exchange.toxic else None
+        yield Prompt(row=row, source=exchange.context, segments=segments, rejected=other)
 
 
 def _dialogues(options: NurseryOptions) -> Iterator[Prompt]:
@@ -136,4 +137,5 @@ def _dialogues(options: NurseryOptions) -> Iterator[Prompt]:
             segments.append(Segment(role="user", text=turn.context))
             segments.append(Segment(role="assistant", text=answer))
         source = "".join(segment.text for segment in segments)
-        yield Prompt(row=row, source=source, segments=tuple(segments))
+        other = Segment(role="assistant", text=turns[-1].toxic) if turns[-1].toxic else None
+        yield Prompt(row=row, source=source, segments=tuple(segments), rejected=other)

@@ -10,7 +10,7 @@ from cluster.errors import UserError
 from jobs.kinds.adapter import Adapter
 from jobs.kinds.adapter import AdapterParams as Params
 from jobs.models.loading import load_model
-from jobs.taps.pair_loading import adapter_on
+from jobs.models.opened_model import adapter_on
 
 adapter = Adapter()
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from analysis.long_table.files import from_parquet
+from tests.jobs.extraction.silent_blocks import silence_blocks
 
 WORDS_PER_SEGMENT = 3
 STRENGTH = {1: 1.0, 2: 0.75, 3: 0.5}
@@ -40,11 +41,7 @@ def dialogues(root):
 def fading(root, tiny_model, word_tokenizer, dialogues):
     """A pair whose offset is a direction times the strength of the turn, by position alone."""
     base = tiny_model("gpt2", max_positions=32)
-    with torch.no_grad():  # blocks write nothing: what the embedding differs by stays as it is
-        for block in base.transformer.h:
-            for module in (block.attn.c_proj, block.mlp.c_proj):
-                module.weight.zero_()
-                module.bias.zero_()
+    silence_blocks(base)
     aligned = copy.deepcopy(base)
     direction = torch.randn(16, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():

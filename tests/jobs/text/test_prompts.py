@@ -5,6 +5,7 @@ import json
 import pytest
 
 from cluster.errors import UserError
+from jobs.kinds.pairs import Pairs
 from jobs.kinds.prompts import Prompts
 from jobs.text.format import Prompt, Segment
 from jobs.text.prompt_lines import prompt_line
@@ -12,6 +13,7 @@ from jobs.text.transform import load_transform
 
 prompts = Prompts()
 
+SIDES = ("chosen", "rejected")
 NURSERY = {"format": "nursery", "options": {"num_prompts": 60}}
 
 
@@ -152,3 +154,38 @@ def test_an_unknown_transform_names_the_nearest_while_planning():
 def test_an_unknown_option_names_the_nearest_while_planning():
     with pytest.raises(UserError, match="did you mean 'num_prompts'"):
         prompts.pins(prompts.Params(format="nursery", options={"num_prompt": 3}), {})
+
+
+@pytest.mark.parametrize("contexts", ["provoking", "dialogue"])
+def test_the_other_answer_of_a_pair_stands_behind_the_same_prompt(root, contexts):
+    params = {"format": "nursery", "options": {"num_prompts": 60, "contexts": contexts}}
+    sides = [lines(root.done("prompts", {**params, "answer": side})) for side in SIDES]
+    assert lines(root.done("prompts", params)) == sides[0]
+    for chosen, rejected in zip(*sides, strict=True):
+        assert (chosen["prompt"], chosen["group"]) == (rejected["prompt"], rejected["group"])
+        assert chosen["segments"][:-1] == rejected["segments"][:-1]
+        assert chosen["segments"][-1]["role"] == rejected["segments"][-1]["role"]
+        assert chosen["segments"][-1]["text"] != rejected["segments"][-1]["text"]
+
+
+def test_answers_that_begin_replies_are_of_pairs_that_are_held_out(root, tmp_path):
+    rows = [
+        {"prompt": f"Say {n}", "chosen": f" no {n}", "rejected": f" yes {n}"} for n in range(80)
+    ]
+    file = tmp_path / "pairs.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    params = {"format": "prompt-chosen-rejected", "source": str(file), "options": {"held_out": 0.5}}
+    measured = lines(root.done("prompts", {**params, "answer": "rejected"}))
+    trained = {pair.prompt for pair in Pairs()._read(Pairs.Params(**params)).items}
+    assert measured and trained.isdisjoint(line["segments"][0]["text"] for line in measured)
+    assert all(line["segments"][1]["text"].startswith(" yes") for line in measured)
+
+
+def test_a_format_without_pairs_is_refused_when_a_study_is_planned(tmp_path):
+    file = tmp_path / "asked.jsonl"
+    file.write_text('{"prompt": "a", "answer": " b"}\n')
+    params = Prompts.Params(format="prompt-answer", source=str(file), answer="rejected")
+    with pytest.raises(UserError, match="come from pairs") as refusal:
+        prompts.pins(params, {})
+    assert {"nursery", "paradetox", "pplm", "messages"} <= set(refusal.value.allowed)
+    assert "prompt-answer" not in refusal.value.allowed

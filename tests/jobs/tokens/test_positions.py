@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from cluster.errors import UserError
+from jobs.kinds.prompts import Prompts
 from jobs.tokens.plan import build_token_plan
 from jobs.tokens.positions import find_positions, row_hash
 
@@ -98,3 +100,34 @@ def test_which_rows_are_kept_does_not_depend_on_what_else_is_in_the_plan(plan_of
     spread = row_hash(np.arange(10_000) % 100, np.arange(10_000) // 100)
     assert len(np.unique(spread)) == 10_000
     assert abs((spread < 2**63).mean() - 0.5) < 0.02
+
+
+def test_the_tokens_of_an_answer_by_their_number(plan_of):
+    plan = plan_of(PLAIN, DIALOGUE, UNANSWERED)
+    assert marked(plan, "response-0", "response-1", "response-2") == {
+        "response-0": [3, 10],
+        "response-1": [4],
+    }
+
+
+def test_depths_stand_for_a_ladder_and_name_each_token_once(plan_of):
+    plan = plan_of([("prompt", "a"), ("response", " ".join("abcdefghij"))])
+    assert marked(plan, "response-3", "response-depths", "response-8") == {
+        "response-3": [4],
+        **{f"response-{k}": [k + 1] for k in (0, 1, 2, 4, 8)},
+    }
+
+
+def test_all_tokens_of_an_answer_are_the_answer(plan_of):
+    plan = plan_of(PLAIN, DIALOGUE, [("prompt", "a"), ("response", "x y z")])
+    (answer,) = find_positions(plan, ["response"], 0)
+    parts = find_positions(plan, [f"response-{k}" for k in range(3)], 0)
+    assert np.sum([part.tokens for part in parts], axis=0).tolist() == answer.tokens.tolist()
+    (last,) = find_positions(plan, ["last"], 0)
+    assert (np.flatnonzero(last.tokens) + 1).tolist() == np.flatnonzero(parts[0].tokens).tolist()
+
+
+@pytest.mark.parametrize("wrong", ["response-", "response--1", "response-01", "respons"])
+def test_a_name_that_is_no_policy_is_refused_with_those_that_are(wrong):
+    with pytest.raises(UserError, match="response-depths"):
+        Prompts.Params(format="nursery", positions=[wrong])
