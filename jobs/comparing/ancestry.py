@@ -34,6 +34,10 @@ class _Request:
     """Params of the job."""
     inputs: Mapping[str, _Request]
     """Requests of its inputs by name, the first of each."""
+    step: int | None = None
+    """The training step that a snapshot was taken after; None for any other job."""
+    midway: bool = False
+    """Whether it is a snapshot on the way, and not the end."""
     rounded: str | None = None
     """How a published model's weights were stored, where that rounded them."""
 
@@ -71,17 +75,33 @@ class Ancestry:
         }
         rounded = self._rounded(kind, key)
         return _Request(
-            kind=kind, key=key, params=content["params"], inputs=inputs, rounded=rounded
+            kind=kind,
+            key=key,
+            params=content["params"],
+            inputs=inputs,
+            rounded=rounded,
+            **(self._place_in_run(kind, key) if "aligned" in inputs else {}),
         )
+
+    def _place_in_run(self, kind: str, key: str) -> dict[str, Any]:
+        """Return what the record of a model that was taken of a run says of its step."""
+        of_kind = KINDS.get(kind)
+        if of_kind is None or of_kind.LEAVES is not Model.ALIGNED:
+            return {}
+        facts = self._facts(kind, key)
+        return {"step": facts.get("step"), "midway": bool(facts.get("midway"))}
+
+    def _facts(self, kind: str, key: str) -> Mapping[str, Any]:
+        artifact = Artifact(self.storage, kind, key)
+        record = artifact.parse_record(artifact.record_bytes() or b"")
+        return {} if record is None else record.facts
 
     def _rounded(self, kind: str, key: str) -> str | None:
         """Return what the record of a published model says of weights that were rounded."""
         of_kind = KINDS.get(kind)
         if of_kind is None or of_kind.LEAVES is not Model.PUBLISHED:
             return None
-        artifact = Artifact(self.storage, kind, key)
-        record = artifact.parse_record(artifact.record_bytes() or b"")
-        return rounded_weights(record.facts) if record is not None else None
+        return rounded_weights(self._facts(kind, key))
 
 
 def circumstances_of(artifacts: Iterable[Artifact]) -> dict[str, Circumstances]:
@@ -101,23 +121,35 @@ def _circumstances(request: _Request) -> Circumstances:
     inputs = _models_and_prompts(request)
     model = inputs.get("aligned")
     aligned = None if model is None else _job_that_made(model)
-    base = inputs.get("base") or (aligned.inputs.get("model") if aligned else None)
+    run = None if aligned is None else _run_of(aligned)
+    base = inputs.get("base") or (run.inputs.get("model") if run else None)
     base = None if base is None else _job_that_made(base)
     prompts, against = inputs.get("prompts"), request.inputs.get("against")
     compared = None if against is None else _circumstances(against)
     params = {} if prompts is None else prompts.params
+    pairs = request.inputs.get("pairs") if "aligned" in request.inputs else None
+    trained_on = None if run is None else run.inputs.get("pairs")
     return Circumstances(
         base=None if base is None else base.key,
-        aligned=None if aligned is None else aligned.key,
-        objective=None if aligned is None else str(aligned.params.get("objective", "published")),
-        preferences=None if aligned is None else _origin(aligned.inputs.get("pairs")),
+        aligned=None if aligned is None else (aligned if aligned.midway else run or aligned).key,
+        midway=aligned is not None and aligned.midway,
+        run=None if run is None else run.key,
+        step=None if aligned is None else aligned.step,
+        objective=None if run is None else str(run.params.get("objective", "published")),
+        preferences=None if run is None else _origin(run.inputs.get("pairs")),
         prompts=None if prompts is None else prompts.key,
         source=None if prompts is None else _source(params),
+        answer=params.get("answer"),
+        prefill=_prefill(request),
         transform=params.get("transform"),
         dialogue="turn" in (params.get("positions") or ()),
         against_prompts=None if compared is None else compared.prompts,
         against_objective=None if compared is None else compared.objective,
         against_aligned=None if compared is None else compared.aligned,
+        against_run=None if compared is None else compared.run,
+        pairs=None if pairs is None else pairs.key,
+        pairs_origin=_origin(pairs),
+        foreign=pairs is not None and (trained_on is None or trained_on.key != pairs.key),
         intervention=request.params.get("intervention"),
         changed=request.params.get("subject"),
         from_scratch=base is not None and _origin_of(base).leaves is Model.FROM_SCRATCH,
@@ -144,9 +176,18 @@ def _job_that_made(model: _Request) -> _Request:
     return model
 
 
+def _run_of(aligned: _Request) -> _Request:
+    """Return the job that trained an aligned model: behind a snapshot, the run it was taken of."""
+    return aligned.inputs.get("aligned", aligned)
+
+
 def _origin_of(model: _Request) -> _Request:
     """Return the job that the chain of alignments behind a model began with."""
-    while (earlier := model.inputs.get("model") or model.inputs.get("base")) is not None:
+    while (
+        earlier := model.inputs.get("model")
+        or model.inputs.get("base")
+        or model.inputs.get("aligned")
+    ) is not None:
         model = earlier
     return model
 
@@ -164,8 +205,16 @@ def _origin(pairs: _Request | None) -> Origin | None:
     return Origin.UNKNOWN if form is None else form.ORIGIN
 
 
+def _prefill(request: _Request) -> int:
+    """Return how many tokens of an answer were given, to the job or to the extraction it reads."""
+    delta = request.inputs.get("delta", request)
+    return int(request.params.get("prefill") or delta.params.get("prefill") or 0)
+
+
 def _source(params: Mapping[str, Any]) -> str:
     """Describe prompts before any transform: equal for all transforms of one set."""
     left_out = ("transform", "positions")
     kept = {name: value for name, value in params.items() if name not in left_out}
+    if kept.get("answer") is None:
+        kept.pop("answer", None)  # as prompts say it that were written before it could be chosen
     return json.dumps(kept, sort_keys=True)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from analysis.answering.answer import StudyAnswer
+from analysis.measurement import Row
 from cluster.errors import UserError, unknown_name
 from jobs.comparing.comparison import Comparison
 from jobs.comparing.view import View
@@ -17,31 +19,51 @@ MAX_EVIDENCE = 12
 _SIGNS = {True: "yes", False: "no", None: "-"}
 
 
-def answers(comparison: Comparison, view: View) -> list[StudyAnswer]:
+def answers(comparison: Comparison, view: View, *, places: bool = False) -> list[StudyAnswer]:
     """Return one answer per question, at the place that the view shows.
 
-    Raises UserError where two jobs measured one number and differ.
+    Args:
+        comparison: what was measured.
+        view: the place.
+        places: whether each is also given at every place.
+
+    Raises:
+        UserError: two jobs measured one number and differ.
     """
+    from analysis.answering.answer import ordered_answers
+    from analysis.answering.findings import Findings
+    from analysis.answering.specifications import specifications
+    from analysis.long_table.selection import Selection
+
+    circumstances, origin = comparison.circumstances(), comparison.as_measured
+    rows = _rows_read(comparison)
+    try:
+        findings = Findings.from_rows(
+            rows,
+            circumstances,
+            selection=Selection(site=view.site, position=view.position, depths=(view.depth,)),
+            seeds=view.seeds,
+            snapshots=None if origin is None else (_rows_read(origin), origin.circumstances()),
+            doses=comparison.doses,
+        )
+        studied = [entry.answer(findings) for entry in ordered_answers()]
+        everywhere = specifications(rows, circumstances, studied, view.seeds) if places else {}
+    except ValueError as fault:
+        raise UserError(str(fault), where="compare") from fault
+    return [replace(answer, places=everywhere.get(answer.name)) for answer in studied]
+
+
+def _rows_read(comparison: Comparison) -> list[Row]:
+    """Return the measurements of the metrics that answers read."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    from analysis.answering.answer import metrics_read, ordered_answers
-    from analysis.answering.findings import Findings
+    from analysis.answering.answer import metrics_read
     from analysis.long_table.columns import to_rows
-    from analysis.long_table.selection import Selection
 
     measurements = comparison.measurements
     wanted = pc.is_in(measurements["metric"], pa.array(metrics_read(), pa.string()))
-    try:
-        findings = Findings.from_rows(
-            to_rows(measurements.filter(wanted)),
-            comparison.circumstances(),
-            selection=Selection(site=view.site, position=view.position, depths=(view.depth,)),
-            seeds=view.seeds,
-        )
-    except ValueError as fault:
-        raise UserError(str(fault), where="compare") from fault
-    return [entry.answer(findings) for entry in ordered_answers()]
+    return to_rows(measurements.filter(wanted))
 
 
 def write_answers(studied: Sequence[StudyAnswer], folder: Path) -> None:
@@ -70,6 +92,8 @@ def as_text(studied: Sequence[StudyAnswer]) -> str:
 def _lines(answer: StudyAnswer) -> Iterator[str]:
     yield answer.question
     yield f"  {answer.verdict.value.upper()}: {answer.summary}"
+    if answer.places is not None:
+        yield f"  {answer.places.in_words}"
     yield from (f"    [{_SIGNS[piece.supports]:>3}] {piece.text}" for piece in answer.evidence)
     yield from (f"  ! {caveat}" for caveat in answer.caveats)
     yield ""
@@ -78,7 +102,9 @@ def _lines(answer: StudyAnswer) -> Iterator[str]:
 def as_json(studied: Sequence[StudyAnswer]) -> str:
     """Return all answers with all their evidence."""
     documents = [
-        vars(answer) | {"evidence": [piece.as_json() for piece in answer.evidence]}
+        vars(answer)
+        | {"evidence": [piece.as_json() for piece in answer.evidence]}
+        | {"places": answer.places and answer.places.as_json()}
         for answer in studied
     ]
     return json.dumps(documents, indent=1, ensure_ascii=False) + "\n"
@@ -92,6 +118,8 @@ def as_markdown(studied: Sequence[StudyAnswer]) -> str:
 def _section(answer: StudyAnswer) -> Iterator[str]:
     yield f"## {answer.question}\n"
     yield f"**{answer.verdict.value.capitalize()}.** {_escape(answer.summary)}\n"
+    if answer.places is not None:
+        yield f"{_escape(answer.places.in_words)}\n"
     if answer.evidence:
         yield "| says yes | evidence |"
         yield "| --- | --- |"

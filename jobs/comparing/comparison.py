@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -35,6 +35,13 @@ class Comparison:
     circumstances: "Callable[[], Mapping[str, Circumstances]]" = dict
     """Return key of a job -> the circumstances of its measurements; they are read on demand."""
 
+    doses: Sequence[str] = ()
+    """The doses at which the numbers are read, in words; none: they are as they were measured."""
+    as_measured: "Comparison | None" = None
+    """The same at the snapshots, where the numbers are read at doses."""
+    stages: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Key of a job -> the stages that it is of."""
+
     @cached_property
     def measurements(self) -> "pa.Table":
         """The long table: all measurements in canonical order."""
@@ -48,6 +55,16 @@ class Comparison:
         from analysis.long_table.columns import to_rows
 
         return to_rows(self.measurements)
+
+    def ends_of_trainings(self) -> "pa.Table":
+        """Return the measurements without those of models on the way of their training."""
+        from analysis.dose.trajectories import ends_of_trainings
+        from analysis.long_table.columns import to_table
+
+        circumstances = self.circumstances()
+        if all(about.step is None for about in circumstances.values()):
+            return self.measurements
+        return to_table(ends_of_trainings(self.rows, circumstances), self.axes)
 
     @property
     def axes(self) -> list[str]:
@@ -78,7 +95,7 @@ class Comparison:
 
         layout, selection = self.layout(view), selection_of(view)
         try:
-            return compare(
+            table = compare(
                 self.gathered,
                 layout=layout,
                 selection=selection,
@@ -88,6 +105,14 @@ class Comparison:
             )
         except ValueError as fault:
             raise UserError(str(fault), where="compare") from fault
+        return self._with_doses(table)
+
+    def _with_doses(self, table: "Table") -> "Table":
+        """Return a table whose caption says at which dose it stands."""
+        if not self.doses:
+            return table
+        doses = f"At equal dose: {'; '.join(self.doses)}; read between snapshots, never beyond."
+        return replace(table, caption=f"{doses} {table.caption}".rstrip())
 
     def scaling(self, view: View) -> "Table":
         """Return the table of power laws over parameters (with and without embeddings) and width.
@@ -97,7 +122,36 @@ class Comparison:
         from analysis.tables.scaling_table import scaling_table
 
         layout, selection = self.layout(view), selection_of(view)
-        return scaling_table(self.gathered, layout=layout, selection=selection)
+        return self._with_doses(scaling_table(self.gathered, layout=layout, selection=selection))
+
+    def contrasts(self, view: View, own: View | None = None) -> "Table":
+        """Return the table of the view's contrasts.
+
+        Args:
+            view: what is shown.
+            own: what the study itself says: its contrasts and its place make the families; None:
+                the same view.
+
+        Raises:
+            UserError: a contrast or another name does not exist.
+        """
+        from analysis.tables.contrast_table import contrast_table
+
+        own = own or view
+        try:
+            table = contrast_table(
+                self.gathered,
+                contrasts=view.contrasts,
+                declared=own.contrasts,
+                place=selection_of(own),
+                layout=self.layout(view),
+                selection=selection_of(view),
+                stages=self.stages,
+                circumstances=self.circumstances(),
+            )
+        except ValueError as fault:
+            raise UserError(str(fault), where="compare") from fault
+        return self._with_doses(table)
 
 
 def selection_of(view: View, *, every_layer: bool = False) -> "Selection":

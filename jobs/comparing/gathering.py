@@ -1,19 +1,24 @@
 """The measurements of many jobs in one table: rows of finished jobs, reasons for the others."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from io import BytesIO
 from typing import TYPE_CHECKING
 
 from analysis.measurement import Row, Scalar, label_of
 from analysis.metric import METRICS
+from analysis.status import Status
 from analysis.weight_metric import WEIGHT_METRICS
 from jobs.artifacts.artifact import Artifact
 from jobs.artifacts.job import AxisValues, Cell
+from jobs.artifacts.request import readable_request
 from jobs.comparing.ancestry import circumstances_of
 from jobs.comparing.comparison import Comparison
+from jobs.comparing.measuring_kinds import expected_values
+from jobs.kind import KINDS
 from jobs.models.model_facts import MODEL_FACTS
+from jobs.worker.absence import absence
 from jobs.worker.measured_rows import FILE
 
 if TYPE_CHECKING:
@@ -53,7 +58,7 @@ def collect(sources: Sequence[Source]) -> Comparison:
     from analysis.long_table.columns import axes_of, to_table
     from analysis.long_table.joining import conformed, joined, labelled
 
-    sources = sorted(sources, key=lambda source: source.stage)
+    sources = sorted((_present(source) for source in sources), key=lambda source: source.stage)
     read = {id(source): _read(source) for source in sources if source.artifact is not None}
     swept = {name for table in read.values() for name in axes_of(table.column_names)}
     order = _order(sources, swept)
@@ -79,8 +84,33 @@ def collect(sources: Sequence[Source]) -> Comparison:
         gathered=joined([*tables, to_table(missing, axes, types)], axes, types),
         order={axis: tuple(values) for axis, values in order.items()},
         details=partial(details, sources),
+        stages=_stages(sources),
         circumstances=cache(partial(circumstances_of, [s.artifact for s in sources if s.artifact])),
     )
+
+
+def _present(source: Source) -> Source:
+    """Return a source; where its job had nothing to measure, as one without measurements."""
+    if source.artifact is None or (why := absence(source.artifact.facts)) is None:
+        return source
+    request = readable_request(source.artifact.storage, f"{source.artifact.folder}/job.json")
+    return replace(
+        source,
+        artifact=None,
+        status=Status.NOT_RUN,
+        reason=why,
+        metrics=expected_values(source.artifact.kind, request["params"]) if request else (),
+    )
+
+
+def _stages(sources: Sequence[Source]) -> dict[str, tuple[str, ...]]:
+    """Map the key of each job with measurements -> its stages: several may ask for one job."""
+    stages: dict[str, tuple[str, ...]] = {}
+    for source in sources:
+        if source.artifact is not None:
+            key = source.artifact.key
+            stages[key] = tuple(dict.fromkeys([*stages.get(key, ()), source.stage]))
+    return stages
 
 
 def _read(source: Source) -> "pa.Table":
@@ -173,10 +203,10 @@ def _missing(source: Source, measured: Sequence[Row], facts: Mapping[str, Row]) 
 
 
 def _comparing_values() -> list[str]:
-    """Return the values of the metrics that compare a sample with another one."""
-    return [
-        value for metric in METRICS.entries() if metric.NEEDS_AGAINST for value in metric.REPORTS
-    ]
+    """Return the values that two stages may measure of one cell, each against something else."""
+    compared = [metric.REPORTS for metric in METRICS.entries() if metric.NEEDS_AGAINST]
+    compared += [kind.MEASURES for kind in KINDS.entries() if kind.TELLS_STAGE]
+    return [value for values in compared for value in values]
 
 
 def _reports_of(name: str) -> Sequence[str]:

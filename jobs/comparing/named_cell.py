@@ -44,6 +44,7 @@ def rows_of_cell(comparison: Comparison, view: View, text: str) -> list[Row]:
             "no measurement matches",
             where=f"{WHERE} {text!r}",
             allowed=_candidates(of_metric, view.seeds),
+            code="unknown-cell",
         )
     if len(_cells(rows, view.seeds)) > 1 or depth is not None:
         at = view if depth is None else view.model_copy(update={"depth": _fraction(depth, text)})
@@ -56,6 +57,7 @@ def rows_of_cell(comparison: Comparison, view: View, text: str) -> list[Row]:
             where=WHERE,
             allowed=_candidates(rows, view.seeds),
             hint="name one of them: add the axis that tells them apart",
+            code="ambiguous-cell",
         )
     return rows
 
@@ -107,7 +109,7 @@ def _filter_rows(rows: list[Row], filters: Mapping[str, Sequence[str]], text: st
 
 def _label_of_value(column: str, value: Scalar) -> str:
     """Return a value as a user writes it; the missing one as tables call it."""
-    from analysis.tables.layout import BLANKS
+    from analysis.long_table.selection import BLANKS
 
     if value is None:
         return BLANKS.get(column, "none")

@@ -34,6 +34,7 @@ def summary(answers: Sequence[StudyAnswer], table: Table, width: int) -> Rendera
         Text(table.title, style="bold"),
         Text(),
         *(part for answer in answers for part in _lines(answer, width)),
+        *_not_measured(answers, width),
         *(Text(f"! {caveat}", style="yellow") for caveat in _shared_caveats(answers)),
         Text(),
         first_block(table, width),
@@ -44,12 +45,26 @@ def _lines(answer: StudyAnswer, width: int) -> list[RenderableType]:
     from rich.padding import Padding
     from rich.text import Text
 
+    if answer.verdict is Verdict.NOT_MEASURED:
+        return []
     verdict = answer.verdict.value.upper()
     question = Text.assemble(answer.question, " ", (verdict, "bold"))
-    if answer.verdict is Verdict.NOT_MEASURED:
-        return [question]
     text = shorten(answer.summary, _LINES * (width - _INDENT) - _INDENT, placeholder=" …")
     return [question, Padding(Text(text, style="dim"), (0, 0, 0, _INDENT))]
+
+
+def _not_measured(answers: Sequence[StudyAnswer], width: int) -> list[RenderableType]:
+    """Return one line for all questions that the study does not bear on."""
+    from rich.text import Text
+
+    absent = [answer.question for answer in answers if answer.verdict is Verdict.NOT_MEASURED]
+    if not absent:
+        return []
+    verdict = Verdict.NOT_MEASURED.value.upper()
+    room = width - len(verdict) - 2
+    return [
+        Text.assemble((verdict, "bold"), ": ", shorten(" ".join(absent), room, placeholder=" …"))
+    ]
 
 
 def _shared_caveats(answers: Sequence[StudyAnswer]) -> list[str]:

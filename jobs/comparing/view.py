@@ -2,16 +2,17 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import get_args
 
 from pydantic import Field, field_validator
 
+from analysis.contrasts.contrast import split_contrast
+from analysis.dose.doses import SCALES, STEP_AT_DOSE, Dose
 from analysis.tables.reference import REFERENCES
-from cluster.errors import unknown_name
+from cluster.errors import UserError, unknown_name
 from jobs.comparing.measuring_kinds import value_names
-from jobs.kind import Params
+from jobs.kind import Params, added
 from jobs.models.family import SITES
-from jobs.tokens.position_policy import Policy
+from jobs.tokens.position_policy import NAMED
 
 
 class View(Params):
@@ -38,16 +39,26 @@ class View(Params):
     controls: bool = Field(
         False, description="show interval, noise floor and null bands beside each value"
     )
+    at: Mapping[str, float | Sequence[float]] | None = added(
+        None,
+        "dose -> value, or values, at which every number is read in place of the snapshots: kl, "
+        "margin, margin_per_token (nats), toxic_mass_fall",
+    )
     references: Sequence[str] = Field(
         (), description="published numbers shown below, such as lee2024; they enter no fit"
     )
     figures: bool = Field(True, description="draw the figures too")
+    contrasts: Sequence[str] = added(
+        (),
+        "differences shown and judged together, each `axis=first-second`, such as "
+        "`objective=dpo-sft`; those said here are one family",
+    )
 
     @field_validator("metrics")
     @classmethod
     def _check_metrics(cls, metrics: Sequence[str] | None) -> Sequence[str] | None:
         """Refuse an unknown name before anything runs; a metric reports `NAME` and `NAME_…`."""
-        values = value_names()
+        values = [*value_names(), STEP_AT_DOSE]
         for name in metrics or ():
             if not any(name == value or name.startswith(f"{value}_") for value in values):
                 raise unknown_name("metric", name, values)
@@ -63,12 +74,35 @@ class View(Params):
     @field_validator("position")
     @classmethod
     def _check_position(cls, position: str | None) -> str | None:
-        """Check that it is a policy, or one numbered place such as `turn-2` or `output-1`."""
+        """Check that it is a policy, or a numbered place: `turn-2`, `output-1`, `response-0`."""
         if position is not None:
-            numbered = re.fullmatch(r"(turn|output)-[0-9]+", position)
-            if numbered is None and position not in get_args(Policy):
-                raise unknown_name("position", position, [*get_args(Policy), "turn-1", "output-1"])
+            numbered = re.fullmatch(r"(turn|output|response)-[0-9]+", position)
+            if numbered is None and position not in NAMED:
+                raise unknown_name(
+                    "position", position, [*NAMED, "turn-1", "output-1", "response-0"]
+                )
         return position
+
+    @field_validator("at")
+    @classmethod
+    def _check_doses(
+        cls, at: Mapping[str, float | Sequence[float]] | None
+    ) -> Mapping[str, float | Sequence[float]] | None:
+        for name, values in (at or {}).items():
+            if name not in SCALES:
+                raise _unknown_dose(name)
+            if not _listed(values):
+                raise ValueError(f"dose {name}: give a value, or leave the name out")
+            for value in _listed(values):
+                Dose.named(name, value)
+        return at
+
+    @field_validator("contrasts")
+    @classmethod
+    def _check_contrasts(cls, contrasts: Sequence[str]) -> Sequence[str]:
+        for text in contrasts:
+            split_contrast(text)
+        return contrasts
 
     @field_validator("references")
     @classmethod
@@ -78,9 +112,28 @@ class View(Params):
                 raise unknown_name("reference", name, REFERENCES.names())
         return references
 
+    @property
+    def doses(self) -> list[Dose]:
+        """The doses at which numbers are read; none: they are shown at the snapshots."""
+        named = (self.at or {}).items()
+        doses = (Dose.named(name, value) for name, values in named for value in _listed(values))
+        return list(dict.fromkeys(doses))
+
     def filters(self) -> dict[str, list[str]]:
         """Return `where` with every value a list."""
         return {
             axis: [values] if isinstance(values, str) else list(values)
             for axis, values in self.where.items()
         }
+
+
+def _unknown_dose(name: str) -> UserError:
+    """Make the fault for a dose that does not exist; one named by its value is told its name."""
+    meant = next((dose for dose, scale in SCALES.items() if scale.metric == name), None)
+    hint = f"did you mean {meant!r}, which is read from {name}?" if meant else None
+    fault = unknown_name("dose", name, SCALES)
+    return fault.at(None, hint=hint)
+
+
+def _listed(values: float | Sequence[float]) -> Sequence[float]:
+    return [values] if isinstance(values, int | float) else values

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 from jobs.comparing.answers import answers
 from jobs.comparing.comparison import Comparison
 from jobs.comparing.curves import curves
+from jobs.comparing.equal_dose import at_doses
 from jobs.comparing.view import View
-from jobs.worker.tracking import Line, RunName, Summary, TableRows, mirror_summary, tracking_mode
+from jobs.mirror.client import tracking_mode
+from jobs.mirror.run_name import RunName
+from jobs.mirror.summary import Line, Summary, TableRows, mirror_summary
 
 if TYPE_CHECKING:
     from analysis.tables.table import Table
@@ -28,8 +31,9 @@ def mirror_study(
     tables: dict[str, TableRows] = {}
     lines: list[Line] = []
     verdicts: dict[str, str] = {}
-    for comparison, view in comparisons:
-        tables[view.title] = _flatten(comparison.table(view))
+    for measured, view in comparisons:
+        comparison = at_doses(measured, view)
+        tables[view.title] = flat_table(comparison.table(view))
         studied = answers(comparison, view)
         rows = [[a.question, a.verdict.value, a.summary, " ".join(a.caveats)] for a in studied]
         tables[f"{view.title}: answers"] = (_ANSWERS, rows)
@@ -45,7 +49,7 @@ def mirror_study(
     mirror_summary(name, summary)
 
 
-def _flatten(table: "Table") -> TableRows:
+def flat_table(table: "Table") -> TableRows:
     """Return one line per row of the table, one column per header, as W&B wants it."""
     columns = [*table.row_levels, *(" / ".join(filter(None, head)) for head in table.columns)]
     rows = [

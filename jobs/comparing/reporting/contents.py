@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from analysis.answering.answer import Verdict
+from jobs.comparing.reporting.time_use import TimeUse
 
 if TYPE_CHECKING:
     from analysis.answering.answer import StudyAnswer
@@ -67,6 +68,8 @@ class Contents:
     """Its comparisons."""
     traces: "Sequence[Trace]" = ()
     """The chains behind the keys that tables and answers name."""
+    time: TimeUse = TimeUse()
+    """Where its time went."""
     root: str = "../.."
     """Where the output root is, as seen from the page: its links go to files below it."""
 

@@ -13,9 +13,13 @@ from jobs.comparing.figure_files import CAPTIONS
 from jobs.comparing.reporting.blocks import blocks, side_columns
 from jobs.comparing.reporting.contents import Contents, FigureFile
 from jobs.comparing.reporting.embedding import embedded
+from jobs.comparing.reporting.time_use import by_node, by_stage
+from jobs.comparing.reporting.timeline import draw
 
 SCRIPTS = ("elements", "filtering", "tables", "trace", "figures", "page")
 """Parts of the script, in the order they stand on the page."""
+_MOST_NODES = 100
+"""Nodes in the table of hours: those with the most."""
 _CAPTIONS = TypeAdapter(dict[str, str])
 _MEDIA = {"svg": "image/svg+xml", "png": "image/png"}
 
@@ -37,6 +41,8 @@ def render(contents: Contents) -> bytes:
             for table in section.tables
         ],
         counts=cell_counts(contents),
+        timeline=draw(contents.time),
+        hours=[("stage", by_stage(contents.time)), ("node", by_node(contents.time)[:_MOST_NODES])],
         style=Markup(_part("report.css")),
         script=Markup(script),
         script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),

@@ -35,7 +35,7 @@ stages:
     kind: align
     over: [towards, draw]
     inputs: {model: base, pairs: pairs, reference: reference}
-    params: {objective: "${towards}", seed: "${draw}", steps: 1}
+    params: {objective: "${towards}", seed: "${draw}", steps: 9, snapshots: {steps: [3]}}
   delta: {kind: extract, inputs: {base: base, aligned: aligned, prompts: texts}}
   geometry:
     kind: measure
@@ -103,6 +103,11 @@ def test_a_geometry_knows_its_models_prompts_and_what_it_is_held_against(found):
     assert about.source == plain.source and about.prompts != plain.prompts
 
 
+def test_what_a_number_is_held_against_is_known_by_its_run(found):
+    held = [about for about in found.values() if about.against_aligned is not None]
+    assert held and all(about.against_run == about.run for about in held)
+
+
 def test_a_base_that_was_aligned_itself_is_the_base_and_its_own_origin_is_known(found):
     about = found["geometry-of-both[rung=small,asked=turned]"]
     assert about.objective == "dpo" and about.from_scratch
@@ -138,3 +143,40 @@ def test_two_seeds_are_two_models_of_one_objective(found):
 
 def test_a_job_whose_request_is_gone_has_no_circumstances(tmp_path):
     assert circumstances_of([Artifact(Storage(tmp_path), "measure", "0" * 64)]) == {}
+
+
+def test_a_snapshot_knows_its_step_and_the_run_that_it_was_taken_of(tmp_path):
+    root = Storage(tmp_path)
+    study = STUDY.replace("  table:", KEPT + "  table:").replace(
+        "stages:\n", "  kept: [step-3, end]\nstages:\n", 1
+    )
+    plan = make_plan(parse_study(study))
+    for job in plan.jobs:
+        write_request(root, job)
+        if job.kind == "snapshot":
+            at = {"step-3": 3, "end": 9}[job.cell["kept"]]
+            facts = {"step": at, "midway": job.cell["kept"] != "end"}
+            record = Record(key=job.key, kind=job.kind, attempt="1", files={}, facts=facts)
+            root.create(f"{job.folder}/record.json", record.to_json())
+    measuring = [job for job in plan.jobs if job.stage in ("said", "behaviour")]
+    known = circumstances_of([Artifact(root, job.kind, job.key) for job in measuring])
+    cell = "rung=small,towards=dpo,draw=1,asked=straight"
+    by_label = {job.label: known[job.key] for job in measuring}
+    end, plain = by_label[f"said[{cell},kept=end]"], by_label[f"behaviour[{cell}]"]
+    midway = by_label[f"said[{cell},kept=step-3]"]
+    assert (midway.step, midway.midway, end.step, end.midway) == (3, True, 9, False)
+    assert (plain.step, plain.midway) == (None, False)
+    for about in (midway, end):
+        assert (about.base, about.run, about.objective) == (plain.base, plain.run, "dpo")
+        assert about.preferences is Origin.LANGUAGE and about.from_scratch
+    assert end.aligned == plain.aligned != midway.aligned
+
+
+KEPT = """\
+  dosed:
+    kind: snapshot
+    over: [kept]
+    inputs: {aligned: aligned}
+    params: {snapshot: "${kept}"}
+  said: {kind: behave, inputs: {model: dosed, prompts: texts}, params: {toxic_words: prompts}}
+"""

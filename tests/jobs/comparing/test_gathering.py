@@ -2,7 +2,10 @@
 
 from dataclasses import replace
 
+import pytest
+
 from analysis.long_table.columns import to_table
+from cluster.errors import UserError
 from jobs.comparing.comparison import long_table
 from jobs.comparing.gathering import collect
 from jobs.comparing.view import View
@@ -98,3 +101,19 @@ def test_a_million_measurements_stay_columns(done):
     comparison = collect([done("rates", {"model": "a"}, [value()])])
     comparison.table(View())
     assert "rows" not in vars(comparison)
+
+
+def test_contrasts_know_the_stages_of_jobs_and_the_studys_own_place(done):
+    def measured(mean, **cell):
+        left_out = tuple(mean + 0.01 * (group % 7 - 3) / 19 for group in range(20))
+        ends = {"low": mean - 0.01, "high": mean + 0.01, "num_groups": 20, "left_out": left_out}
+        return done("rates", {"model": "a", **cell}, [value(number=mean, **ends)])
+
+    sources = [measured(0.1, objective="dpo"), measured(0.5, objective="sft")]
+    comparison = collect([*sources, replace(sources[0], stage="again")])
+    assert comparison.stages[sources[0].artifact.key] == ("again", "rates")
+    table = comparison.contrasts(View(contrasts=["objective=sft-dpo"], metrics=["toxic_mass"]))
+    ((difference, *_),) = table.cells
+    assert difference.number.value == 0.4 and "rates" in table.rows[0]
+    with pytest.raises(UserError, match="did you mean 'sft'"):
+        comparison.contrasts(View(contrasts=["objective=stf-dpo"]))

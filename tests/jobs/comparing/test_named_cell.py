@@ -48,7 +48,7 @@ def test_a_cell_is_every_seed_at_the_site_and_depth_that_the_view_shows(comparis
 
 
 def test_what_has_no_value_of_an_axis_is_named_as_tables_name_it(comparison):
-    from analysis.tables.layout import BLANKS
+    from analysis.long_table.selection import BLANKS
 
     (found,) = rows(comparison, f"toxic_mass,model=small,objective={BLANKS['objective']}")
     assert found["value"] == 0.5

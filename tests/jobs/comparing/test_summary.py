@@ -50,11 +50,17 @@ def test_long_summaries_are_cut_and_only_shared_caveats_stand_there(width):
         _answer(Verdict.NOT_MEASURED, "Nothing here.", "Other."),
     ]
     lines = _printed(answers, _table("first"), width)
-    assert "Is it yes? YES" in lines and "Is it not measured? NOT MEASURED" in lines
+    assert "Is it yes? YES" in lines and "NOT MEASURED: Is it not measured?" in lines
     assert sum(line.startswith("  word") for line in lines) == 2
     assert any(line.rstrip().endswith("…") for line in lines)
     assert [line for line in lines if line.startswith("!")] == ["! One seed."]
     assert all(len(line) <= width for line in lines)
+
+
+def test_questions_that_were_not_measured_take_one_line_together():
+    answers = [_answer(Verdict.NOT_MEASURED, "Nothing here.") for _ in range(6)]
+    lines = [line for line in _printed(answers, _table("first"), 60) if "MEASURED" in line]
+    assert len(lines) == 1 and len(lines[0]) <= 60 and lines[0].rstrip().endswith("…")
 
 
 def test_one_block_of_the_table_with_its_own_footnotes_stands_there():

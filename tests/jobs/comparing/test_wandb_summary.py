@@ -11,7 +11,7 @@ from analysis.long_table.columns import to_table
 from jobs.comparing.comparison import Comparison
 from jobs.comparing.view import View
 from jobs.comparing.wandb_summary import mirror_study
-from jobs.worker.tracking import RunName
+from jobs.mirror.run_name import RunName
 
 SIZES = {"small": 1000, "large": 4000}
 

@@ -25,6 +25,11 @@ def browser():
         running.close()
 
 
+WITHIN_MS = 30_000
+"""A browser on a busy machine may take seconds to draw, and draws before it takes a click."""
+expect.set_options(timeout=WITHIN_MS)
+
+
 @pytest.fixture
 def shown(browser, tmp_path):
     """A function: contents -> the page, open; in the end nothing was asked for, nothing broke."""
@@ -35,7 +40,7 @@ def shown(browser, tmp_path):
         file.parent.mkdir(parents=True)
         file.write_bytes(render(contents))
         page = browser.new_page(viewport={"width": 1300, "height": 800}, **options)
-        page.set_default_timeout(5_000)
+        page.set_default_timeout(WITHIN_MS)
         page.on("pageerror", lambda fault: faults.append(str(fault)))
         page.on("console", lambda told: faults.append(told.text) if told.type == "error" else None)
         page.on("request", lambda asked: faults.append(asked.url) if is_outside(asked) else None)
