@@ -9,6 +9,8 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel
 
+_FEW_HELD_OUT = 0.2
+"""Share of so few pairs that holds some."""
 FEW = 40
 """Prompts, pairs and texts of a rehearsal: enough for two of most prompt groups."""
 
@@ -119,6 +121,18 @@ def with_data(written: Mapping[str, Any], stand_ins: StandIns) -> dict[str, Any]
 
 
 def enough_validation(written: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a validation share that holds a few of so few pairs, where the study has any."""
-    share = written.get("validation_fraction")
-    return {"validation_fraction": 0.2} if isinstance(share, float) and 0 < share < 0.2 else {}
+    """Return shares of validation and test that hold a few of so few pairs, as the study has any.
+
+    A study that gives no share has the default, of which so few pairs may hold none.
+    """
+    shares = {
+        name: written.get(name, default)
+        for name, default in (("validation_fraction", 0.1), ("test_fraction", 0.0))
+    }
+    raised = {
+        name: _FEW_HELD_OUT
+        for name, share in shares.items()
+        if isinstance(share, float) and 0 < share < _FEW_HELD_OUT
+    }
+    whole = {name: share for name, share in shares.items() if isinstance(share, float)} | raised
+    return raised if sum(whole.values()) < 1 else {}

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from jobs.behaviour.scored_params import WINDOW_PERPLEXITY
 from jobs.behaviour.scorer import SCORERS
 from jobs.rehearsal import StandIns, lowered
+from jobs.shared_params import begun_in_small
 
 _TOKENS = 4
 _WHOLE_TEXT = 512
@@ -31,4 +32,4 @@ def small_answers(
     if isinstance(scorer, Mapping) and scorer.get("name") in SCORERS.names():
         chosen = SCORERS.find(scorer["name"])
         small["scorer"] = chosen.in_small(scorer, stand_ins)
-    return small
+    return {**small, **begun_in_small(written)}

@@ -226,12 +226,7 @@ def own_entries(modules: Mapping[str, bytes], paths: Iterable[str], folder: str)
         try:
             codes[path] = code_of(path, modules)
         except UserError as fault:
-            raise UserError(
-                fault.error,
-                where=f"{folder}/{fault.where}",
-                allowed=fault.allowed,
-                hint=fault.hint,
-            ) from None
+            raise fault.at(f"{folder}/{fault.where}") from None
     return OwnEntries([OwnEntry(code=code, folder=folder) for code in codes.values()], codes)
 
 

@@ -18,6 +18,7 @@ _DOORS = {
     "kinds": "jobs.kind:KINDS",
     "metrics": "analysis.metric:METRICS",
     "objectives": "jobs.training.objective:OBJECTIVES",
+    "over_answer": "analysis.estimates.answer_metric:ANSWER_METRICS",
     "references": "analysis.tables.reference:REFERENCES",
     "scorers": "jobs.behaviour.scorer:SCORERS",
     "transforms": "jobs.text.transform:TRANSFORMS",

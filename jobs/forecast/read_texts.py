@@ -162,6 +162,7 @@ def is_adapter(aligned: Upstream | None) -> bool:
     """Tell whether a model is an adapter on the base that it is read with."""
     if aligned is None:
         return False
+    aligned = aligned.inputs.get("aligned", aligned)  # a snapshot is held as its run trained
     # A model that was published as an adapter names the base that it is on.
     return "base" in aligned.inputs or aligned.params.get("lora") is not None
 

@@ -33,4 +33,5 @@ def config_of(model: Upstream | None) -> Mapping[str, Any] | None:
     if known and "vocab_size" in known:
         config: Mapping[str, Any] = known
         return config
-    return config_of(model.inputs.get("model") or model.inputs.get("base"))
+    inputs = model.inputs
+    return config_of(inputs.get("model") or inputs.get("base") or inputs.get("aligned"))

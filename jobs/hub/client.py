@@ -200,6 +200,7 @@ def hub_faults(source: str, revision: str | None, *, has_cache: bool = True) -> 
             where=where,
             hint="accept its terms on the hub, then log in with `hf auth login` or set HF_TOKEN",
             fault_class=FaultClass.PERMISSION,
+            code="gated",
         ) from error
     except RepositoryNotFoundError as error:
         raise UserError(

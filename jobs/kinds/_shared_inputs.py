@@ -11,7 +11,7 @@ from jobs.text.format import FORMATS, Pair
 from jobs.text.planned import Planned
 from jobs.text.prompt_lines import PromptLine
 
-WEIGHTS = Input(kinds=frozenset({"pretrained", "pretrain", "align", "adapter"}))
+WEIGHTS = Input(kinds=frozenset({"pretrained", "pretrain", "align", "adapter", "snapshot"}))
 """A model whose weights are read or trained further. A base may have been aligned itself, such as
 the SFT model that DPO starts from."""
 MODEL = Input(kinds=WEIGHTS.kinds | {"export"})

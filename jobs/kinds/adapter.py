@@ -53,11 +53,12 @@ class Adapter(Kind[AdapterParams]):
         """Copy the adapter to `adapter/`, write `model/`, and return what both are."""
         from jobs.models.adapters import merge_adapter
         from jobs.models.loading import describe_model
+        from jobs.models.opened_model import model_folder
 
         folder = work.folder / "adapter"
         commit = self.source(work.params).take(folder, work)
         work.progress(None, "merging it into its base")
-        config = merge_adapter(work.input("base").directory("model"), folder, work.folder / "model")
+        config = merge_adapter(model_folder(work.input("base")), folder, work.folder / "model")
         return {
             "model": describe_model(config),
             "source": work.params.source,

@@ -12,6 +12,7 @@ from jobs.training.align_params import Params as AlignParams
 from jobs.training.align_params import params_with_own_settings
 from jobs.training.memorising import LOG, why_not_learned
 from jobs.training.objective import OBJECTIVES
+from jobs.training.snapshots.settings import REHEARSED
 from jobs.worker.out_of_memory import as_out_of_memory
 from jobs.worker.work import Work
 
@@ -69,17 +70,24 @@ class Align(Kind[AlignParams]):
         return fit_training(params, at, planned_pairs(at.inputs))
 
     def expected_bytes(self, params: AlignParams, inputs: Mapping[str, Upstream]) -> int | None:
-        """Return the bytes of the weights, which are written in fp32; None for an adapter."""
+        """Return the bytes of the weights, which are written in fp32; None for an adapter.
+
+        With those of the models on the way, which may take as much each.
+        """
         from jobs.forecast.upstream_models import model_of
 
         model = None if params.lora is not None else model_of(inputs.get("model"))
-        return None if model is None else 4 * model.num_parameters
+        kept = 0 if params.snapshots is None else len(params.snapshots.labels)
+        return None if model is None else 4 * model.num_parameters * (1 + kept)
 
     def notes(self, params: AlignParams, inputs: Mapping[str, Upstream]) -> Sequence[str]:
         """Say which pairs are refused, and that answers end without an end of text."""
+        from jobs.forecast.upstream_models import model_of
         from jobs.training.planning.refused_pairs import notes_on_pairs
+        from jobs.training.planning.snapshot_costs import notes_on_snapshots
 
         notes = [*notes_on_pairs(params, planned_pairs(inputs), inputs["model"])]
+        notes += notes_on_snapshots(params, model_of(inputs["model"]))
         ends_open = params.template == "none" and not params.end_of_text
         if ends_open and OBJECTIVES.find(params.objective).TRAINS and are_collected_pairs(inputs):
             notes.append(
@@ -105,6 +113,9 @@ class Align(Kind[AlignParams]):
             small["global_batch"] = 8
         if isinstance(written.get("steps"), int):
             small["steps"] = min(written["steps"], _STEPS)
+        if written.get("snapshots") is not None:
+            small["snapshots"] = {"steps": [REHEARSED]}
+            stand_ins.replaced(f"snapshots: the model after step {REHEARSED} stands for each")
         stop = written.get("early_stopping")
         if isinstance(stop, Mapping) and isinstance(stop.get("every"), int):
             small["early_stopping"] = {**stop, "every": min(stop["every"], _STEPS // 3)}
@@ -137,6 +148,7 @@ class Align(Kind[AlignParams]):
             "steps": _MEMORISING_STEPS,
             "epochs": None,
             "early_stopping": None,
+            "snapshots": None,
             "max_grad_norm": 10.0,
             "weight_decay": 0.0,
             "seed": 0,

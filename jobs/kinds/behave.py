@@ -51,11 +51,13 @@ class Behave(Kind[BehaveParams]):
         Raises UserError where a prompt's token has no embedding.
         """
         from jobs.behaviour.planned_words import notes_on_words
+        from jobs.tokens.begun_replies import notes_on_prefill
         from jobs.tokens.planned_tokens import check_prompts
 
         model, prompts = inputs.get("model"), planned_prompts(inputs)
         cost = notes_on_words(params, model, inputs.get(params.toxic_words), num_planned(prompts))
-        return (*check_prompts(prompts, model), *cost, *_notes_on_server(params))
+        begun = notes_on_prefill(params.prefill, inputs.get("prompts"), prompts, model)
+        return (*begun, *check_prompts(prompts, model), *cost, *_notes_on_server(params))
 
     def forecast(self, params: BehaveParams, at: Situation) -> Forecast | None:
         """Count the passes and continuations of the metrics."""

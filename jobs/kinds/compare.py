@@ -3,13 +3,14 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from analysis.answering.answer import ANSWERS
+from analysis.contrasts.contrast import resolve_contrast, split_contrast
 from analysis.metric import METRICS
 from analysis.tables.reference import REFERENCES
 from analysis.tables.writer import WRITERS
 from analysis.weight_metric import WEIGHT_METRICS
 from jobs.comparing.measuring_kinds import measuring_kinds
 from jobs.comparing.view import View
-from jobs.kind import Kind
+from jobs.kind import Kind, Upstream
 from jobs.provenance import Results
 from jobs.worker.work import Work
 
@@ -47,8 +48,24 @@ class Compare(Kind[View]):
 
     def axes_named(self, params: View) -> Mapping[str, Sequence[str]]:
         """Return the axes that lay the table out; `seeds` may name one that a study lacks."""
-        named = {"rows": params.rows, "columns": params.columns or ()}
+        contrasts = [split_contrast(text)[0] for text in params.contrasts]
+        named = {"rows": params.rows, "columns": params.columns or (), "contrasts": contrasts}
         return {param: [axis for axis in axes if axis != "model"] for param, axes in named.items()}
+
+    def check_values(self, params: View, labels: Mapping[str, Sequence[str]]) -> None:
+        """Check that the values which a contrast holds against each other exist."""
+        if params.contrasts:
+            from analysis.contrasts.cells import blank_label
+        for text in params.contrasts:
+            axis, _ = split_contrast(text)
+            if axis in labels:
+                resolve_contrast(text, {axis: [*labels[axis], blank_label(axis)]})
+
+    def notes(self, params: View, inputs: Mapping[str, Upstream]) -> Sequence[str]:
+        """Say which doses nothing measures. Raises UserError where nothing is of a snapshot."""
+        from jobs.comparing.planned_doses import notes_on_doses
+
+        return notes_on_doses(params, inputs)
 
     def run(self, work: Work[View]) -> dict[str, object]:
         """Write the long table, the comparison, the scaling table and the figures."""

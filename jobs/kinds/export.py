@@ -74,16 +74,17 @@ class Export(Kind[ExportParams]):
         from jobs.models.export import export_checkpoint, measure_rounding
         from jobs.models.folder import read_config
         from jobs.models.loading import describe_model
+        from jobs.models.opened_model import model_folder
         from jobs.training.model_card import base_on_hub, write_export_card
 
         params = work.params
-        folder, target = work.input("model").directory("model"), work.folder / "model"
+        folder, target = model_folder(work.input("model")), work.folder / "model"
         work.progress(None, f"writing it in {params.dtype}")
         export_checkpoint(folder, params.dtype, target)
         rounding = None
         if work.has("base"):
             work.progress(None, "measuring what rounding took")
-            base = work.input("base").directory("model")
+            base = model_folder(work.input("base"))
             rounding = asdict(measure_rounding(base, folder, params.dtype))
         facts: dict[str, object] = {
             "model": describe_model(read_config(target)),

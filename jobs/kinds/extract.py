@@ -9,6 +9,7 @@ from jobs.kind import Forecast, Kind, Situation, Upstream
 from jobs.kinds._shared_inputs import MODEL, PROMPTS, planned_prompts
 from jobs.provenance import Results
 from jobs.rehearsal import StandIns, lowered
+from jobs.shared_params import begun_in_small
 from jobs.tokens.position_policy import WITHOUT_MARKUP
 from jobs.worker.work import Work
 
@@ -44,11 +45,13 @@ class Extract(Kind[ExtractParams]):
 
     def notes(self, params: ExtractParams, inputs: Mapping[str, Upstream]) -> Sequence[str]:
         """Say which prompts the chat template refuses; raises where they fit no tokenizer."""
+        from jobs.tokens.begun_replies import notes_on_prefill
         from jobs.tokens.planned_tokens import check_prompts_of_pair
 
-        return check_prompts_of_pair(
-            planned_prompts(inputs), inputs.get("base"), inputs.get("aligned"), params.template
-        )
+        prompts, base = planned_prompts(inputs), inputs.get("base")
+        begun = notes_on_prefill(params.prefill, inputs.get("prompts"), prompts, base)
+        aligned = inputs.get("aligned")
+        return (*begun, *check_prompts_of_pair(prompts, base, aligned, params.template))
 
     def forecast(self, params: ExtractParams, at: Situation) -> Forecast | None:
         """Count both models' passes, and the rows and moments of them."""
@@ -62,7 +65,7 @@ class Extract(Kind[ExtractParams]):
         if written.get("attention") == "flash_attention_2":
             stand_ins.replaced("attention: flash_attention_2 needs a GPU, sdpa stands in")
             small["attention"] = "sdpa"
-        return {**super().in_small(written, stand_ins), **small}
+        return {**super().in_small(written, stand_ins), **small, **begun_in_small(written)}
 
     def run(self, work: Work[ExtractParams]) -> dict[str, object]:
         """Write the store; its facts are its index."""

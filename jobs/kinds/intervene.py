@@ -9,6 +9,7 @@ from typing import Any, get_args
 from jobs.behaviour.scorer import chosen_scorer
 from jobs.behaviour.small_answers import small_answers
 from jobs.intervening.intervene_params import InterveneParams, Metric
+from jobs.intervening.intervention import PARTS
 from jobs.kind import Forecast, Input, Kind, Situation, Upstream
 from jobs.kinds._shared_inputs import LEXICON, MODEL, PROMPTS, num_planned, planned_prompts
 from jobs.models.model_source import ModelSource
@@ -27,6 +28,7 @@ class Intervene(Kind[InterveneParams]):
         "prompts": PROMPTS,
         "lexicon": LEXICON,
         "delta": Input(kinds=frozenset({"extract"}), used_if_named=True),
+        "against": Input(kinds=frozenset({"extract"}), used_if_named=True),
         "toxic": Input(kinds=frozenset({"probe-direction"}), used_if_named=True),
     }
     Params = InterveneParams
@@ -39,9 +41,14 @@ class Intervene(Kind[InterveneParams]):
     HEADLINES = {"recovered_toxic_mass": 250, "recovered_toxic_rate": 260}
 
     def uses(self, params: InterveneParams) -> frozenset[str]:
-        """Return what it acts on: `delta` for mean offsets, else `toxic`; and what it measures."""
-        acted_on = "delta" if params.made_of == "mean-offset" else "toxic"
-        return params.words_input | {"base", "aligned", "prompts", acted_on}
+        """Return what it acts on, and what it measures.
+
+        `delta` for mean offsets, with `against` for parts of them; else `toxic`.
+        """
+        acted_on = {"delta"} if params.made_of == "mean-offset" else {"toxic"}
+        if params.made_of in PARTS:
+            acted_on = {"delta", "against"}
+        return params.words_input | {"base", "aligned", "prompts"} | acted_on
 
     def source(self, params: InterveneParams) -> ModelSource | None:
         """Return the model that the scorer reads, where it reads one."""
@@ -53,6 +60,7 @@ class Intervene(Kind[InterveneParams]):
         Raises UserError where prompts do not fit the tokenizers of both models.
         """
         from jobs.behaviour.planned_words import notes_on_words
+        from jobs.tokens.begun_replies import notes_on_prefill
         from jobs.tokens.planned_tokens import check_prompts_of_pair
 
         base, prompts = inputs.get("base"), planned_prompts(inputs)
@@ -63,7 +71,8 @@ class Intervene(Kind[InterveneParams]):
             num_planned(prompts),
             num_passes=params.num_passes,
         )
-        return (*check_prompts_of_pair(prompts, base, inputs.get("aligned")), *cost)
+        begun = notes_on_prefill(params.prefill, inputs.get("prompts"), prompts, base)
+        return (*begun, *check_prompts_of_pair(prompts, base, inputs.get("aligned")), *cost)
 
     def forecast(self, params: InterveneParams, at: Situation) -> Forecast | None:
         """Count a measurement for every dose and control."""

@@ -2,19 +2,26 @@
 
 from collections.abc import Mapping, Sequence
 
+from analysis.estimates.answer_metric import ANSWER_METRICS
 from analysis.metric import METRICS
 from jobs.kind import Input, Upstream
 from jobs.kinds._shared_inputs import planned_prompts
 from jobs.measuring.metric_names import MetricNameParams
 from jobs.measuring.metrics_kind import MetricsKind
+from jobs.measuring.over_answer import OverAnswerParams
 from jobs.provenance import Results
 from jobs.worker.work import Work
 
 
-class MeasureParams(MetricNameParams):
+class MeasureParams(OverAnswerParams, MetricNameParams):
     """What to measure."""
 
     METRICS = METRICS
+
+    @classmethod
+    def in_all(cls) -> list[str]:
+        """Return the names that `all` stands for: metrics that came later must be named."""
+        return [name for name in super().in_all() if METRICS.find(name).IN_ALL]
 
 
 class Measure(MetricsKind[MeasureParams]):
@@ -29,6 +36,13 @@ class Measure(MetricsKind[MeasureParams]):
     Params = MeasureParams
     LEAVES = Results.NUMBERS
     USES_TORCH = False
+
+    HEADLINES = {"half_depth_relative_norm": 130}
+
+    @property
+    def MEASURES(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The names of all metrics, and of those over an answer."""
+        return (*super().MEASURES, *ANSWER_METRICS.names())
 
     def uses(self, params: MeasureParams) -> frozenset[str]:
         """Return `delta`, and of the others only what a chosen metric needs."""

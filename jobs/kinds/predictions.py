@@ -7,11 +7,13 @@ two models' own predictions are at each output: is alignment only a few tokens d
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from analysis.estimates.answer_metric import ANSWER_METRICS
 from jobs.kind import Forecast, Kind, Situation, Upstream
 from jobs.kinds._shared_inputs import LEXICON, MODEL, PROMPTS, planned_prompts
 from jobs.predicting.predictions_params import Params as PredictionsParams
 from jobs.provenance import Results
 from jobs.rehearsal import StandIns, lowered
+from jobs.shared_params import begun_in_small
 from jobs.worker.work import Work
 
 
@@ -23,12 +25,17 @@ class Predictions(Kind[PredictionsParams]):
     Params = PredictionsParams
     LEAVES = Results.NUMBERS
     USES_TORCH = True
-    MEASURES = (
-        *("logit_lens_base", "logit_lens_aligned", "logit_lens_drop"),
-        *("logit_lens_answer_base", "logit_lens_answer_aligned", "logit_lens_answer_drop"),
-        *("token_kl", "token_kl_mean"),
-    )
-    HEADLINES = {"logit_lens_drop": 230, "token_kl_mean": 240}
+    HEADLINES = {"logit_lens_drop": 230, "token_kl_mean": 240, "half_depth_token_kl": 250}
+
+    @property
+    def MEASURES(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The names of its values, those over an answer too."""
+        return (
+            *("logit_lens_base", "logit_lens_aligned", "logit_lens_drop"),
+            *("logit_lens_answer_base", "logit_lens_answer_aligned", "logit_lens_answer_drop"),
+            *("token_kl", "token_kl_mean"),
+            *(f"{name}_token_kl" for name in ANSWER_METRICS.names()),
+        )
 
     def uses(self, params: PredictionsParams) -> frozenset[str]:
         """Return all inputs, the lexicon only where its words matter."""
@@ -36,11 +43,13 @@ class Predictions(Kind[PredictionsParams]):
 
     def notes(self, params: PredictionsParams, inputs: Mapping[str, Upstream]) -> Sequence[str]:
         """Say which prompts the chat template refuses; raises where they fit no tokenizer."""
+        from jobs.tokens.begun_replies import notes_on_prefill
         from jobs.tokens.planned_tokens import check_prompts_of_pair
 
-        return check_prompts_of_pair(
-            planned_prompts(inputs), inputs.get("base"), inputs.get("aligned"), params.template
-        )
+        prompts, base = planned_prompts(inputs), inputs.get("base")
+        begun = notes_on_prefill(params.prefill, inputs.get("prompts"), prompts, base)
+        aligned = inputs.get("aligned")
+        return (*begun, *check_prompts_of_pair(prompts, base, aligned, params.template))
 
     def forecast(self, params: PredictionsParams, at: Situation) -> Forecast | None:
         """Count both models' passes, and the lens."""
@@ -55,7 +64,7 @@ class Predictions(Kind[PredictionsParams]):
         if isinstance(ids, (list, tuple)) and all(isinstance(one, int) for one in ids):
             stand_ins.replaced("token_ids: the lens shows tokens of a stand-in, not those")
             small["token_ids"] = [one % 256 for one in ids]
-        return {**super().in_small(written, stand_ins), **small}
+        return {**super().in_small(written, stand_ins), **small, **begun_in_small(written)}
 
     def run(self, work: Work[PredictionsParams]) -> dict[str, object]:
         """Write `measurements.parquet`; the facts count rows by status, prompts and toxic words."""

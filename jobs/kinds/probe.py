@@ -159,5 +159,5 @@ def _stay(work: Work[ProbeParams], seconds: float, before: float = 0.0, share: f
     while (rest := max(ranks.gathered(ends - time.monotonic()))) > 0:
         if ranks.any_of(work.stop_requested):
             raise Stopped
-        work.progress(before + share * (1 - min(1.0, rest / seconds)), "waiting")
+        work.progress(before + share * (1 - min(1.0, rest / seconds)), "passing time")
         time.sleep(min(rest, 0.05))

@@ -8,15 +8,16 @@ stand the same with their words out of order, for the decode control of `behave`
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Annotated, Any
 
 from pydantic import Field
 
 from cluster.errors import UserError
-from jobs.kind import Kind, Names, Params, Upstream, data_path
+from jobs.kind import Kind, Names, Params, Upstream, added, data_path
 from jobs.provenance import Data
 from jobs.rehearsal import FEW, StandIns, sampled, with_data
-from jobs.text.format import FORMATS, Dropped, Prompt, Reading, bucket
+from jobs.text.format import FORMATS, Dropped, Prompt, Reading, Side, bucket, formats_of_pairs
 from jobs.text.planned import Planned, planned
 from jobs.text.prompt_lines import PROMPTS, SHUFFLED, PromptLine, prompt_line
 from jobs.text.reading_report import about_source, write_report, write_toxic_words
@@ -51,6 +52,12 @@ class PromptsParams(Params):
     )
     seed: int = Field(0, description="Decides the sample and random transforms.")
     max_dropped: float = max_dropped()
+    answer: Side | None = added(
+        None,
+        "Whose answer stands behind a prompt that comes from a pair: the `chosen` or the "
+        "`rejected` one, which `prefill` begins a reply with. Prompts without a pair are left out. "
+        "Null: as the format gives it, the chosen one.",
+    )
 
 
 class Prompts(Kind[PromptsParams]):
@@ -66,6 +73,8 @@ class Prompts(Kind[PromptsParams]):
         """Read the sources once, to report early what is wrong; their paths are digested."""
         load_transform(params.transform)
         self.notes(params, {})
+        if params.answer is not None and not _is_any(self.planned(params)):
+            _usable(_read(params).items, params)  # says why there is none
         return {}
 
     def notes(self, params: PromptsParams, inputs: Mapping[str, Upstream]) -> Sequence[str]:
@@ -85,7 +94,7 @@ class Prompts(Kind[PromptsParams]):
     def _read_ahead(self, params: PromptsParams) -> Sequence[PromptLine]:
         """Read what a job will leave, as it will; nothing where its source cannot be read."""
         try:
-            usable, _ = _usable(_read(params).items, params.max_words)
+            usable, _ = _usable(_read(params).items, params)
         except UserError:
             return []  # planning the stage itself says what is wrong
         prompts = _sampled(usable, params.max_prompts, params.seed)
@@ -100,7 +109,7 @@ class Prompts(Kind[PromptsParams]):
         """Write prompts.jsonl, shuffled.jsonl, report.json and toxic.json where words are known."""
         params = work.params
         reading = _read(params)
-        usable, dropped = _usable(reading.items, params.max_words)
+        usable, dropped = _usable(reading.items, params)
         prompts = _sampled(usable, params.max_prompts, params.seed)
         _check_positions(prompts, params)
         for name, shuffled in ((PROMPTS, False), (SHUFFLED, True)):
@@ -115,7 +124,13 @@ class Prompts(Kind[PromptsParams]):
         write_report(work.folder, [*reading.dropped, *dropped], {**counts, **about_source(reading)})
         if reading.toxic_words is not None:
             write_toxic_words(work.folder, reading.toxic_words, "known")
-        return {**counts, "transform": params.transform, "positions": list(params.positions)}
+        answer = {} if params.answer is None else {"answer": params.answer}
+        return {
+            **counts,
+            "transform": params.transform,
+            "positions": list(params.positions),
+            **answer,
+        }
 
 
 def _lines(
@@ -149,10 +164,19 @@ def _read(params: PromptsParams) -> Reading[Prompt]:
     )
 
 
-def _usable(prompts: Sequence[Prompt], max_words: int | None) -> tuple[list[Prompt], list[Dropped]]:
-    """Prompts that are short enough and whose source is met for the first time, and the others."""
+@lru_cache(maxsize=64)
+def _is_any(prompts: Planned[PromptLine]) -> bool:
+    return bool(prompts.read())
+
+
+def _usable(prompts: Sequence[Prompt], params: PromptsParams) -> tuple[list[Prompt], list[Dropped]]:
+    """Prompts that are short enough and whose source is met for the first time, and the others.
+
+    Raises UserError where an answer of a pair is wanted, and no prompt comes from one.
+    """
     kept: dict[str, Prompt] = {}
-    dropped = []
+    prompts, dropped = _answered(prompts, params)
+    max_words = params.max_words
     for prompt in prompts:
         num_words = sum(len(segment.text.split()) for segment in prompt.segments)
         if max_words is not None and num_words > max_words:
@@ -162,6 +186,26 @@ def _usable(prompts: Sequence[Prompt], max_words: int | None) -> tuple[list[Prom
         else:
             kept[prompt.source] = prompt
     return list(kept.values()), dropped
+
+
+def _answered(
+    prompts: Sequence[Prompt], params: PromptsParams
+) -> tuple[list[Prompt], list[Dropped]]:
+    """Prompts with the answer that the params want, and those that have none."""
+    side = params.answer
+    if side is None:
+        return list(prompts), []
+    answered = [(prompt, prompt.with_answer(side)) for prompt in prompts]
+    kept = [prompt for _, prompt in answered if prompt is not None]
+    if not kept:
+        raise UserError(
+            f"answer: {side} needs prompts that come from pairs, and none of format "
+            f"{params.format!r} does here",
+            where="answer",
+            allowed=formats_of_pairs(),
+        )
+    reason = f"it comes from no pair, so that there is no {side} answer"
+    return kept, [Dropped(row=was.row, reason=reason) for was, now in answered if now is None]
 
 
 def _sampled(prompts: Sequence[Prompt], most: int | None, seed: int) -> list[Prompt]:
@@ -176,9 +220,10 @@ def _check_positions(prompts: Sequence[Prompt], params: PromptsParams) -> None:
     roles = {segment.role for prompt in prompts for segment in prompt.segments}
     if not prompts:
         raise UserError("no prompt is left", where=where, hint="raise max_words")
-    if "response" in params.positions and not roles & {"response", "assistant"}:
+    of_answers = [name for name in params.positions if name.startswith("response")]
+    if of_answers and not roles & {"response", "assistant"}:
         raise UserError(
-            "position 'response' needs answers, and these prompts have none",
+            f"position {of_answers[0]!r} needs answers, and these prompts have none",
             where=where,
             hint="leave it out of `positions`",
         )

@@ -27,6 +27,11 @@ class MetricNameParams(ComputeParams):
         "planned. The study's own are measured where they are named: [all, my_metric].",
     )
 
+    @classmethod
+    def in_all(cls) -> list[str]:
+        """Return the names that `all` stands for: of the package's metrics, all by default."""
+        return cls.METRICS.package_names()
+
     @field_validator("metrics", mode="before", json_schema_input_type=str | tuple[str, ...])
     @classmethod
     def _as_tuple(cls, value: object) -> object:
@@ -35,11 +40,11 @@ class MetricNameParams(ComputeParams):
     @field_validator("metrics", mode="after")
     @classmethod
     def _resolve(cls, chosen: tuple[str, ...]) -> tuple[str, ...]:
-        """Return the names as files spell them, sorted; `all` stands for every existing one."""
+        """Return the names as files spell them, sorted; `all` stands for those of `in_all`."""
         existing = cls.METRICS.names()
         names = [name.replace("-", "_") for name in chosen if name != "all"]
         if "all" in chosen:
-            names += cls.METRICS.package_names()
+            names += cls.in_all()
         for name in names:
             if name not in existing:
                 raise unknown_name(cls.METRICS.what, name, [*existing, "all"], where="metrics")

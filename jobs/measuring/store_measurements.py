@@ -12,9 +12,11 @@ from analysis.rows.summary import Sample
 from analysis.status import Status
 from cluster.errors import UserError
 from jobs.measuring.figure_tables import FigureTables
+from jobs.measuring.over_answer import measure_over_answer
 from jobs.measuring.store_samples import StoreSamples
 from jobs.probing.directions_file import StoredDirections
 from jobs.store.activation_store import ActivationStore
+from jobs.tokens.position_policy import answer_token
 from jobs.worker.measured_rows import log_curves, write_measurements
 from jobs.worker.work import Work
 
@@ -28,7 +30,8 @@ def measure(work: Work) -> dict[str, object]:
     store = ActivationStore(artifact)
     against = ActivationStore(work.input("against")) if work.has("against") else None
     metrics = [METRICS.find(name) for name in work.params.metrics]
-    measuring = _StoreMeasuring(store, StoreSamples(store, _read_toxic(work)), against, metrics)
+    samples, over = StoreSamples(store, _read_toxic(work)), work.params.over_answer
+    measuring = _StoreMeasuring(store, samples, against, metrics, over)
     tables = FigureTables()
     model = artifact.facts["model"]
     measurements: list[Measurement] = []
@@ -53,6 +56,7 @@ class _StoreMeasuring:
     samples: StoreSamples
     against: ActivationStore | None
     metrics: Sequence[Metric]
+    over_answer: Sequence[str] = ()
 
     def layer(self, layer: int) -> Iterator[Measurement]:
         """Yield the measurements of one layer, positions without tokens included."""
@@ -60,11 +64,46 @@ class _StoreMeasuring:
         # How many turns are missing is not known, so that there is no label for them.
         absent = [policy for policy in store.absent_positions if policy != "turn"]
         for site in store.sites:
+            at_tokens: dict[int, list[Measurement]] = {}
             for label in (*store.positions, *absent):
                 floor = store.floor(site, layer, label)
-                for value in self._values(site, layer, label, floor):
+                values = self._values(site, layer, label, floor)
+                if (depth := answer_token(label)) is not None:
+                    at_tokens[depth] = values
+                for value in values:
                     own_floor = (floor or {}).get(value.metric)
                     yield replace(value, site=site, position=label, floor=own_floor)
+            if self.over_answer:
+                yield from self._over_answer(site, layer, at_tokens)
+
+    def _over_answer(
+        self, site: str, layer: int, at_tokens: Mapping[int, Sequence[Measurement]]
+    ) -> Iterator[Measurement]:
+        """Yield the metrics over an answer, which have no position, at a site and layer."""
+        samples, rows = {}, {}
+        if site not in self.store.missing:
+            samples = {
+                depth: self.samples.at(site, layer, f"response-{depth}")
+                for depth in at_tokens
+                if f"response-{depth}" in self.store.positions
+            }
+        if 0 in samples:
+            rows = {n: group.num_rows for n, group in samples[0].groups.items() if group.num_rows}
+        for metric in self.metrics:
+            firsts = {
+                depth: {value.metric: value for value in metric.measure(sample.first_token, None)}
+                for depth, sample in samples.items()
+                if metric.OVER_ANSWER and sample.first_token is not None
+            }
+            for quantity in metric.OVER_ANSWER:
+                depths = {
+                    depth: (value, firsts[depth][quantity])
+                    for depth in firsts
+                    for value in at_tokens[depth]
+                    if value.metric == quantity
+                }
+                for measured in measure_over_answer(self.over_answer, quantity, depths, rows):
+                    yield replace(measured, site=site)
 
     def _values(
         self, site: str, layer: int, label: str, floor: Mapping[str, float] | None

@@ -1,6 +1,7 @@
 """`StoreSamples`: the inputs of metrics, read from one store, place by place.
 
-A dialogue turn comes with the earlier turns, and every sample with toxic directions or neurons
+A dialogue turn comes with the earlier turns, a token of an answer with the first one of the same
+answers, and every sample with toxic directions or neurons
 where a probe of the base is given.
 """
 
@@ -11,13 +12,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Float32, Float64, Int64
 
-from analysis.rows.summary import GroupSummary, Sample
+from analysis.rows.summary import GroupSummary, Reservoir, Sample
 from jobs.models.family import NEURON_SITES
 from jobs.probing.directions_file import StoredDirections
 from jobs.store.activation_store import ActivationStore
+from jobs.tokens.position_policy import answer_token
+from jobs.tokens.positions import find_positions
 
+FIRST_TOKEN = "response-0"
+"""The position of the first token of an answer."""
 _TURN = re.compile(r"turn-(\d+)")
 """Labels of the policy `turn` of `jobs.tokens.positions`."""
 
@@ -48,6 +53,8 @@ class StoreSamples:
         sample = replace(self._store.sample(site, layer, label), site=site)
         sample = self._with_toxic(sample, site, layer)
         turn = turn_of(label)
+        if answer_token(label) is not None:
+            return replace(sample, first_token=self._first_token(site, layer, label, sample))
         if turn is None:
             return sample
         return replace(sample, turn=turn, earlier=self._earlier(site, layer, turn))
@@ -59,6 +66,46 @@ class StoreSamples:
         if site in NEURON_SITES:
             return replace(sample, toxic_neurons=self._toxic.neurons(layer))
         return replace(sample, toxic=self._toxic.directions)
+
+    def _first_token(self, site: str, layer: int, label: str, sample: Sample) -> Sample | None:
+        """Return the rows at the first token of the answers that reach this one.
+
+        None where the first token was not extracted, or where shorter answers cannot be left out
+        because not all of its rows are stored. Relative norms need the base's own rows, too: they
+        are kept of the reservoir.
+        """
+        if label == FIRST_TOKEN:
+            return sample
+        if FIRST_TOKEN not in self._store.positions:
+            return None
+        here, first = (self._prompts_at(name) for name in (label, FIRST_TOKEN))
+        if np.array_equal(here, first):
+            return self._store.sample(site, layer, FIRST_TOKEN)
+        if not self._store.keeps_all(FIRST_TOKEN):
+            return None
+        stored = self._store.stored(site, layer, FIRST_TOKEN)
+        chosen = np.isin(stored.index.prompts, here)
+        rows, owners, groups = (
+            every[chosen] for every in (stored[:], stored.index.prompts, stored.index.groups)
+        )
+        base = None
+        if stored.index.reservoir.all():
+            base = self._store.base(site, layer, FIRST_TOKEN)[:][chosen]
+        norms = np.zeros(len(rows)) if base is None else _norms(base)
+        parts = {
+            int(group): GroupSummary.from_rows(
+                rows[groups == group], norms[groups == group], owners[groups == group], moments=True
+            )
+            for group in np.unique(groups)
+        }
+        kept = Reservoir(rows=rows, prompts=owners, groups=groups, base=base)
+        return Sample(groups=parts, reservoir=kept, site=site, floor=sample.floor)
+
+    def _prompts_at(self, label: str) -> Int64[np.ndarray, " prompts"]:
+        """Return the ids of the prompts whose answer has a token of this number."""
+        plan = self._store.token_plan
+        found = find_positions(plan, [label], 0)
+        return plan.prompts[plan.owners[found[0].tokens]] if found else plan.prompts[:0]
 
     def _earlier(self, site: str, layer: int, turn: int) -> Mapping[int, Sample]:
         """Return the earlier turns of those dialogues that reach this turn.
@@ -86,6 +133,11 @@ class StoreSamples:
                 rows=stored[:], prompts=stored.index.prompts, groups=stored.index.groups
             )
         return self._turns[turn]
+
+
+def _norms(rows: Float32[np.ndarray, "rows d"]) -> Float64[np.ndarray, " rows"]:
+    exact = rows.astype(np.float64)
+    return np.asarray(np.sqrt(np.einsum("ij,ij->i", exact, exact)))
 
 
 def turn_of(label: str) -> int | None:

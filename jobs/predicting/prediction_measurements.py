@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from analysis.estimates.answer_metric import AnswerProfile, Point, measure_profile, profile_of
 from analysis.estimates.evaluation import missing, with_estimate
 from analysis.estimates.group_means import estimated_mean
 from analysis.long_table.depth import depth_of
@@ -53,9 +54,15 @@ def measure_lens(
 
 
 def measure_divergence(
-    outputs: OutputTokens, nats: Float64[np.ndarray, " outputs"], most: int
+    outputs: OutputTokens,
+    nats: Float64[np.ndarray, " outputs"],
+    most: int,
+    over_answer: Sequence[str] = (),
 ) -> Iterator[Measurement]:
-    """Yield the mean KL at each output, and over the first `most` outputs of every prompt."""
+    """Yield the mean KL at each output, and over the first `most` outputs of every prompt.
+
+    And the metrics over an answer: output k is at depth k - 1, that many outputs into it.
+    """
     groups = outputs.plan.groups[outputs.plan.owners[outputs.after]]
     limits = (0.0, np.inf)
     for number in range(1, int(outputs.numbers.max()) + 1):
@@ -66,9 +73,39 @@ def measure_divergence(
         yield _mean(blank, nats[here], groups[here], limits, None)
     blank = _blank_kl("token_kl_mean", "response", "outputs", f"of the first {most} of a prompt")
     yield _mean(blank, nats, groups, limits, None)
+    if over_answer:
+        profile = _profile(outputs, nats)
+        for name in over_answer:
+            yield measure_profile(name, profile, _blank_kl("token_kl", None, "prompts", ""))
 
 
-def _blank_kl(metric: str, position: str, what: str, where: str) -> Measurement:
+def _profile(outputs: OutputTokens, nats: Float64[np.ndarray, " outputs"]) -> AnswerProfile:
+    """Return KL by depth, and at the first output of the prompts that have so many."""
+    owners = outputs.plan.owners[outputs.after]
+    groups = outputs.plan.groups[owners]
+    first = np.full(len(outputs.plan.prompts), np.nan)
+    is_first = outputs.numbers == 1
+    first[owners[is_first]] = nats[is_first]
+    points, num_rows = {}, {}
+    for number in range(1, int(outputs.numbers.max()) + 1):
+        here = outputs.numbers == number
+        points[number - 1] = (
+            _point(nats[here], groups[here]),
+            _point(first[owners[here]], groups[here]),
+        )
+        num_rows[number - 1] = int(here.sum())
+    counts = dict(zip(*np.unique(groups[is_first], return_counts=True), strict=True))
+    return profile_of("token_kl", points, counts, num_rows)
+
+
+def _point(values: Float64[np.ndarray, " rows"], groups: Int64[np.ndarray, " rows"]) -> Point:
+    """Return a mean of all groups, and without each."""
+    estimate = estimated_mean(values, groups)
+    numbers = np.unique(groups).tolist()
+    return estimate.value, dict(zip(numbers, estimate.left_out, strict=False))
+
+
+def _blank_kl(metric: str, position: str | None, what: str, where: str) -> Measurement:
     definition = _KL.format(what=what, where=where)
     return Measurement(metric=metric, definition=definition, position=position)
 

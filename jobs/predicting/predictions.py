@@ -67,7 +67,9 @@ def _measure(work: Work[Params], plan: PredictionPlan) -> list[Measurement]:
             (Head(model), base.rows),
             lambda num_done: work.progress(num_done / total, "comparing outputs"),
         )
-        measurements += measure_divergence(aligned.outputs, nats, work.params.num_positions)
+        measurements += measure_divergence(
+            aligned.outputs, nats, work.params.num_positions, work.params.over_answer
+        )
     return measurements
 
 

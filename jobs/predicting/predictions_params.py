@@ -6,10 +6,11 @@ from pydantic import Field
 
 from jobs.behaviour.scored_params import WordsParams
 from jobs.kind import added
+from jobs.measuring.over_answer import OverAnswerParams
 from jobs.shared_params import PairParams
 
 
-class Params(WordsParams, PairParams):
+class Params(OverAnswerParams, WordsParams, PairParams):
     """What is compared, where it is read, and how the models are run."""
 
     metrics: tuple[Literal["logit_lens", "token_kl"], ...] = Field(

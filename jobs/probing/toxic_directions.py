@@ -16,6 +16,7 @@ from analysis.measurement import Measurement
 from cluster.errors import UserError
 from jobs.models.family import Missing
 from jobs.models.loading import load_tokenizer
+from jobs.models.opened_model import model_folder
 from jobs.probing.directions_file import write_directions
 from jobs.probing.labelled_texts import (
     LabelledText,
@@ -75,7 +76,7 @@ def find_directions(work: Work[Params]) -> dict[str, object]:
     params = work.params
     labelling = _read_texts(work)
     source = work.input("model")
-    checkpoint = Checkpoint(source.directory("model"), source.folder)
+    checkpoint = Checkpoint(model_folder(source), source.folder)
     reader = _ModelReader(work, checkpoint)
     rows, numbers, num_too_long = reader.rows(labelling.texts)
     texts = [labelling.texts[number] for number in numbers]

@@ -111,6 +111,8 @@ class StoreIndex(TypedDict):
     """Digest of the chat template; None without one."""
     too_long: NotRequired[list[int]]
     """Ids of prompts left out for their length."""
+    short: NotRequired[list[int]]
+    """Ids of prompts whose answer is shorter than `prefill`; absent where none is."""
     refused: NotRequired[dict[str, list[int]]]
     """Reason -> ids of prompts that the chat template refuses; absent where it refuses none."""
 

@@ -6,13 +6,13 @@ An adapter on this very base stays an adapter: merged weights in 16 bits would l
 from __future__ import annotations
 
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
 from jobs.artifacts.artifact import Artifact
 from jobs.models.device import DeviceMap, place_of
 from jobs.models.loading import load_model
 from jobs.models.model_facts import Dtype, compute_dtype
+from jobs.models.opened_model import adapter_on, model_folder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -30,7 +30,7 @@ class _HowLoaded(TypedDict):
 
 def load_input_model(artifact: Artifact, params: OneModelParams) -> PreTrainedModel:
     """Load the model of an artifact as the params of a job say."""
-    folder = artifact.directory("model")
+    folder = model_folder(artifact)
     return load_model(
         folder,
         dtype=compute_dtype(params.dtype, artifact.facts["model"]["num_parameters"]),
@@ -53,16 +53,19 @@ class PairLoading:
     def load(self, name: str) -> PreTrainedModel:
         """Load the model of one input; nothing else holds a reference to the result."""
         self._work.progress(None, f"loading {name}")
-        return load_model(self._work.input(name).directory("model"), **self._how)
+        return load_model(model_folder(self._work.input(name)), **self._how)
 
     def load_with_adapter(self) -> tuple[Switched, Switched]:
         """Load base and aligned as one model, its adapter off and on."""
         from jobs.models.adapters import load_pair_with_adapter
 
+        base = self._work.input("base")
+        adapter = adapter_on(base, self._work.input("aligned"))
+        assert adapter is not None, "the aligned model is no adapter on this base"
         self._work.progress(None, "loading base and adapter")
         return load_pair_with_adapter(
-            self._work.input("base").directory("model"),
-            self._work.input("aligned").directory("adapter"),
+            model_folder(base),
+            adapter,
             **self._how,
         )
 
@@ -72,13 +75,6 @@ class PairLoading:
         base, params = self._work.input("base"), self._work.params
         return {
             "dtype": compute_dtype(params.dtype, base.facts["model"]["num_parameters"]),
-            "device": place_of(base.directory("model"), params.num_gpus),
+            "device": place_of(model_folder(base), params.num_gpus),
             "attention": params.attention,
         }
-
-
-def adapter_on(base: Artifact, aligned: Artifact) -> Path | None:
-    """Return the adapter's folder when the aligned model is an adapter on this very base."""
-    if aligned.record.inputs.get(base.key) != base.record_digest or not aligned.names("adapter/"):
-        return None
-    return aligned.directory("adapter")

@@ -21,6 +21,7 @@ from analysis.weight_metrics import weight_drift as drift
 from cluster.errors import UserError
 from jobs.artifacts.artifact import Artifact
 from jobs.extraction.paired_inputs import require_common_model
+from jobs.models.opened_model import model_folder
 from jobs.store.activation_store import ActivationStore
 from jobs.store.checkpoint import Checkpoint
 from jobs.weights import full_tables
@@ -63,7 +64,7 @@ class WeightSurvey:
         """The full table of `weight_drift`: an entry per tensor."""
         self._work = work
         self._base, self._aligned = (
-            Checkpoint(model.directory("model"), model.folder) for model in (base, aligned)
+            Checkpoint(model_folder(model), model.folder) for model in (base, aligned)
         )
         self._places = self._find_places(work)
         self._shifts = {

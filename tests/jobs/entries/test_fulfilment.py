@@ -11,8 +11,14 @@ from jobs.entries.rooms import door_of, package_of, room_names
 from tests.doors import declared_doors
 from tests.jobs.entries.files import KIND, METRIC, NUMBERS, write
 
-OF_COMMAND_LINE = ("orchestrator.verbs", "orchestrator.profiles.kinds")
-"""Doors that are opened before there is a study."""
+OF_COMMAND_LINE = (
+    "orchestrator.diagnosis.signatures",
+    "orchestrator.doctor.checks",
+    "orchestrator.notices.ways",
+    "orchestrator.profiles.kinds",
+    "orchestrator.verbs",
+)
+"""Doors of the user's own: no study may bring what judges machines or sends messages."""
 
 
 def test_every_door_but_those_of_the_command_line_takes_entries_of_a_study() -> None:

@@ -20,6 +20,7 @@ GPU_KINDS = {
     "extract": {},
     "behave": {"metrics": ["toxic_mass", "toxic_rate", "perplexity"]},
     "predictions": {},
+    "preferences": {},
     "intervene": {"intervention": "subtract-direction", "metrics": ["perplexity"]},
     "generated-pairs": {},
     "probe-direction": {"max_texts": 100, "max_length": 256},
