@@ -38,6 +38,34 @@ def read_progress(storage: Storage, job: Job, attempts: Iterable[str]) -> Progre
     )
 
 
+def what_was_saved(storage: Storage, job: Job, attempt: str, *, has_saved: bool) -> str:
+    """Say how far an attempt was that was asked to stop, and what its job goes on from.
+
+    Args:
+        storage: the output root.
+        job: the job.
+        attempt: id of the attempt.
+        has_saved: whether it stopped by itself, and so has saved its work.
+    """
+    fraction = read_progress(storage, job, [attempt]).fraction
+    at = "" if fraction is None else f" at {fraction:.0%}"
+    checkpoint = _last_checkpoint(storage, job, attempt)
+    kept = f"; {checkpoint} is kept" if checkpoint else ""
+    if has_saved:
+        return f"it saved its work and stopped{at}{kept}"
+    return f"it did not stop in time, and was ended{at}{kept or '; what it had saved is kept'}"
+
+
+def _last_checkpoint(storage: Storage, job: Job, attempt: str) -> str | None:
+    """Return the name of the newest checkpoint that an attempt has finished; None without one."""
+    folder = f"{Artifact(storage, job.kind, job.key).attempt_folder(attempt)}/checkpoints"
+    names = [name for name in storage.list(folder) if name.rpartition("-")[2].isdecimal()]
+    for name in sorted(names, key=lambda name: -int(name.rpartition("-")[2])):
+        if storage.exists(f"{folder}/{name}/COMPLETE.json"):
+            return name
+    return None
+
+
 def _read_attempt(storage: Storage, job: Job, attempt: str) -> Progress:
     folder = Artifact(storage, job.kind, job.key).attempt_folder(attempt)
     try:

@@ -10,7 +10,8 @@ from cluster.checked_json import read_file
 from cluster.storage import Storage
 from jobs.artifacts.job import Job
 from jobs.artifacts.request import read_request
-from orchestrator.records.ledger import damaged_lines, kept_lines, ledger_folder
+from orchestrator.records.ledger import ledger_folder
+from orchestrator.records.ledger_lines import damaged_lines, kept_lines
 from orchestrator.records.root_file import check_root_file
 
 

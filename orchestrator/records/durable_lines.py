@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 
 from cluster.errors import SurroundingsError
 from cluster.fault_classes import FaultClass, class_of_os_error
+from cluster.fault_points import fault_point
 from cluster.storage import Storage
 
 _SYNC_EVERY_S = 1.0
@@ -29,7 +30,8 @@ class FileLines:
         self, storage: Storage, name: str, clock: Callable[[], float] = time.monotonic
     ) -> None:
         """Open the file, or create it. Raises SurroundingsError when it cannot be."""
-        self._path = storage.path(f"{name}.jsonl")
+        self._name = f"{name}.jsonl"
+        self._path = storage.path(self._name)
         self._clock = clock
         self._descriptor: int | None = None
         self._is_made = False
@@ -64,12 +66,21 @@ class FileLines:
         self._let_go()
 
     def _write(self) -> None:
+        if self.has_unwritten:
+            fault_point("write", file=self._name)
+            fault_point("append", file=self._name, tear=self._write_half)
         while self.has_unwritten:
-            self._num_written += os.pwrite(
-                self._open(),
-                self._unsynced[self._num_written :],
-                self._num_synced + self._num_written,
-            )
+            self._write_some(len(self._unsynced))
+
+    def _write_half(self) -> None:
+        self._write_some((self._num_written + len(self._unsynced)) // 2)
+
+    def _write_some(self, end: int) -> None:
+        self._num_written += os.pwrite(
+            self._open(),
+            self._unsynced[self._num_written : end],
+            self._num_synced + self._num_written,
+        )
 
     def _sync(self) -> None:
         try:

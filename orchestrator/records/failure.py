@@ -59,6 +59,23 @@ class Consequence(Enum):
     """The job has failed."""
 
 
+class NextTry(Enum):
+    """What is done with a job after a failed attempt, as the ledger keeps it (`Ended.decision`)."""
+
+    AGAIN = "again"
+    """Tried once more, as it was."""
+    ELSEWHERE = "again-elsewhere"
+    """Tried once more, on other nodes than the one that it failed on."""
+    DEGRADED = "again-degraded"
+    """Tried once more, in a layout that needs less memory."""
+    FROM_CHECKPOINT = "from-checkpoint"
+    """Tried once more, from what it saved."""
+    WAIT = "wait"
+    """Tried once more after a pause."""
+    GIVE_UP = "give-up"
+    """Not tried again."""
+
+
 RETRIES: Mapping[FaultClass, int] = {
     FaultClass.MISTAKE: 0,
     FaultClass.DIVERGED: 0,
@@ -101,6 +118,23 @@ WAITS_FOR: Mapping[FaultClass, str] = {
     FaultClass.NO_ROOM: "room beside other launches",
 }
 """What is waited for after a fault of each class, in words for people."""
+
+OF_ONE_NODE = frozenset({FaultClass.GPU, FaultClass.GPU_TAKEN})
+"""Faults of the node that an attempt was on, and of no other."""
+MAYBE_OF_NODE = frozenset(
+    {FaultClass.LOST_PROCESS, FaultClass.PROGRAM, FaultClass.UNKNOWN, FaultClass.HUNG}
+)
+"""Faults that a broken node may be behind: seen from one attempt, it could also be the job."""
+REPEATS = frozenset(
+    {
+        FaultClass.PROGRAM,
+        FaultClass.UNKNOWN,
+        FaultClass.HUNG,
+        FaultClass.LOST_PROCESS,
+        FaultClass.OUT_OF_MEMORY,
+    }
+)
+"""Faults that are the job's own when they come twice at one step with one signature."""
 
 _RESULTS = {
     FaultClass.MISTAKE: Result.MISTAKE,
@@ -159,6 +193,8 @@ def decide(
     num_others: int,
     is_cancelled: bool,
     failures: Mapping[FaultClass, int],
+    is_repeated: bool = False,
+    has_elsewhere: bool = False,
 ) -> Consequence:
     """Decide what happens to a job when one of its attempts has ended.
 
@@ -170,6 +206,8 @@ def decide(
             doing, so its failure decides nothing; but a mistake of the user would meet them all.
         is_cancelled: whether somebody asked for the job to be cancelled.
         failures: failures of the job that count, by class, this one included.
+        is_repeated: whether an attempt before this one ended at the same step in the same way.
+        has_elsewhere: whether it is a fault of a node, and another one could hold the job.
     """
     fault_class = fault_class or class_of_result(result)
     if is_settled:
@@ -184,6 +222,8 @@ def decide(
         return Consequence.CANCEL
     if result in (Result.BUSY, Result.NO_ROOM):
         return Consequence.PARK
-    if has_spent_retries(failures):
+    if is_repeated or has_spent_retries(failures):
         return Consequence.GIVE_UP
+    if has_elsewhere and fault_class in OF_ONE_NODE:
+        return Consequence.AGAIN
     return Consequence.WAIT if fault_class in WAITED_FOR else Consequence.AGAIN

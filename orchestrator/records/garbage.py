@@ -23,12 +23,12 @@ from jobs.artifacts.artifact import Artifact, Record
 from jobs.artifacts.claim import free_of_attempts
 from jobs.artifacts.identity import KEY_LENGTH
 from jobs.kind import KINDS
-from jobs.worker.work import PRIVATE, is_private
+from jobs.worker.work import KEPT, PRIVATE, is_private
 from orchestrator.records.root_file import require_root
 
 _CACHES = ("base_rows",)
 """Folders of `cache/` that jobs fill and know how to fill again."""
-_SPENT = tuple(name for name in PRIVATE if name != "log.txt")
+_SPENT = tuple(name for name in PRIVATE if name not in KEPT)
 _DESCRIBED = ("record.json", "job.json")
 """What says that a folder is the artifact of a job, the record first: it goes first."""
 _OWN = frozenset({*_DESCRIBED, "claim", "attempts"})

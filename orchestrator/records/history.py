@@ -1,20 +1,25 @@
 """The past of each job, from the ledger: tries, failures that count, time spent, last message."""
 
+import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from cluster.fault_classes import FaultClass
 from cluster.storage import Storage
-from orchestrator.records import ledger
+from orchestrator.records import ledger, ledger_lines
 from orchestrator.records.failure import (
     FAILURES,
+    REPEATS,
     RETRIES,
     Result,
     class_of_result,
     has_spent_retries,
     is_for_all,
 )
+from orchestrator.records.injected import Injected
+from orchestrator.records.pace import Pace
+from orchestrator.text import first_line
 
 
 @dataclass(kw_only=True, slots=True)
@@ -42,6 +47,10 @@ class JobHistory:
     """Whose fault it is that the latest attempt failed; None where it did not."""
     message: str | None = None
     """Message of the latest failure."""
+    stopped: str | None = None
+    """What the latest attempt had saved when it was cancelled; None where it was not."""
+    failed: ledger.Ended | None = None
+    """The latest attempt that failed."""
     refused: str | None = None
     """Why no machine of the latest launch could hold the job."""
     submitted: ledger.Submitted | None = None
@@ -50,6 +59,11 @@ class JobHistory:
     """Layouts that ran out of memory since the retry budget was last renewed, oldest first."""
     fraction: float = 0.0
     """How far the job was at most when an attempt failed, from 0 to 1."""
+    ends: dict[tuple[str, str], str] = field(default_factory=dict)
+    """Signature and place of failures since the job last got further -> the first such attempt."""
+    repeated: str | None = None
+    """Attempt that had failed in the same way at the same place as the latest one before the job
+    was given up for it; None where none had."""
 
     @property
     def open_since(self) -> float | None:
@@ -58,8 +72,8 @@ class JobHistory:
 
     @property
     def given_up(self) -> bool:
-        """True when the retry budget of the job is spent."""
-        return has_spent_retries(self.failures)
+        """True when the job is not tried again: its retries are spent, or it fails the same way."""
+        return self.repeated is not None or has_spent_retries(self.failures)
 
 
 @dataclass(kw_only=True, slots=True)
@@ -104,12 +118,22 @@ class History:
     """The end of the latest launch; None while it runs, or when it was killed."""
     waiting: ledger.Waiting | None = None
     """What the latest launch waits for; None while nothing keeps it."""
+    stopping: ledger.Stopping | None = None
+    """That the latest launch asked all its jobs to stop; None: it did not."""
+    cancelled: set[str] = field(default_factory=set)
+    """Keys of jobs that somebody has cancelled in the latest launch."""
+    quarantined: dict[str, ledger.Quarantined] = field(default_factory=dict)
+    """Node -> the latest word on its quarantine, of the latest launch."""
+    injected: list[Injected] = field(default_factory=list)
+    """Faults that launches injected on purpose."""
     num_launches: int = 0
     """Number of launches so far."""
     launches: set[str] = field(default_factory=set)
     """Their ids."""
     spent: Spent = field(default_factory=Spent)
     """What the attempts of all launches have cost."""
+    pace: Pace = field(default_factory=Pace)
+    """How much the latest launch does at a time."""
     held: dict[str, _Held] = field(default_factory=dict)
     """Attempts of the latest launch that have no ending -> what they hold."""
 
@@ -121,6 +145,22 @@ class History:
 def read_history(storage: Storage, study: str) -> History:
     """Read the whole ledger of a study."""
     return gather(ledger.read_events(storage, study))
+
+
+class HistoryTail:
+    """The past of a study for who looks again and again: only what was added is read."""
+
+    def __init__(self, storage: Storage, study: str) -> None:
+        self._storage = storage
+        self.study = study
+        self._read: dict[str, int] = {}
+        self._history = History()
+
+    def read(self) -> History:
+        """Return the past as it is now, always the same object."""
+        for event in ledger_lines.new_events(self._storage, self.study, self._read):
+            add(self._history, event)
+        return self._history
 
 
 def gather(events: Iterable[ledger.Event]) -> History:
@@ -139,10 +179,26 @@ def add(history: History, event: ledger.Event) -> None:
         history.ended = event
     elif isinstance(event, ledger.Waiting):
         history.waiting = event if event.fault_class else None
+    elif isinstance(event, Injected):
+        history.injected.append(event)
     elif isinstance(event, ledger.Holding):
         _prolong(history.held.values(), event)
+    elif isinstance(event, ledger.Quarantined):
+        history.quarantined[event.node] = event
+    elif isinstance(event, ledger.Stopping):
+        if event.keys is None:
+            history.stopping = event
+        else:
+            history.cancelled.update(event.keys)
+    elif isinstance(event, ledger.Renewed):
+        history.cancelled.difference_update(event.keys)
+        for key in event.keys:
+            if key in history.jobs:
+                renew(history.jobs[key])
     else:
-        job = history.jobs.setdefault(event.key, JobHistory())
+        job = history.jobs.get(event.key)
+        if job is None:
+            job = history.jobs[event.key] = JobHistory()
         if isinstance(event, ledger.Submitted):
             history.held[event.attempt] = _Held(
                 key=event.key,
@@ -151,9 +207,15 @@ def add(history: History, event: ledger.Event) -> None:
                 price=event.price,
                 currency=event.currency,
             )
+            history.pace.note_start(event.at, event.num_gpus)
         elif isinstance(event, ledger.Ended):
             seconds = event.seconds if event.held is None else event.held
-            _charge_hours(history, history.held.pop(event.attempt, None), seconds)
+            attempt = history.held.pop(event.attempt, None)
+            _charge_hours(history, attempt, seconds)
+            if attempt is not None:
+                history.pace.note_end(
+                    event.at, attempt.num_gpus, worked_s=event.seconds, held_s=seconds
+                )
         _add_to_job(job, event)
 
 
@@ -184,24 +246,45 @@ def _charge_hours(history: History, attempt: _Held | None, seconds: float) -> No
 class Journal(ledger.Ledger):
     """The open ledger of a launch, and the history that its events add to."""
 
-    def __init__(self, storage: Storage, study: str, launch: str, past: History) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        study: str,
+        launch: str,
+        past: History,
+        note: Callable[[ledger.Event], None] = lambda event: None,
+    ) -> None:
         super().__init__(storage, study, launch)
         self.past = past
+        self._note = note
 
     def append(self, event: ledger.Event) -> None:
         """Append an event to the ledger and add it to the history."""
-        super().append(event)
+        self.take_in(event)
+        self.write_down(event)
+
+    def take_in(self, event: ledger.Event) -> None:
+        """Add an event to the history alone, so that what follows from it can be decided."""
         add(self.past, event)
+
+    def write_down(self, event: ledger.Event) -> None:
+        """Append an event to the ledger that the history has taken in, and tell who listens."""
+        super().append(event)
+        self._note(event)
 
 
 def _begin(history: History, event: ledger.LaunchStarted) -> None:
     history.launch, history.ended, history.waiting = event, None, None
+    history.stopping = None
+    history.cancelled.clear()
     history.num_launches += 1
     history.launches.add(event.launch)
     for attempt in history.held.values():
         # Its launch was killed: it cost what is known for sure.
         _charge_hours(history, attempt, attempt.seconds or 0.0)
     history.held.clear()
+    history.pace = Pace()
+    history.quarantined.clear()
     for job in history.jobs.values():
         # An attempt without an ending belongs to a launch that was killed: no failure of the job.
         job.open.clear()
@@ -209,15 +292,22 @@ def _begin(history: History, event: ledger.LaunchStarted) -> None:
         # Credentials are renewed outside: a launch tries them again without being told to.
         del job.failures[FaultClass.PERMISSION]
         if event.fresh:
-            job.failures.clear()
-            _forget_layouts(job)
+            renew(job)
+
+
+def renew(job: JobHistory) -> None:
+    """Give a job a fresh retry budget."""
+    job.failures.clear()
+    job.ends.clear()
+    job.repeated = job.refused = None
+    _forget_layouts(job)
 
 
 def _add_to_job(job: JobHistory, event: ledger.Submitted | ledger.Ended | ledger.Refused) -> None:
     if isinstance(event, ledger.Submitted):
         job.num_attempts += 1
         if not job.open:
-            job.result = job.fault_class = None
+            job.result = job.fault_class = job.stopped = None
         job.attempt, job.submitted = event.attempt, event
         job.open[event.attempt] = event.at
         return
@@ -232,14 +322,51 @@ def _add_to_job(job: JobHistory, event: ledger.Submitted | ledger.Ended | ledger
     job.seconds += event.seconds
     if event.result is Result.DONE and event.peak_gb:
         job.peak_gb = max(job.peak_gb, event.peak_gb)
+    if event.result is Result.CANCELLED:
+        job.stopped = event.message
     if event.result in (Result.BUSY, Result.NO_ROOM):
         job.num_attempts -= 1
         job.message = event.message or job.message
     if event.result in FAILURES and fault_class is not None:
+        job.failed = event
         job.message = event.message if not job.given_up else job.message
         # Other workers take over the work of one that failed; a mistake would meet them all.
         if not job.open or is_for_all(fault_class):
             _charge(job, fault_class, event.fraction or 0.0)
+            _compare_end(job, fault_class, event)
+
+
+def _compare_end(job: JobHistory, fault_class: FaultClass, event: ledger.Ended) -> None:
+    """Note how an attempt failed and where; the job is given up when one before it did the same.
+
+    Faults of the surroundings do not count, nor does a process that died without a known cause.
+    """
+    signature = signature_of(fault_class, event)
+    if signature is None:
+        return
+    laid_out = job.submitted.execution if job.submitted else {}
+    at = f"step {event.step}" if event.step is not None else f"{event.fraction or 0.0:.6f}"
+    place = f"{at} {sorted(laid_out.items())}"
+    before = job.ends.setdefault((signature, place), event.attempt)
+    if before != event.attempt:
+        job.repeated = before
+
+
+def signature_of(fault_class: FaultClass, event: ledger.Ended) -> str | None:
+    """Return what tells one failure from another; None where nothing is known, or it may pass."""
+    if fault_class not in REPEATS or (event.signal == "SIGKILL" and event.signature is None):
+        return None
+    cause = event.signature or event.signal or event.exit_code
+    if cause is not None:
+        return f"{fault_class.value}: {cause}"
+    if fault_class is FaultClass.LOST_PROCESS:
+        return None
+    line = first_line(event.message or "")
+    return f"{fault_class.value}: {_NUMBERS.sub('#', line)}" if line else None
+
+
+_NUMBERS = re.compile(r"0x[0-9a-f]+|[0-9]+(?:\.[0-9]+)?")
+"""What differs from attempt to attempt in one and the same message: ids, addresses, sizes."""
 
 
 def _forget_layouts(job: JobHistory) -> None:
@@ -254,6 +381,7 @@ def _charge(job: JobHistory, fault_class: FaultClass, fraction: float) -> None:
     if fraction > job.fraction:
         job.fraction = fraction
         job.failures.clear()
+        job.ends.clear()
         if fault_class is FaultClass.PREEMPTED:
             return
     laid_out = job.submitted.execution if job.submitted else {}

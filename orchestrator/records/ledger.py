@@ -5,9 +5,9 @@ does not parse was left half-written by a crash, or damaged: it is passed over.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import IO, Annotated
 
@@ -19,6 +19,7 @@ from cluster.fault_classes import FaultClass
 from cluster.storage import Storage
 from orchestrator.records.durable_lines import FileLines, ObjectLines
 from orchestrator.records.failure import Result
+from orchestrator.records.injected import Injected
 
 _LONGEST_LINE = 1 << 20
 """Bytes of a line; no event is longer, and a damaged file may be one line of any size."""
@@ -72,6 +73,8 @@ class LaunchStarted:
     budget: Mapping[str, float] = field(default_factory=dict)
     """Unit (`gpuh`, `bytes`, or a currency) -> most of it that all launches may spend; empty
     without a budget."""
+    chaos: str = ""
+    """Faults that it injects on purpose (`--chaos`), in words; empty: none."""
     version: str | None = None
     """Version of deltascale that all attempts of the launch run; None in older ledgers."""
     commit: str | None = None
@@ -134,6 +137,49 @@ class Ended:
     peak_gb: Amount | None = None
     """Most host memory that its process held, in 10^9 bytes; None: not measured, as in older
     ledgers."""
+    signature: str | None = None
+    """Name of the failure signature that matched; None where none did, and in older ledgers."""
+    rank: int | None = None
+    """The rank that failed first, of several; None where one process was at it, or is not known."""
+    step: int | None = None
+    """The step or unit that it was at when it failed, from 0; None: not known."""
+    exit_code: int | None = None
+    """What its process ended with, where that is known and it ended by itself."""
+    signal: str | None = None
+    """The signal that ended its process, such as `SIGKILL`, where that is known."""
+    decision: str | None = None
+    """What followed for its job: `again`, `again-elsewhere`, `again-degraded`, `from-checkpoint`,
+    `wait` or `give-up`; None where it did not fail, and in older ledgers."""
+    decided_by: str | None = None
+    """The decision in a sentence, with the numbers that it was taken by."""
+
+
+@with_config(_FINITE)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Renewed:
+    """Somebody gave jobs a fresh retry budget (`retry`)."""
+
+    at: Moment
+    """Seconds since the epoch."""
+    keys: list[str]
+    """Keys of the jobs."""
+
+
+@with_config(_FINITE)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Quarantined:
+    """A node gets no jobs for a while; said again when that ends early or is prolonged."""
+
+    at: Moment
+    """Seconds since the epoch."""
+    node: str
+    """The node."""
+    since: Moment
+    """When it began, in seconds since the epoch."""
+    until: Moment
+    """When it ends; not after `at` where it is over."""
+    why: str
+    """What was seen, in a sentence."""
 
 
 @with_config(_FINITE)
@@ -180,6 +226,19 @@ class Waiting:
 
 @with_config(_FINITE)
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Stopping:
+    """The launch, or some of its jobs, are asked to save and stop, and start nothing more."""
+
+    at: Moment
+    """Seconds since the epoch."""
+    keys: Sequence[str] | None = None
+    """Keys of jobs that somebody cancels; None: the launch itself stops."""
+    state: str = "cancelled"
+    """What it ends as: a value of `LaunchState`."""
+
+
+@with_config(_FINITE)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class LaunchEnded:
     """A launch ended by itself; one that was killed leaves no such event."""
 
@@ -193,7 +252,19 @@ class LaunchEnded:
     """What ended it, in one sentence, where its state does not say it all."""
 
 
-Event = LaunchStarted | Submitted | Ended | Holding | Refused | Waiting | LaunchEnded
+Event = (
+    LaunchStarted
+    | Submitted
+    | Ended
+    | Holding
+    | Refused
+    | Waiting
+    | Renewed
+    | Quarantined
+    | Injected
+    | Stopping
+    | LaunchEnded
+)
 
 _NAMES: dict[type, str] = {
     LaunchStarted: "launch-started",
@@ -202,6 +273,10 @@ _NAMES: dict[type, str] = {
     Holding: "holding",
     Refused: "refused",
     Waiting: "waiting",
+    Renewed: "renewed",
+    Quarantined: "quarantined",
+    Injected: "injected",
+    Stopping: "stopping",
     LaunchEnded: "launch-ended",
 }
 _SHAPES = {name: TypeAdapter[Event](event) for event, name in _NAMES.items()}
@@ -228,7 +303,7 @@ class Ledger:
     def append(self, event: Event) -> None:
         """Add an event, to be written at the next flush."""
         self._lines.append(
-            json.dumps({"event": _NAMES[type(event)], **asdict(event)}, default=_plain)
+            json.dumps({"event": _NAMES[type(event)], **_fields_of(event)}, default=_plain)
         )
 
     @property
@@ -247,45 +322,20 @@ class Ledger:
 
 def read_events(storage: Storage, study: str) -> Iterator[Event]:
     """Yield all events of a study, launch by launch, without holding them in memory."""
-    for _, _, event in _read_lines(storage, study):
+    for _, _, event in read_lines(storage, study):
         if not isinstance(event, ValueError):
             yield event
 
 
-def damaged_lines(storage: Storage, study: str) -> Iterator[tuple[str, int, str]]:
-    """Yield file, line from 1, and what is wrong, of everything that `read_events` passes over.
-
-    The end of a file that a crash cut off in the middle of a line is no damage.
-    """
-    for name, number, event in _read_lines(storage, study):
-        if isinstance(event, ValueError):
-            yield name, number, str(event)
-
-
-def kept_lines(storage: Storage, name: str) -> bytes:
-    """Return the lines of one file that hold an event, as they are."""
-    try:
-        return b"".join(line for line in _lines_of(storage, name) if _is_event(line))
-    except ForeignEntry:
-        return b""
-
-
-def _is_event(line: bytes) -> bool:
-    try:
-        _parse(line)
-    except ValueError:
-        return False
-    return True
-
-
-def _read_lines(storage: Storage, study: str) -> Iterator[tuple[str, int, Event | ValueError]]:
+def read_lines(storage: Storage, study: str) -> Iterator[tuple[str, int, Event | ValueError]]:
+    """Yield file, line from 1, and the event there, or why it is none."""
     folder = ledger_folder(study)
     for entry in storage.list(folder):
         name = f"{folder}/{entry}"
         try:
-            for number, line in enumerate(_lines_of(storage, name), start=1):
+            for number, line in enumerate(lines_of(storage, name), start=1):
                 try:
-                    event: Event | ValueError = _parse(line)
+                    event: Event | ValueError = parse_event(line)
                 except ValueError as reason:
                     if not line.endswith(b"\n"):
                         continue
@@ -295,15 +345,16 @@ def _read_lines(storage: Storage, study: str) -> Iterator[tuple[str, int, Event 
             yield name, 0, ValueError(fault.error)
 
 
-def _lines_of(storage: Storage, name: str) -> Iterator[bytes]:
+def lines_of(storage: Storage, name: str) -> Iterator[bytes]:
+    """Yield the lines of one file of a ledger."""
     if storage.is_local:
         with storage.open(name) as stream:
-            yield from _short_lines(stream)
+            yield from short_lines(stream)
     else:
         yield from storage.read(name).splitlines(keepends=True)
 
 
-def _short_lines(stream: IO[bytes]) -> Iterator[bytes]:
+def short_lines(stream: IO[bytes]) -> Iterator[bytes]:
     """Yield lines; of one that is longer than any event, its first part."""
     while line := stream.readline(_LONGEST_LINE):
         if len(line) < _LONGEST_LINE or line.endswith(b"\n"):
@@ -314,7 +365,7 @@ def _short_lines(stream: IO[bytes]) -> Iterator[bytes]:
         yield line + b"\n"
 
 
-def _parse(line: bytes) -> Event:
+def parse_event(line: bytes) -> Event:
     """Parse a line. Raises ValueError."""
     values = parse_json(line)
     if not isinstance(values, dict):
@@ -322,7 +373,7 @@ def _parse(line: bytes) -> Event:
     shape = _SHAPES.get(str(values.pop("event", None)))
     if shape is None:
         raise ValueError("it is no event: of no known name")
-    if "fault_class" in values:
+    if values.get("fault_class") is not None:
         values["fault_class"] = _class_named(values["fault_class"])
     return checked(shape, values)
 
@@ -332,6 +383,11 @@ def _class_named(word: object) -> FaultClass | None:
     with suppress(ValueError):
         return FaultClass(word)
     return None
+
+
+def _fields_of(event: Event) -> dict[str, object]:
+    """Return name -> value; unlike `asdict`, without a copy of everything in it."""
+    return {name: getattr(event, name) for name in event.__dataclass_fields__}
 
 
 def _plain(value: object) -> object:

@@ -108,6 +108,7 @@ def _held(
                 fault.error.replace("file system", "file system of the output root"),
                 where=storage.url,
                 hint="choose a root on another file system with --root",
+                code="root-without-locks",
             ) from fault
         except Occupied as fault:
             raise SurroundingsError(
@@ -115,6 +116,7 @@ def _held(
                 where=storage.url,
                 hint=hint,
                 fault_class=FaultClass.NO_ROOM,
+                code="study-running",
             ) from None
         yield held
 

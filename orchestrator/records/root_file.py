@@ -61,4 +61,5 @@ def require_root(storage: Storage) -> None:
             f"this is no root of deltascale: {reason}, so nothing in it is taken for ours",
             where=storage.url,
             hint="name the root with --root or $DELTASCALE_ROOT; a launch writes that file",
+            code="root-not-found",
         )

@@ -38,8 +38,8 @@ class SubmittedAllocation(TypedDict):
     """Path of what it prints; `%j` is the job's id."""
 
 
-class Submission(TypedDict):
-    """What one `launch --on` handed to a queue."""
+class HandedOver(TypedDict):
+    """A launch that goes on without the command that began it: in a queue, or detached."""
 
     id: Annotated[str, Field(pattern=r"^[0-9A-Za-z-]{1,60}$")]
     """Its id; ids sort by time."""
@@ -53,10 +53,15 @@ class Submission(TypedDict):
     """Folder that its relative paths start at."""
     entries: dict[str, str]
     """File of each entry that the study brings along -> SHA-256."""
+    refused: NotRequired[str | None]
+    """Why it was not taken; null or absent: it was."""
+
+
+class Submission(HandedOver):
+    """What one `launch --on` handed to a queue."""
+
     allocations: list[SubmittedAllocation]
     """Its allocations, in order."""
-    refused: NotRequired[str | None]
-    """Why the queue did not take it; null or absent: it did."""
 
 
 HINT = "launch the study's own file again"

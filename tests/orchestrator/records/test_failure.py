@@ -14,6 +14,8 @@ from orchestrator.records.failure import (
     has_spent_retries,
     result_of_class,
 )
+from orchestrator.records.history import gather
+from orchestrator.records.ledger import Ended, Renewed
 
 LOST, ERROR, MISTAKE = FaultClass.LOST_PROCESS, FaultClass.PROGRAM, FaultClass.MISTAKE
 
@@ -57,7 +59,16 @@ def test_only_the_jobs_own_faults_are_charged():
     assert own & WAITED_FOR == {FaultClass.PERMISSION}
 
 
-def after(result, *, settled=False, others=0, cancelled=False, failures=(), fault_class=None):
+def after(
+    result,
+    *,
+    settled=False,
+    others=0,
+    cancelled=False,
+    failures=(),
+    fault_class=None,
+    repeated=False,
+):
     return decide(
         result,
         fault_class=fault_class,
@@ -65,6 +76,7 @@ def after(result, *, settled=False, others=0, cancelled=False, failures=(), faul
         num_others=others,
         is_cancelled=cancelled,
         failures=Counter(failures),
+        is_repeated=repeated,
     )
 
 
@@ -105,3 +117,63 @@ def test_however_a_crew_ends_its_job_is_settled_exactly_once(results, cancelled)
             decisions.append(found)
             settled = True
     assert len(decisions) == 1
+
+
+def ended(number, fraction=0.5, message="step 7: loss 0x7f is odd", fault_class=ERROR, **more):
+    return Ended(
+        at=1.0,
+        key="k",
+        attempt=f"a{number}",
+        result=result_of_class(fault_class),
+        seconds=1.0,
+        message=message,
+        fraction=fraction,
+        fault_class=fault_class,
+        **more,
+    )
+
+
+def past_of(*events):
+    return gather(events).of_job("k")
+
+
+def test_two_attempts_that_end_at_one_step_in_one_way_are_one_too_many():
+    crash = {"fault_class": LOST, "signature": "bus-error", "step": 12}
+    past = past_of(ended(1, **crash), ended(2, **crash))
+    assert past.repeated == "a1" and past.given_up
+    assert not has_spent_retries(past.failures)
+    assert after(Result.LOST, repeated=True) is Consequence.GIVE_UP
+
+
+def test_ids_and_sizes_in_a_message_are_no_other_way_to_end():
+    texts = ("bad block 0x7f3a of 12 MB", "bad block 0x11 of 13 MB")
+    events = [
+        ended(number, message=text, fault_class=FaultClass.UNKNOWN)
+        for number, text in enumerate(texts)
+    ]
+    assert past_of(*events).repeated == "a0"
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({"step": 12}, {"step": 13}),
+        ({"signature": "bus-error"}, {"signature": "oom"}),
+        ({"fault_class": FaultClass.NETWORK}, {"fault_class": FaultClass.NETWORK}),
+        ({"fault_class": FaultClass.PREEMPTED}, {"fault_class": FaultClass.PREEMPTED}),
+        ({"fault_class": FaultClass.LOST_NODE}, {"fault_class": FaultClass.LOST_NODE}),
+        ({"fault_class": LOST}, {"fault_class": LOST}),
+        ({"fault_class": LOST, "signal": "SIGKILL"}, {"fault_class": LOST, "signal": "SIGKILL"}),
+        ({"fraction": 0.5}, {"fraction": 0.6}),
+    ],
+)
+def test_other_steps_other_causes_and_what_is_around_the_job_are_no_repetition(first, second):
+    past = past_of(ended(1, **first), ended(2, **second))
+    assert past.repeated is None
+
+
+def test_a_fresh_budget_forgets_how_a_job_ended_before():
+    crash = {"fault_class": LOST, "signature": "bus-error", "step": 12}
+    failed = (ended(1, **crash), ended(2, **crash))
+    assert not past_of(*failed, Renewed(at=2.0, keys=["k"])).given_up
+    assert past_of(*failed, Renewed(at=2.0, keys=["other"])).given_up

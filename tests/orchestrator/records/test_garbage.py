@@ -15,9 +15,9 @@ from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact, FileEntry, Record
 from jobs.artifacts.claim import claimed
 from jobs.extraction.spool import CACHE
-from orchestrator.plan.study_folder import known_studies
 from orchestrator.records import garbage
 from orchestrator.records.garbage import Collector, find_garbage
+from orchestrator.records.launched_studies import known_studies
 from orchestrator.records.lock import study_lock
 from orchestrator.records.root_file import root_id
 from orchestrator.verbs import gc
