@@ -5,6 +5,7 @@ Every verb that looks at a study makes one of these, once. Writes nothing, runs 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from enum import Enum
 from functools import cached_property
 from pathlib import Path
@@ -19,8 +20,9 @@ from orchestrator.plan.plan import Plan, is_current, make_plan
 from orchestrator.plan.prepared import read_params
 from orchestrator.plan.revisions import known_revisions, require_revisions
 from orchestrator.plan.stage_params import OutsideData
-from orchestrator.plan.study_folder import known_studies, open_study
+from orchestrator.plan.study_folder import open_study
 from orchestrator.records.history import History, read_history
+from orchestrator.records.launched_studies import known_studies
 from orchestrator.study.study import Study, load_study
 from orchestrator.text import first_line
 
@@ -57,14 +59,21 @@ def find_study(root: Storage, text: str) -> Study:
     try:
         is_file = path.is_file()
     except OSError as error:  # longer than a path can be, or in a folder that may not be read
-        raise UserError(f"{text[:100]!r} names no study: {error.strerror}", where="STUDY") from None
+        raise UserError(
+            f"{text[:100]!r} names no study: {error.strerror}", where="STUDY", code="unknown-study"
+        ) from None
     if is_file or path.suffix in (".yaml", ".yml") or "/" in text:
         if not is_file:
+            allowed = [*known_studies(root), *_study_files(path.parent)]
+            near = get_close_matches(text, allowed, n=1)
             raise UserError(
                 f"there is no study file {text!r}",
                 where=str(Path.cwd()),
-                allowed=[*known_studies(root), *_study_files(path.parent)],
-                hint="`deltascale new` writes one to start from",
+                allowed=allowed,
+                hint=f"did you mean {near[0]!r}?"
+                if near
+                else "`deltascale new` writes one to start from",
+                code="unknown-study",
             )
         return load_study(path)
     return open_study(root, text)

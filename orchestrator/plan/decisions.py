@@ -18,6 +18,7 @@ from jobs.kind import KINDS, Fit
 from orchestrator.plan.fitting import choose_fit, why_unfit
 from orchestrator.plan.identity_diff import describe_changes
 from orchestrator.plan.plan import Plan
+from orchestrator.plan.retention import keys_read_by
 from orchestrator.plan.study_folder import CellKey, cell_key, read_index
 from orchestrator.plan.upstream_facts import UpstreamFacts
 from orchestrator.records.history import History
@@ -195,8 +196,8 @@ class _Judge:
                 wanted.setdefault(job.key, f"the stage {job.stage} keeps them")
             runs = item.decision in RUNS or (item.is_let_go and job.key in wanted)
             if runs and not KINDS.find(job.kind).GATHERS:
-                for refs in job.inputs.values():
-                    wanted.update({ref.key: f"{job.label} reads them" for ref in refs})
+                read = keys_read_by(job, self._plan)
+                wanted.update(dict.fromkeys(read, f"{job.label} reads them"))
         remade: dict[str, JobDecision] = {}
         for at, item in enumerate(decisions):
             why = wanted.get(item.job.key)

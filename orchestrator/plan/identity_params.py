@@ -59,6 +59,17 @@ class ParamMarks:
         given = {name: resolved[name] for name in self._paths if name in resolved}
         return {**resolved, **{name: _replaced(value, replace) for name, value in given.items()}}
 
+    def local_paths(self, resolved: Mapping[str, Any]) -> set[str]:
+        """Return the files and folders of this machine that params name, data and models alike."""
+        values = [resolved.get(name) for name in (*self._paths, *self._sources)]
+        for name, door in self._choices.items():
+            settings = _marked_settings(door, resolved.get(name), "model_source")
+            values += [resolved[name][setting] for setting in settings]
+        texts = (
+            text for value in values for text in (value if isinstance(value, list) else [value])
+        )
+        return {text for text in texts if isinstance(text, str) and text and "://" not in text}
+
     def check_paths(self, resolved: Mapping[str, Any]) -> None:
         """Raise UserError, named after the param, for a path that must not be read or walked."""
         for name in (*self._paths, *self._sources):
@@ -90,9 +101,7 @@ class ParamMarks:
             try:
                 identity[name] = _digest_paths(identity[name])
             except UserError as fault:
-                raise UserError(
-                    fault.error, where=where((name,)), allowed=fault.allowed, hint=fault.hint
-                ) from None
+                raise fault.at(where((name,))) from None
         try:
             canonical_json(identity)
         except (TypeError, ValueError) as error:
@@ -157,7 +166,7 @@ def _check_paths(value: object, where: str) -> None:
         try:
             require_plain(value)
         except UserError as fault:
-            raise UserError(fault.error, where=where, hint=fault.hint) from None
+            raise fault.at(where) from None
 
 
 def _digest_paths(value: object) -> object:

@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import reduce
 
 from cluster.errors import UserError
 from cluster.executor import Executor
@@ -44,6 +45,8 @@ class Machines:
         self.nodes: Sequence[Resources] = ()
         self.known: Sequence[Resources] = ()
         """The nodes that this launch had at its best: what went may come back."""
+        self.without: frozenset[str] = frozenset()
+        """Names of nodes that get no jobs for so long that nothing is planned for them."""
         self.most_ranks = executor.most_ranks()
         self._executor = executor
 
@@ -51,6 +54,10 @@ class Machines:
         """Ask the executor what there is now; return True when the nodes have changed."""
         self.capacity = self._executor.capacity()
         before, self.nodes = self.nodes, tuple(self._executor.nodes())
+        if self.without:
+            rooms = self._executor.rooms()
+            self.nodes = tuple(room.offers for room in rooms if room.name not in self.without)
+            self.capacity = sum_of(self.nodes)
         if self.nodes == before:
             return False
         # Of each size as many as were there in one moment: one that comes and goes is one.
@@ -75,6 +82,11 @@ class Machines:
             )
             for node in nodes
         ]
+
+
+def sum_of(nodes: Iterable[Resources]) -> Resources:
+    """Return what nodes offer together."""
+    return reduce(Resources.plus, nodes, Resources(num_cpus=0))
 
 
 def can_hold(nodes: Sequence[Resources], needed: Resources) -> bool:

@@ -8,20 +8,22 @@ from cluster.errors import UserError
 from jobs.kind import KINDS, Kind
 from jobs.service.key_uses import host_uses, may_ask_hosts
 from orchestrator.plan.decisions import JobDecision
+from orchestrator.plan.joined_notes import join_notes
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.upstream_facts import UpstreamFacts
 
 
 def notes_before_running(plan: Plan, to_run: Sequence[JobDecision]) -> list[str]:
-    """Return the notes on jobs that a launch would run, each once, with file and line.
+    """Return the notes on jobs that a launch would run, with file and line.
 
-    Kinds say nothing of jobs whose data are not here.
+    Each is said once for all jobs of a stage, also where its numbers differ. Kinds say nothing of
+    jobs whose data are not here.
 
     Raises:
         UserError: a job would refuse what it is given; with file and line.
     """
     facts = UpstreamFacts(plan.by_key, lambda job: None)
-    notes: dict[str, None] = {}
+    notes: dict[str, list[str]] = {}
     for decision in to_run:
         job = decision.job
         kind = KINDS.find(job.kind)
@@ -29,15 +31,13 @@ def notes_before_running(plan: Plan, to_run: Sequence[JobDecision]) -> list[str]
         model: type[BaseModel] = kind.Params
         if may_ask_hosts(model):
             uses = sorted(host_uses(job.params_as(model)))
-            notes |= {f"{line}: it sends {use.sent} to {use.host}": None for use in uses}
+            notes.setdefault(line, []).extend(f"it sends {use.sent} to {use.host}" for use in uses)
         if decision.absent or not kind.overrides(Kind.notes):
             continue
         try:
             texts = kind.notes(job.params_as(kind.Params), facts.inputs(job))
         except UserError as fault:
             where = f"{line}, {fault.where}" if fault.where else line
-            raise UserError(
-                fault.error, where=where, allowed=fault.allowed, hint=fault.hint
-            ) from None
-        notes |= {f"{line}: {text}": None for text in texts}
-    return list(notes)
+            raise fault.at(where) from None
+        notes.setdefault(line, []).extend(texts)
+    return [f"{line}: {text}" for line, of_stage in notes.items() for text in join_notes(of_stage)]

@@ -185,6 +185,14 @@ class _Planner:
                 if axis.removeprefix("axis_") not in axes_there:
                     where = self.study.where("stages", stage.name, "params", param)
                     raise unknown_name("axis", axis, sorted(axes_there), where=where)
+        labels = {
+            axis: list(self.study.axes[axis].values) for axis in axes_there & set(self.study.axes)
+        }
+        try:
+            kind.check_values(prepared.validated, labels)
+        except ValueError as fault:
+            where = self.study.where("stages", stage.name, "params")
+            raise UserError(str(fault), where=where) from fault
 
     def _job(
         self,

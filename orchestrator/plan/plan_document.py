@@ -1,25 +1,41 @@
 """`plan.json` and `plan --json`: the decisions on a plan, with predictions and totals, as JSON."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from jobs.artifacts.identity import KEY_LENGTH
 from orchestrator.plan.decisions import RUNS, Decision, JobDecision
 from orchestrator.plan.disk_space import add_up_sizes
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.study_folder import PlanDocument
 
 
-def plan_document(plan: Plan, decisions: Sequence[JobDecision]) -> PlanDocument:
-    """Describe every job, and all of them together; what is not known is null."""
+def plan_document(
+    plan: Plan,
+    decisions: Sequence[JobDecision],
+    launch: str | None = None,
+    hours: Mapping[str, float] | None = None,
+) -> PlanDocument:
+    """Describe every job, and all of them together; what is not known is null.
+
+    Args:
+        plan: the jobs.
+        decisions: one for each.
+        launch: id of the launch that is to write it down; None where it is only shown.
+        hours: key -> hours foreseen, for decisions that were not made for machines.
+    """
     absent = absent_data(decisions)
-    return {
+    document: PlanDocument = {
         "study": plan.study.name,
-        "jobs": [_job_document(decision) for decision in decisions],
+        "jobs": [_job_document(decision, hours or {}) for decision in decisions],
         "totals": _totals(decisions),
         "absent": absent,
         "whence": {file: text for file in absent if (text := plan.study.whence(file))},
     }
+    if launch is not None:
+        document["launch"] = launch
+    return document
 
 
 def absent_data(decisions: Sequence[JobDecision]) -> list[str]:
@@ -27,7 +43,7 @@ def absent_data(decisions: Sequence[JobDecision]) -> list[str]:
     return list(dict.fromkeys(file for item in decisions for file in item.absent))
 
 
-def _job_document(decision: JobDecision) -> dict[str, object]:
+def _job_document(decision: JobDecision, hours: Mapping[str, float]) -> dict[str, object]:
     job, fit = decision.job, decision.fit
     return {
         "key": None if decision.absent else job.key,
@@ -38,10 +54,14 @@ def _job_document(decision: JobDecision) -> dict[str, object]:
         "why": decision.why,
         "num_gpus": decision.num_gpus,
         "peak_memory_gb": fit.peak_memory_gb if fit else None,
-        "hours": fit.hours if fit else None,
+        "hours": fit.hours if fit else hours.get(job.key),
         "bytes": decision.most_bytes,
         "execution": dict(fit.execution) if fit else {},
         "fitted_by": fit.why if fit else None,
+        "needs": sorted(
+            {ref.key[:KEY_LENGTH] for name in job.used for ref in job.inputs.get(name, ())}
+        ),
+        "let_go": decision.is_let_go,
     }
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from jobs.artifacts.job import Job
 from jobs.kind import KINDS
 from orchestrator.plan.plan import Plan
 
@@ -40,15 +41,24 @@ def retention_of(plan: Plan) -> Retention:
     readers: dict[str, set[str]] = {}
     for job in plan.jobs if going else ():
         if not KINDS.find(job.kind).GATHERS:
-            for refs in job.inputs.values():
-                for ref in refs:
-                    if ref.key in going:
-                        readers.setdefault(ref.key, set()).add(job.key)
+            for key in keys_read_by(job, plan) & going:
+                readers.setdefault(key, set()).add(job.key)
     named = {*readers, *(key for keys in readers.values() for key in keys)}
     return Retention(
         readers={key: frozenset(keys) for key, keys in readers.items()},
         kinds={key: plan.by_key[key].kind for key in named},
     )
+
+
+def keys_read_by(job: Job, plan: Plan) -> set[str]:
+    """Return keys of what a job reads, also by way of a job that only refers to other models."""
+    keys = {ref.key for refs in job.inputs.values() for ref in refs}
+    read = set(keys)
+    for other in (plan.by_key[key] for key in keys):
+        if KINDS.find(other.kind).REFERS:
+            behind = keys_read_by(other, plan)
+            read |= behind.union(*(keys_read_by(plan.by_key[key], plan) for key in behind))
+    return read
 
 
 def notes_on_retention(plan: Plan) -> list[str]:

@@ -176,9 +176,7 @@ class StageParams:
                 line = f"{line}, {fault.where}"
             path = fault.where or ""
             whence = None if os.path.exists(path) else self._study.whence(path)
-            raise UserError(
-                fault.error, where=line, allowed=fault.allowed, hint=whence or fault.hint
-            ) from None
+            raise fault.at(line, hint=whence) from None
         assert workers >= 1, f"kind {self._stage.kind} gave {workers} workers"
         written = params.model_dump(mode="json")
         return Prepared(

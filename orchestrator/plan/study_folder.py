@@ -15,7 +15,6 @@ from pydantic import Field, TypeAdapter
 from typing_extensions import TypedDict
 
 from cluster.checked_json import damaged_file, read_as, read_file
-from cluster.disk.disk_faults import ForeignEntry
 from cluster.errors import UserError, unknown_name
 from cluster.locks.held import Held, LockLost
 from cluster.storage import Storage
@@ -24,6 +23,7 @@ from orchestrator.plan.own_code import write_entries
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.prepared import read_params, write_params
 from orchestrator.plan.retention import retention_of
+from orchestrator.records.launched_studies import known_studies
 from orchestrator.study.study import Study, study_of
 from orchestrator.study.study_file import parse_study_file
 
@@ -33,6 +33,8 @@ class PlanDocument(TypedDict):
 
     study: str
     """Name of the study."""
+    launch: NotRequired[str]
+    """Id of the launch that wrote it down under the study's lock; in `plan.json`."""
     jobs: list[dict[str, object]]
     """Every job with its decision, in the plan's order."""
     totals: dict[str, Any]
@@ -165,22 +167,6 @@ def launched_jobs(root: Storage, study: str) -> dict[str, list[tuple[Cell, str, 
 def cell_key(stage: str, cell: Cell) -> CellKey:
     """Return stage and cell in a hashable form that does not depend on the order of axes."""
     return stage, frozenset(cell.items())
-
-
-def known_studies(root: Storage) -> list[str]:
-    """List the studies that were launched under this root."""
-    return [name for name in root.list("studies") if _is_launched(root, name)]
-
-
-def _is_launched(root: Storage, name: str) -> bool:
-    """Tell whether a name in `studies/` is a launched study; a link is none of ours.
-
-    One that has a ledger was launched, whatever became of its index.
-    """
-    try:
-        return any(root.exists(f"studies/{name}/{part}") for part in ("index.json", "ledger"))
-    except ForeignEntry:
-        return False
 
 
 def open_study(root: Storage, name: str) -> Study:

@@ -1,4 +1,4 @@
-"""A study as it was when it was handed to a queue: a later edit does not change what is queued."""
+"""A study as it was when it was handed over: a later edit does not change what is queued."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,7 +7,8 @@ from cluster.checked_json import damaged_file, read_file
 from cluster.errors import UserError
 from cluster.storage import Storage
 from orchestrator.plan.own_code import own_entries_of
-from orchestrator.records.submissions import HINT, kept_study, read_submission
+from orchestrator.records.detached import read_handed_over
+from orchestrator.records.submissions import HINT
 from orchestrator.study.study import Study, study_of
 from orchestrator.study.study_file import parse_study_file
 
@@ -19,8 +20,7 @@ def open_submitted(root: Storage, name: str, submission: str) -> Study:
         UserError: there is no such submission, or the study's own entries have changed since.
         SurroundingsError: what was kept of it is damaged.
     """
-    document = read_submission(root, name, submission)
-    place = kept_study(name, submission)
+    document, place = read_handed_over(root, name, submission)
     try:
         text = (read_file(root, place) or b"").decode()
         study = study_of(parse_study_file(text, document["file"]), Path(document["folder"]))
@@ -38,7 +38,7 @@ def open_submitted(root: Storage, name: str, submission: str) -> Study:
     if changed:
         raise UserError(
             f"the study's own {', '.join(changed[:3])} changed after it was submitted, so this "
-            "would be another study than the one that was queued",
+            "would be another study than the one that was handed over",
             where=study.where("entries"),
             hint="launch it again, as it is now",
         )

@@ -124,6 +124,7 @@ def _data_folder(where: str) -> str:
             f"the environment variable {DATA_VARIABLE} is not set, but the study uses it",
             where=where,
             hint=f"export {DATA_VARIABLE}=/folder/with/the/data",
+            code="data-missing",
         )
     refuse_secret(value, f"the environment variable {DATA_VARIABLE}")
     return value

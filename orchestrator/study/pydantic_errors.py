@@ -1,7 +1,7 @@
 """Turns the errors of pydantic into one message with file and line."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -69,11 +69,17 @@ def _error_at_place(
     if error["type"] in ("literal_error", "enum") and len(errors) == 1:
         allowed = re.findall(r"'([^']*)'", error["ctx"]["expected"])
         return unknown_name(f"{name}", shorten(str(error["input"])), allowed, where=line)
-    messages = " or ".join(dict.fromkeys(_message(error) for error in errors))
-    text = f"{what} {name!r}: {messages}" if name else messages
+    text = message_of(errors)
+    return UserError(f"{what} {name!r}: {text}" if name else text, where=line)
+
+
+def message_of(errors: Sequence[ErrorDetails]) -> str:
+    """Return what is wrong with one value, without its place; a union has an error per member."""
+    error = errors[0]
+    messages = " or ".join(dict.fromkeys(_message(each) for each in errors))
     if error["type"] in ("value_error", "assertion_error"):
-        return UserError(text, where=line)
-    return UserError(f"{text}, got {shorten(repr(error['input']))}", where=line)
+        return messages
+    return f"{messages}, got {shorten(repr(error['input']))}"
 
 
 _SHAPES = {

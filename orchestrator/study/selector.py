@@ -4,6 +4,7 @@ stage                         all jobs of a stage
 stage:axis=value,value        those whose axis has one of the values
 stage:axis=value:axis=value   and that on another axis, too
 axis=value                    jobs of any stage
+stage[axis=value,axis=value]  a job as it is shown everywhere; or with fewer axes, as above
 3f9a                          jobs whose key starts with this (4 hex digits or more)
 """
 
@@ -17,6 +18,8 @@ from orchestrator.study.names import value_name
 from orchestrator.study.study_file import parse_scalar
 
 _KEY = re.compile(r"[0-9a-f]{4,64}")
+_LABEL = re.compile(r"([^][:=]+)\[(.*)\]")
+_NEXT_AXIS = re.compile(r",(?=[^,=]+=)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +50,19 @@ def parse_selector(text: str, jobs: Sequence[Job]) -> Selector:
     Raises UserError when it does not parse or names what no job has.
     """
     stages = list(dict.fromkeys(job.stage for job in jobs))
-    first, *rest = [part.strip() for part in text.split(":")]
+    for job in jobs:
+        if job.label == text.strip():
+            cell = {axis: frozenset({name}) for axis, name in job.cell.items()}
+            return Selector(text=text, stage=job.stage, values=cell)
+    label = _LABEL.fullmatch(text.strip())
+    if label is None and "[" in text and "]" not in text:
+        raise UserError(
+            f"the bracket of {text!r} is not closed",
+            where=f"selector {text!r}",
+            hint=f"close the bracket: {text.strip() + ']'!r}",
+        )
+    parts = [label[1], *_NEXT_AXIS.split(label[2])] if label else text.split(":")
+    first, *rest = [part.strip() for part in parts]
     if "=" in first:
         return Selector(text=text, values=_values([first, *rest], text, jobs))
     if first in stages:
@@ -73,6 +88,7 @@ def select(jobs: Sequence[Job], *texts: str) -> list[Job]:
                 where=f"selector {selector.text!r}",
                 allowed=None if selector.key else sorted({job.label for job in jobs})[:20],
                 hint="stage:axis=value,value, axis=value, or the start of a key",
+                code="unknown-job",
             )
     return [job for job in jobs if any(selector.matches(job) for selector in selectors)]
 

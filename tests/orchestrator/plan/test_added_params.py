@@ -28,6 +28,8 @@ REQUIRED = {
     "probe": {},
     "generated-pairs": {},
     "labelled-texts": {"format": "jigsaw"},
+    "preferences": {},
+    "snapshot": {"snapshot": "end"},
 }
 """Params of the kinds that the nursery does without."""
 

@@ -11,11 +11,11 @@ from orchestrator.plan.plan import Plan, make_plan
 from orchestrator.plan.plan_document import plan_document
 from orchestrator.plan.study_folder import (
     document_text,
-    known_studies,
     open_study,
     read_index,
     write_study,
 )
+from orchestrator.records.launched_studies import known_studies
 from orchestrator.study.study import parse_study
 from tests.chain import CHAIN, finish
 
@@ -156,6 +156,8 @@ def test_the_plan_document_has_every_field_and_null_where_nothing_is_known(root)
         "bytes": 2,
         "execution": {},
         "fitted_by": None,
+        "needs": [],
+        "let_go": False,
     }
     assert document["totals"]["jobs"] == document["totals"]["reuse"] == 6
     assert document["totals"]["hours"] is None

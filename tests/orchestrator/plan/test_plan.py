@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -290,7 +291,28 @@ def test_an_axis_of_a_table_that_nothing_gathered_has_is_told_before_anything_ru
     assert "unknown axis 'conditon'" in fault.error and "condition" in str(fault.hint)
 
 
-@pytest.mark.parametrize("layout", ["rows: [model, condition]", "columns: []", "figures: false"])
+@pytest.mark.parametrize(
+    ("contrast", "message"),
+    [
+        ("condition=rot13-plane", "no value of condition is 'plane'.*did you mean 'plain'"),
+        ("conditon=rot13-plain", "unknown axis 'conditon'"),
+        ("rot13-plain", "AXIS=FIRST-SECOND"),
+    ],
+)
+def test_a_contrast_of_what_does_not_exist_is_told_before_anything_runs(contrast, message):
+    fault = refused(COMPARED.replace("LAYOUT", f"contrasts: ['{contrast}']"))
+    assert re.search(message, fault.error)
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [
+        "rows: [model, condition]",
+        "columns: []",
+        "figures: false",
+        "contrasts: [condition=rot13-plain, condition=plain-none]",
+    ],
+)
 def test_axes_that_what_is_gathered_has_may_lay_a_table_out(layout):
     assert plan_of(COMPARED.replace("LAYOUT", layout)).jobs[-1].kind == "compare"
 

@@ -51,6 +51,19 @@ def test_the_start_of_a_key_selects_one_job():
     assert select(JOBS, JOBS[0].key[:8]) == [job for job in JOBS if job.key == JOBS[0].key]
 
 
+@pytest.mark.parametrize("job", JOBS, ids=lambda job: job.label)
+def test_a_job_is_selected_by_its_label(job):
+    assert labels(job.label) == labels(f" {job.label}") == [job.label]
+
+
+def test_a_label_may_leave_axes_out_and_name_several_values():
+    assert labels("next[model=m2]") == ["next[model=m2,rate=1e-06]", "next[model=m2,rate=0.5]"]
+    assert labels("next[model=m1,m2,rate=1e-6]") == [
+        "next[model=m1,rate=1e-06]",
+        "next[model=m2,rate=1e-06]",
+    ]
+
+
 def test_several_selectors_select_their_union_in_plan_order():
     assert labels("next:rate=0.5:model=m1", "base:model=m1") == [
         "base[model=m1]",
@@ -74,6 +87,7 @@ def test_no_selector_selects_everything():
         ("next:rate=0.5:rate=1e-6", "named twice", None),
         ("0000", "no job", None),
         ("abc", "unknown stage 'abc'", None),
+        ("base[rate=0.5", "bracket of 'base[rate=0.5' is not closed", "'base[rate=0.5]'"),
     ],
 )
 def test_what_selects_nothing_is_refused(text, error, hint):
