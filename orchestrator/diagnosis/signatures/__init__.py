@@ -1,0 +1,1 @@
+"""Signatures of known failures, one per file."""
