@@ -1,0 +1,1 @@
+"""Checks of the place where jobs are to run, one per file."""
