@@ -1,0 +1,1 @@
+"""Who is told of a launch, of what, and by which way?"""
