@@ -4,32 +4,34 @@ import time
 from collections.abc import Set
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 
 from cluster.disk.disk_faults import ForeignEntry
 from cluster.executor import Ending, Outcome
 from cluster.fault_classes import FaultClass
+from cluster.fault_points import fault_point
 from cluster.redaction.redactor import redacted
 from jobs.artifacts.artifact import Artifact
 from jobs.artifacts.job import Job
 from orchestrator.dispatch.batches import not_begun
+from orchestrator.dispatch.failure_notes import FailureNotes, fields_of_ledger
+from orchestrator.dispatch.hang_watch import HangWatch
 from orchestrator.dispatch.job_queue import JobQueue
 from orchestrator.dispatch.job_states import JobState
-from orchestrator.dispatch.outage import Wait
-from orchestrator.dispatch.resting_nodes import RestingNodes
+from orchestrator.dispatch.nodes.node_choice import NodeChoice
 from orchestrator.dispatch.running_launch import RunningLaunch
 from orchestrator.dispatch.submitter import Submitter
+from orchestrator.dispatch.waiting.outage import OF_STORAGE, Wait
 from orchestrator.dispatch.worker_messages import AttemptResult, result_of
-from orchestrator.records.attempt_progress import read_progress
+from orchestrator.records.attempt_progress import read_progress, what_was_saved
 from orchestrator.records.failure import FAILURES, Consequence, Result, decide
+from orchestrator.records.failure_decision import explain
 from orchestrator.records.ledger import Ended
 
 _LONGEST_LOOK_S = 5.0
 """Longest pause between two looks for a record that is not visible yet."""
 _LONG_RUN_S = 3600.0
 """An attempt that ran for so long was no mere try: what its job waits for after it is new."""
-_OF_STORAGE = frozenset(
-    {FaultClass.STORAGE_FULL, FaultClass.STORAGE_AWAY, FaultClass.STORAGE_READ_ONLY}
-)
 
 
 @dataclass(kw_only=True)
@@ -42,6 +44,8 @@ class _Heard:
     """Ticket of the call that it was part of."""
     is_alone: bool
     """Whether the call had no other attempt."""
+    next_in_call: tuple[str, str] | None
+    """The attempt that the call would begin after it, and the key of its job; None: none."""
     key: str
     """Key of the job."""
     seconds: float
@@ -76,12 +80,15 @@ class AttemptEndings:
         self.saving: Set[str] = frozenset()
         """Jobs that were asked to save because the budget is spent: they wait, and count as
         neither failed nor cancelled."""
-        self.resting = RestingNodes(launch.patience)
-        """Nodes on which attempts met faults of their surroundings."""
+        self.watch = HangWatch(launch, attempts)
+        """Ends what hangs."""
+        self.nodes = NodeChoice(launch.executor, launch.patience)
+        """What the failures say about the nodes."""
         self._launch = launch
         self._queue = queue
         self._attempts = attempts
         self._heard: list[_Heard] = []
+        self._notes = FailureNotes(launch)
 
     def reuse(self, key: str) -> None:
         """Mark a job as done by somebody else."""
@@ -90,17 +97,22 @@ class AttemptEndings:
 
     def take(self, outcome: Outcome) -> None:
         """Free what an attempt held that has ended; `settle` does what follows for its job."""
+        if self.watch.take(outcome):
+            return
         now = self._launch.patience.clock()
         of_attempts = self._attempts.batches.split(outcome)
-        for attempt, own in of_attempts.items():
-            if attempt not in self._attempts.running:
-                continue  # its submission failed, and never counted; or it was withdrawn
+        # Not there: its submission failed, and never counted; or it was withdrawn.
+        begun = [attempt for attempt in of_attempts if attempt in self._attempts.running]
+        keys = {attempt: self._attempts.running[attempt].key for attempt in begun}
+        for attempt, after in zip_longest(begun, begun[1:]):
+            own = of_attempts[attempt]
             running, seconds = self._attempts.running.remove(attempt)
             self._heard.append(
                 _Heard(
                     outcome=own,
                     call=outcome.ticket,
                     is_alone=len(of_attempts) == 1,
+                    next_in_call=(after, keys[after]) if after else None,
                     key=running.key,
                     seconds=seconds,
                     held_s=seconds if running.holds else 0.0,
@@ -147,6 +159,8 @@ class AttemptEndings:
                 continue
             job = self._launch.states.jobs[heard.key]
             winner = self._find_winner(job, heard)
+            if winner is None and self._notes.awaits_witness(job, heard.outcome, heard.heard_at):
+                continue
             attempt = self._check(job, heard, winner, is_ending=is_ending)
             if attempt is None and self._looks_again(heard):
                 continue
@@ -177,7 +191,7 @@ class AttemptEndings:
         self, job: Job, heard: _Heard, winner: str | None, *, is_ending: bool
     ) -> AttemptResult | None:
         """Return how an attempt ended, without secrets; None where its record is not there yet."""
-        outcome = heard.outcome
+        outcome = self.watch.as_it_ended(heard.outcome)
         attempt = result_of(outcome)
         is_stopped = is_ending or self._attempts.was_stopped(outcome.ticket)
         if winner is not None:
@@ -187,8 +201,8 @@ class AttemptEndings:
             return replace(attempt, result=result, message=None, fault_class=None)
         if attempt.result in (Result.DONE, Result.REUSED):
             return None
-        if self._ended_before(heard, job):
-            return result_of(not_begun(outcome.ticket, "the call ended before it"))
+        if self._is_cut_off(heard, job):
+            return result_of(not_begun(outcome.ticket, "its call ended at another job"))
         if not is_stopped and self._attempts.is_displaced(outcome.ticket):
             attempt = _as_displaced(attempt)
         elif (
@@ -204,63 +218,117 @@ class AttemptEndings:
                 fault_class=FaultClass.PREEMPTED,
                 message=f"stopped from outside: {attempt.message or 'its machine was wanted back'}",
             )
+        if attempt.result is Result.CANCELLED:
+            has_begun = self._has_begun(outcome.ticket, job.key)
+            storage, has_saved = self._launch.assigner.storage, outcome.ending is Ending.RETURNED
+            saved = what_was_saved(storage, job, outcome.ticket, has_saved=has_saved)
+            attempt = replace(attempt, message=saved if has_begun else "cancelled before it began")
         if attempt.result in FAILURES:
             progress = read_progress(self._launch.assigner.storage, job, [outcome.ticket])
+            seconds = heard.seconds if attempt.seconds is None else attempt.seconds
             attempt = replace(attempt, fraction=progress.fraction)
+            attempt = self._notes.diagnosed(job, outcome, attempt, seconds)
         return replace(attempt, message=redacted(attempt.message) if attempt.message else None)
 
-    def _ended_before(self, heard: _Heard, job: Job) -> bool:
-        """Return True where a call of several jobs ended, or was ended, before this one began."""
-        is_cut_off = heard.outcome.ending not in (Ending.RETURNED, Ending.NO_ROOM)
-        return (
-            is_cut_off and not heard.is_alone and not self._has_begun(heard.outcome.ticket, job.key)
+    def _is_cut_off(self, heard: _Heard, job: Job) -> bool:
+        """Return True where a call of several jobs ended before this one began, or after it.
+
+        It ended at the last one that it began. What those before it did was not all published.
+        """
+        if heard.is_alone or heard.outcome.ending in (Ending.RETURNED, Ending.NO_ROOM):
+            return False
+        after = heard.next_in_call
+        return not self._has_begun(heard.outcome.ticket, job.key) or (
+            after is not None and self._has_begun(*after)
         )
 
     def _conclude(self, heard: _Heard, attempt: AttemptResult, winner: str) -> bool:
         """Write an ending into the ledger, and do what follows; True when the attempt failed."""
         launch, key, past = self._launch, heard.key, self._launch.journal.past
         furthest = past.of_job(key).fraction
+        fault_point("settle")
         seconds = heard.seconds if attempt.seconds is None else attempt.seconds
         if attempt.result is Result.NO_ROOM:
             seconds = 0.0
-        launch.journal.append(
-            Ended(
-                at=time.time(),
-                key=key,
-                attempt=heard.outcome.ticket,
-                result=attempt.result,
-                seconds=seconds,
-                node=heard.outcome.node,
-                message=attempt.message,
-                fraction=attempt.fraction,
-                fault_class=attempt.fault_class,
-                held=heard.held_s,
-                peak_gb=attempt.peak_gb,
-            )
+        event = Ended(
+            at=time.time(),
+            key=key,
+            attempt=heard.outcome.ticket,
+            result=attempt.result,
+            seconds=seconds,
+            node=heard.outcome.node,
+            message=attempt.message,
+            fraction=attempt.fraction,
+            fault_class=attempt.fault_class,
+            held=heard.held_s,
+            peak_gb=attempt.peak_gb,
+            **fields_of_ledger(attempt),
         )
-        launch.watcher.note_end(
-            launch.states.jobs[key], heard.outcome.ticket, attempt.result, attempt.message
+        self.nodes.note(
+            key,
+            launch.states.jobs[key].stage,
+            node=attempt.node,
+            node_id=heard.outcome.node_id,
+            result=attempt.result,
+            fault_class=attempt.fault_class,
         )
+        launch.journal.take_in(event)  # what follows depends on it, and is written down with it
+        consequence = self._consequence(key, attempt)
+        event = self._with_decision(event, consequence)
+        launch.journal.write_down(event)
+        self._notes.tell(launch.states.jobs[key], heard.outcome.ticket, attempt, event.decided_by)
         if attempt.result is Result.DONE and attempt.seconds is not None:
             self._attempts.running.learn(attempt.seconds)
-            self._queue.pace.learn(launch.states.jobs[key].stage, attempt.seconds)
-        self.doubts_storage |= attempt.fault_class in _OF_STORAGE
-        self.resting.note(attempt.node, attempt.result, attempt.fault_class)
+            turn_s = attempt.seconds if attempt.turn_s is None else attempt.turn_s
+            self._queue.pace.learn(launch.states.jobs[key].stage, turn_s)
+        self.doubts_storage |= attempt.fault_class in OF_STORAGE
         is_new = past.of_job(key).fraction > furthest or seconds > _LONG_RUN_S
-        self._follow(key, attempt, winner, is_new=is_new)
+        self._follow(key, attempt, consequence, winner, is_new=is_new)
         return attempt.result in FAILURES
 
-    def _follow(self, key: str, attempt: AttemptResult, winner: str, *, is_new: bool) -> None:
-        """Do with a job what the end of one of its attempts means for it."""
-        launch, queue, attempts = self._launch, self._queue, self._attempts
-        consequence = decide(
+    def _consequence(self, key: str, attempt: AttemptResult) -> Consequence:
+        """Decide what the end of an attempt, which the history has taken in, means for its job."""
+        launch, past = self._launch, self._launch.journal.past.of_job(key)
+        return decide(
             attempt.result,
             fault_class=attempt.fault_class,
             is_settled=launch.states.by_key[key] is not JobState.RUNNING,
-            num_others=len(attempts.running.at_job(key)) + self._num_heard(key),
-            is_cancelled=queue.is_unwanted(key),
-            failures=launch.journal.past.of_job(key).failures,
+            num_others=len(self._attempts.running.at_job(key)) + self._num_heard(key),
+            is_cancelled=self._queue.is_unwanted(key),
+            failures=past.failures,
+            is_repeated=past.repeated is not None,
+            has_elsewhere=bool(self._avoided_by(key)),
         )
+
+    def _avoided_by(self, key: str) -> frozenset[str]:
+        return self.nodes.avoided_by(key, self._launch.states.jobs[key].resources)
+
+    def _with_decision(self, event: Ended, consequence: Consequence) -> Ended:
+        """Return a failure's event with what is done about it, and why."""
+        if event.result not in FAILURES:
+            return event
+        avoided = self._avoided_by(event.key)
+        decision = explain(
+            event,
+            consequence,
+            self._launch.journal.past.of_job(event.key),
+            elsewhere=self.nodes.describe(event.key, avoided) if avoided else None,
+        )
+        if decision is None:
+            return event
+        return replace(event, decision=decision.what.value, decided_by=decision.by)
+
+    def _follow(
+        self,
+        key: str,
+        attempt: AttemptResult,
+        consequence: Consequence,
+        winner: str,
+        *,
+        is_new: bool,
+    ) -> None:
+        """Do with a job what the end of one of its attempts means for it."""
+        launch, queue, attempts = self._launch, self._queue, self._attempts
         if consequence is Consequence.NONE:
             attempts.shared.take_in(key, attempt.result, attempt.fault_class)
         elif consequence is Consequence.FINISH:
@@ -276,7 +344,8 @@ class AttemptEndings:
         elif consequence is Consequence.CANCEL and key in self.saving:
             queue.retry(key)  # which the budget will not let it have in this launch
         elif consequence is Consequence.CANCEL:
-            queue.drop(key, JobState.CANCELLED, "cancelled while it ran")
+            why = attempt.message or "nothing is known of what it saved"
+            queue.drop(key, JobState.CANCELLED, f"cancelled while it ran: {why}")
         elif consequence is Consequence.AGAIN:
             queue.retry(key)
         else:

@@ -20,8 +20,8 @@ from jobs.service.key_uses import may_ask_hosts
 from jobs.worker.batch import read_answers
 from orchestrator.records.history import JobHistory
 
-_MOST_JOBS = 16
-"""Largest batch: with it a call's own cost is a small part of what sixteen empty jobs take."""
+_MOST_JOBS = 32
+"""Largest batch: with it a call's own cost is a small part of what as many empty jobs take."""
 _MOST_S = 0.4
 """How long a batch should take: what it delays at most when jobs are to be cancelled or saved."""
 _NUM_SEEN = 8
@@ -38,7 +38,7 @@ class Pace:
         self._seconds: dict[str, deque[float]] = {}
 
     def learn(self, stage: str, seconds: float) -> None:
-        """Take in how long a job took."""
+        """Take in how long a job took, or how long it put off others of its call."""
         self._seconds.setdefault(stage, deque(maxlen=_NUM_SEEN)).append(seconds)
 
     def most_together(self, stage: str) -> int:
@@ -137,6 +137,6 @@ def not_begun(attempt: str, why: str = "a job before it in the same call took lo
     return Outcome(
         ticket=attempt,
         ending=Ending.NO_ROOM,
-        error=f"it did not begin: {why}",
+        error=f"it was not done: {why}",
         fault_class=FaultClass.NO_ROOM,
     )

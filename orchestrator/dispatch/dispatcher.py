@@ -16,32 +16,32 @@ from cluster.machine.resources import Resources
 from jobs.worker.mounted_root import require_mounted
 from orchestrator.dispatch.attempt_endings import AttemptEndings
 from orchestrator.dispatch.budget_watch import BudgetWatch
-from orchestrator.dispatch.cancel_requests import drop_request, read_requests
 from orchestrator.dispatch.interruption import Interruption, handle_signals
 from orchestrator.dispatch.job_queue import JobQueue
-from orchestrator.dispatch.outage import Outage, Wait
+from orchestrator.dispatch.node_watch import NodeWatch
 from orchestrator.dispatch.policy import Load
 from orchestrator.dispatch.read_artifacts import ReadArtifacts
+from orchestrator.dispatch.request_taker import RequestTaker
 from orchestrator.dispatch.running_attempts import SharedJobs
 from orchestrator.dispatch.running_launch import RunningLaunch
 from orchestrator.dispatch.submitter import Submitter
-from orchestrator.dispatch.worker_messages import write_request
+from orchestrator.dispatch.waiting.outage import Outage, Wait
+from orchestrator.dispatch.waiting.storage_probe import try_to_write
 from orchestrator.records.failure import is_for_all
-from orchestrator.records.ledger import Waiting
+from orchestrator.records.ledger import LaunchState, Stopping, Waiting
 
 _TICK_S = 0.5
-_LOCAL_LOOK_EVERY_S = 1.0
-_REMOTE_LOOK_EVERY_S = 5.0
-"""How often requests and machines are looked at; on a remote root every look costs a request."""
+_LOOK_EVERY_S = {True: 1.0, False: 5.0}
+"""How often requests and machines are looked at, on local and on remote roots, where every look
+costs a request."""
 _DRAIN_S = 15.0
 """After an interruption, how long running jobs may take to save their checkpoints."""
+_CANCEL_DRAIN_S = 58.0
+"""The same after `deltascale cancel`: what does not stop by itself within 40 s is killed."""
 _LONG_DRAIN_S = 120.0
 """The same where the launch gives up waiting: nobody is in a hurry then."""
 _WORTH_TELLING_S = 5.0
 """Jobs that wait for their surroundings for less are not told of."""
-_PROBE_BYTES = 1 << 20
-_PROBE_NAME = ".tmp-0000000000000000"
-"""Named as an unfinished write: what a launch leaves that is killed meanwhile, `gc` takes."""
 
 
 class Dispatcher:
@@ -51,7 +51,6 @@ class Dispatcher:
     """
 
     def __init__(self, launch: RunningLaunch, done: Set[str] = frozenset()) -> None:
-        self.is_cancelled = False
         self.gave_up_on: Wait | None = None
         """What the launch waited for until it gave up; None where it did not."""
         self.interruption = Interruption()
@@ -59,6 +58,7 @@ class Dispatcher:
         shared = SharedJobs(launch.states.jobs.values(), self.queue.priorities, launch.patience)
         self.attempts = Submitter(launch, shared)
         self.endings = AttemptEndings(launch, self.queue, self.attempts)
+        self.nodes = NodeWatch(launch, self.queue, self.endings.nodes)
         self.budget = BudgetWatch(launch, self.queue, self.attempts)
         self.endings.saving = self.budget.saving
         self.read_artifacts = ReadArtifacts(launch, done)
@@ -68,8 +68,8 @@ class Dispatcher:
         self._states = launch.states
         self._clock = launch.patience.clock
         self._outage = Outage(launch.patience)
+        self.requests = RequestTaker(launch, self.queue, self.attempts)
         self._told: Wait | None = None
-        self._avoided: frozenset[str] = frozenset()
         self._looked_at = -math.inf
 
     def is_spent_already(self) -> bool:
@@ -86,7 +86,13 @@ class Dispatcher:
     def run(self) -> None:
         """Run jobs until nothing more can be done, or somebody ends the launch."""
         self.queue.make_ready(self._states.startable())
-        with handle_signals() as self.interruption:
+        with (
+            self.endings.watch.thread,
+            self.requests.listener.thread,
+            self.queue.writers,
+            handle_signals() as signals,
+        ):
+            self.interruption = signals
             try:
                 self._loop()
             except Exception:  # a lost lock, a fault of ours: what runs is saved all the same
@@ -121,6 +127,7 @@ class Dispatcher:
     def _steps(self) -> Sequence[Callable[[], None]]:
         """What is done in each round: first what touches the storage alone, then the machines."""
         return (
+            self._launch.begin_round,
             self._require_root,
             self._launch.held.check,
             self._settle,
@@ -128,8 +135,9 @@ class Dispatcher:
             self._probe,
             self._take_requests,
             self._start_again,
+            self._shun_nodes,
             self._survey,
-            self._rest_nodes,
+            self.endings.watch.look,
             self._revisit_parked,
             self.queue.lay_out,
             self.read_artifacts.let_go,
@@ -141,7 +149,7 @@ class Dispatcher:
 
     def _is_to_go_on(self) -> bool:
         """Return False once all is done, or somebody or the launch's patience ends it."""
-        if self.interruption.requested or self.is_cancelled:
+        if self.interruption.requested or self.requests.is_cancelled:
             return False
         if self._outage.is_too_long or self._waits_in_vain():
             self.gave_up_on = self._outage.wait or self.queue.parked.oldest_wait
@@ -163,34 +171,27 @@ class Dispatcher:
         require_mounted(self._launch.assigner.storage)
 
     def _settle(self) -> None:
-        if self.endings.settle(is_ending=self.is_cancelled or self.interruption.requested):
+        if self.endings.settle(is_ending=self.requests.is_cancelled or self.interruption.requested):
             self._looked_at = -math.inf  # the node of a job that failed may be gone
 
     def _probe(self) -> None:
         """Try to write as much as a job might, once a job found the storage full or away."""
         if self.endings.doubts_storage:
-            name = f"studies/{self._launch.assigner.study}/{_PROBE_NAME}"
-            storage = self._launch.assigner.storage
-            try:
-                storage.write(name, bytes(_PROBE_BYTES))
-            finally:
-                with suppress(SurroundingsError):
-                    storage.remove(name)
+            try_to_write(self._launch.assigner.storage, self._launch.assigner.study)
             self.endings.doubts_storage = False
 
     def _start_again(self) -> None:
         """Have machines again after a cluster was lost; what ran there comes back as lost."""
         if self._outage.is_without_cluster:
             self._launch.executor.start()
-            self._avoided = frozenset()
+            self.nodes.begin_anew()
             self._outage.is_without_cluster = False
             self._looked_at = -math.inf
             self.queue.forbear()
 
     @property
     def _is_to_look(self) -> bool:
-        is_local = self._launch.assigner.storage.is_local
-        every_s = _LOCAL_LOOK_EVERY_S if is_local else _REMOTE_LOOK_EVERY_S
+        every_s = _LOOK_EVERY_S[self._launch.assigner.storage.is_local]
         return self._clock() - self._looked_at >= every_s
 
     def _looked(self) -> None:
@@ -205,31 +206,12 @@ class Dispatcher:
         if self.queue.survey() and self.queue.machines.nodes:
             self.attempts.cancel_unplaceable(self.queue.machines.nodes)
 
-    def _rest_nodes(self) -> None:
-        """Send nothing to nodes on which jobs met faults that this launch does not meet."""
-        resting = self.endings.resting.now(len(self.queue.machines.nodes))
-        if resting != self._avoided:
-            self._launch.executor.avoid(resting)
-            self._avoided = resting
+    def _shun_nodes(self) -> None:
+        if self.nodes.shun():
+            self._looked_at = -math.inf
 
     def _take_requests(self) -> None:
-        """Do what other processes ask for; a request goes once it is done."""
-        if not self._is_to_look:
-            return
-        storage, study = self._launch.assigner.storage, self._launch.assigner.study
-        self._launch.held.confirm()  # requests are another launch's, once the lock is lost
-        for request in read_requests(storage, study):
-            if request.is_for(self._launch.id, since=self._launch.since):
-                self._cancel(request.keys)
-            drop_request(storage, study, request)
-
-    def _cancel(self, keys: frozenset[str] | None) -> None:
-        if keys is None:
-            self.is_cancelled = True
-            return
-        for key in keys & self._states.jobs.keys():
-            self.attempts.stop(key)
-        self.queue.cancel(keys & self._states.jobs.keys())
+        self.requests.take(is_to_look=self._is_to_look)
 
     def _revisit_parked(self) -> None:
         parked = self.queue.parked
@@ -244,7 +226,7 @@ class Dispatcher:
 
     def _submit(self) -> None:
         """Start the ready jobs that fit, then let workers join running jobs on what is left."""
-        if self.is_cancelled:
+        if self.requests.is_cancelled:
             return
         ready = self.queue.ready
         free = self.queue.machines.free_for(offer.resources for offer in ready.offers())
@@ -263,33 +245,34 @@ class Dispatcher:
     def _start(self, keys: Sequence[str]) -> None:
         """Start jobs in one call, but for those that turn out to be done or cannot be tried."""
         try:
-            keys = [key for key in keys if self._is_to_start(key)]
+            keys = self.queue.request([key for key in keys if self._is_left(key)])
+            avoided = self.nodes.avoided_by(keys)
+            if avoided is None:
+                self.queue.park(keys[0])  # until there is room elsewhere
+                return
             if keys:
                 for folder in {self._states.jobs[key].folder.rpartition("/")[0] for key in keys}:
                     self._launch.assigner.storage.sync_names(folder)
                 jobs = [(self._states.jobs[key], self.queue.layout(key)) for key in keys]
-                self.attempts.submit(jobs)
+                self.attempts.submit(jobs, avoided)
         except Exception:
             self.queue.make_ready(keys)
             raise
         for key in keys:
             self._states.start(key)
 
-    def _is_to_start(self, key: str) -> bool:
-        """Write down what is asked of a job; False where it is done, or its place is taken."""
-        job = self._states.jobs[key]
+    def _is_left(self, key: str) -> bool:
+        """Return False where a job is done by now, or its place is taken."""
         try:
-            if self._launch.records.is_done(job):
-                self.endings.reuse(key)
-                return False
-            write_request(self._launch.assigner.storage, job, syncs_names=False)
+            is_done = self._launch.records.is_done(self._states.jobs[key])
         except DeltascaleError as fault:
             if not is_for_all(fault.fault_class):
                 raise
-            # What lies in this job's place, such as a link, is no reason to end the others.
             self.queue.refuse(key, str(fault))
             return False
-        return True
+        if is_done:
+            self.endings.reuse(key)
+        return not is_done
 
     def _listen(self) -> None:
         """Wait until an attempt ends, or for a tick; a first Ctrl-C ends the wait."""
@@ -322,18 +305,8 @@ class Dispatcher:
             return
         self._told = wait
         self._launch.watcher.note_wait(wait)
-        self._launch.journal.append(
-            Waiting(
-                at=time.time(),
-                fault_class=wait.fault_class if wait else None,
-                since=wait.since if wait else None,
-                message=wait.message if wait else None,
-            )
-        )
-
-    @property
-    def _has_what_may_save(self) -> bool:
-        return bool(self.attempts.running) and not self._outage.is_without_cluster
+        now = time.time()
+        self._launch.journal.append(wait.event(now) if wait else Waiting(at=now))
 
     @property
     def is_time_over(self) -> bool:
@@ -342,19 +315,36 @@ class Dispatcher:
         return may_go_on and self.interruption.is_of_scheduler
 
     @property
+    def stops_as(self) -> LaunchState:
+        """What a launch is that ends before all its jobs are done."""
+        if self.gave_up_on is not None or self.is_time_over:
+            return LaunchState.SUSPENDED
+        if self.spent_budget is not None:
+            return LaunchState.OUT_OF_BUDGET
+        if self.interruption.requested:
+            return LaunchState.INTERRUPTED
+        return LaunchState.CANCELLED if self.requests.is_cancelled else LaunchState.FAILED
+
+    @property
     def _drain_s(self) -> float:
         within_s = self._launch.patience.saves_within_s
         if within_s is not None and self.interruption.is_announced:
             return within_s
+        if self.requests.is_cancelled and not self.interruption.requested:
+            return _CANCEL_DRAIN_S
         return _LONG_DRAIN_S if self.gave_up_on else _DRAIN_S
 
     def _drain(self) -> None:
         """Ask all attempts to stop and wait a while; those that go on get no ending."""
+        if self._states.unsettled:
+            self._launch.journal.append(Stopping(at=time.time(), state=self.stops_as.value))
         for key in self.attempts.running.jobs:
             self.attempts.stop(key)
         until = self._clock() + self._drain_s
         try:
-            while self._has_what_may_save and self._clock() < until:
+            while self.attempts.running and self._clock() < until:
+                if self._outage.is_without_cluster:
+                    break  # nothing is left that may save
                 self._listen()
                 self._outage.try_round((self._launch.journal.flush, self._settle))
         except KeyboardInterrupt:

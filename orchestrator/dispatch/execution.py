@@ -1,41 +1,52 @@
 """One launch, from jobs to its report; the executor starts only when there is something to run."""
 
+import hashlib
 import os
 import platform
 import time
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TypeVar
 from uuid import uuid4
 
 from cluster.delivery.packages import digest_packages
 from cluster.errors import SurroundingsError
 from cluster.executor import Executor
 from cluster.locks.held import Held
+from cluster.orphans.launch_label import LaunchLabel, labelled
 from cluster.storage import Storage
 from jobs.artifacts.job import Job
 from jobs.hub.offline import is_hub_offline
 from jobs.worker.versions import code_commit, library_versions
 from orchestrator.budget.budget import Budget
 from orchestrator.budget.prices import Prices
+from orchestrator.chaos import Chaos
+from orchestrator.diagnosis.signature import KnownFailure
 from orchestrator.dispatch.dispatcher import Dispatcher
 from orchestrator.dispatch.job_states import JobState, JobStates
-from orchestrator.dispatch.outage import persist
-from orchestrator.dispatch.patience import Patience
 from orchestrator.dispatch.record_checks import RecordChecks
 from orchestrator.dispatch.running_launch import RunningLaunch
+from orchestrator.dispatch.telemetry import Telemetry
+from orchestrator.dispatch.waiting.outage import GaveUp, persist, persist_under_lock
+from orchestrator.dispatch.waiting.patience import Patience
 from orchestrator.dispatch.watcher import Watcher
-from orchestrator.dispatch.worker_messages import Assigner
+from orchestrator.dispatch.worker_messages import ENTRY, Assigner
 from orchestrator.plan.retention import Retention
 from orchestrator.records.history import History, Journal
 from orchestrator.records.ledger import LaunchEnded, LaunchStarted, LaunchState
 from orchestrator.records.letting_go import Gone
 from orchestrator.records.root_file import root_id
+from orchestrator.watchdog.limits import Limits
 
 PACKAGES = ("analysis", "cluster", "jobs", "orchestrator")
 """Packages that all attempts of a launch run as they were when it began."""
+PRELOADED = (ENTRY.partition(":")[0],)
+"""Modules that the processes of a Ray of our own import before the first attempt comes."""
 
+
+T = TypeVar("T")
 
 _EXIT_CODES = {
     LaunchState.COMPLETE: 0,
@@ -107,6 +118,9 @@ def run_study(
     budget: Budget | None = None,
     prices: Prices | None = None,
     retention: Retention | None = None,
+    chaos: Chaos | None = None,
+    limits: Limits | None = None,
+    signatures: Sequence[KnownFailure] = (),
 ) -> LaunchReport:
     """Run the jobs that are not done. The caller holds the study's lock, and planned under it.
 
@@ -129,6 +143,9 @@ def run_study(
         budget: The most that all launches of the study may spend; None for any amount.
         prices: What machines cost; None where that is not known.
         retention: What is let go once it was read; None for nothing.
+        chaos: Faults to inject on purpose; None for none. The caller has armed this process.
+        limits: How long jobs may show no progress; None for as long as usual.
+        signatures: Signatures of failures that people brought along.
 
     Raises:
         SurroundingsError: the executor cannot start, or the root cannot be written.
@@ -138,9 +155,15 @@ def run_study(
     states = JobStates(jobs, done)
     if not states.unsettled:
         return _report(LaunchState.COMPLETE, states, None, started)
-    held.confirm()
     patience, watcher = patience or Patience(), watcher or Watcher()
-    journal = Journal(storage, study, launch, past)
+
+    def wait_for(action: Callable[[], T]) -> T:
+        return persist_under_lock(action, storage, patience, watcher.note_wait)
+
+    wait_for(held.confirm)
+    identity = wait_for(lambda: root_id(storage))
+    telemetry = Telemetry(storage, study, launch, states.jobs)
+    journal = wait_for(lambda: Journal(storage, study, launch, past, telemetry.note))
     journal.append(
         LaunchStarted(
             at=time.time(),
@@ -150,12 +173,13 @@ def run_study(
             executor=executor_name,
             fresh=fresh,
             budget=budget.limits if budget else {},
+            chaos=chaos.words if chaos else "",
             version=library_versions().get("deltascale"),
             commit=code_commit(),
             code=digest_packages(PACKAGES),
         )
     )
-    journal.flush()
+    wait_for(journal.flush)
     state, dispatcher = LaunchState.INTERRUPTED, None
     try:
         dispatcher = Dispatcher(
@@ -165,17 +189,20 @@ def run_study(
                 states=states,
                 assigner=Assigner(
                     storage=storage,
-                    root_id=root_id(storage),
+                    root_id=identity,
                     study=study,
                     commit=code_commit(),
                     visible_within_s=patience.visible_within_s,
                     is_root_marked=True,
-                    is_hub_offline=is_hub_offline(storage),
+                    chaos=chaos.folder.name if chaos else "",
+                    is_hub_offline=wait_for(lambda: is_hub_offline(storage)),
                 ),
                 executor=executor,
                 journal=journal,
-                records=RecordChecks(
-                    storage, [states.jobs[key] for key in stale & states.jobs.keys()], held
+                records=wait_for(
+                    lambda: RecordChecks(
+                        storage, [states.jobs[key] for key in stale & states.jobs.keys()], held
+                    )
                 ),
                 held=held,
                 patience=patience,
@@ -183,15 +210,24 @@ def run_study(
                 budget=budget or Budget(),
                 prices=prices,
                 retention=retention or Retention(),
+                chaos=chaos,
+                limits=limits or Limits(),
+                signatures=signatures,
             ),
             done,
         )
+        wait_for(dispatcher.requests.heed_retries)
         dispatcher.queue.settle_past()
         if states.unsettled and not dispatcher.is_spent_already():
-            with _open_executor(executor):
+            label = LaunchLabel(root=_label(storage, identity), study=study, launch=launch)
+            with labelled(label), _open_executor(executor):
                 dispatcher.run()
         state = _state(states, dispatcher)
+    except GaveUp:
+        state = LaunchState.SUSPENDED
+        raise
     finally:
+        telemetry.close()
         why = dispatcher.spent_budget if dispatcher else None
         journal.append(LaunchEnded(at=time.time(), launch=launch, state=state.value, why=why))
         with suppress(SurroundingsError):  # jobs are done by their records; this is the history
@@ -200,6 +236,12 @@ def run_study(
             else:
                 journal.close()
     return _report(state, states, dispatcher, started)
+
+
+def _label(storage: Storage, identity: str) -> str:
+    """Return what tells a root from all others: its id, and its address where it was copied."""
+    address = hashlib.sha256(storage.url.encode()).hexdigest()[:12]
+    return f"{identity}@{address}"
 
 
 @contextmanager
@@ -215,13 +257,7 @@ def _open_executor(executor: Executor) -> Iterator[None]:
 def _state(states: JobStates, dispatcher: Dispatcher) -> LaunchState:
     if states.counts[JobState.DONE] == len(states.jobs):
         return LaunchState.COMPLETE
-    if dispatcher.gave_up_on is not None or dispatcher.is_time_over:
-        return LaunchState.SUSPENDED
-    if dispatcher.spent_budget is not None:
-        return LaunchState.OUT_OF_BUDGET
-    if dispatcher.interruption.requested:
-        return LaunchState.INTERRUPTED
-    return LaunchState.CANCELLED if dispatcher.is_cancelled else LaunchState.FAILED
+    return dispatcher.stops_as
 
 
 def _report(

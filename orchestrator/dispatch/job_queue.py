@@ -9,11 +9,12 @@ from cluster.machine.resources import Resources
 from jobs.kind import Fit
 from orchestrator.dispatch.batches import Pace, may_share_call
 from orchestrator.dispatch.job_states import JobState
-from orchestrator.dispatch.outage import Wait
-from orchestrator.dispatch.parked_jobs import ParkedJobs
 from orchestrator.dispatch.policy import priorities
 from orchestrator.dispatch.ready_jobs import ReadyJobs
 from orchestrator.dispatch.running_launch import RunningLaunch
+from orchestrator.dispatch.waiting.outage import Wait
+from orchestrator.dispatch.waiting.parked_jobs import ParkedJobs
+from orchestrator.dispatch.worker_messages import RequestWriters
 from orchestrator.plan.fitting import apply_fit, choose_fit, chooses_layout, why_unfit
 from orchestrator.plan.machines import Machines, can_hold, refusal
 from orchestrator.plan.upstream_facts import UpstreamFacts
@@ -31,6 +32,8 @@ class JobQueue:
         self.ready = ReadyJobs()
         self.parked = ParkedJobs(launch.patience)
         self.pace = Pace()
+        self.writers = RequestWriters()
+        """Its threads end with the loop's."""
         self.priorities = priorities(
             list(launch.states.jobs.values()), launch.retention.reads.keys()
         )
@@ -67,6 +70,15 @@ class JobQueue:
         most = min(self.pace.most_together(job.stage) - 1, share)
         return self.ready.take_more(job.resources, most, fits=fits) if most > 0 else []
 
+    def request(self, keys: Sequence[str]) -> Sequence[str]:
+        """Write down what is asked of jobs; return those whose place is not taken."""
+        jobs = [self._states.jobs[key] for key in keys]
+        # What lies in a job's place, such as a link, is no reason to end the others.
+        refused = self.writers.write(self._launch.assigner.storage, jobs)
+        for key, fault in refused.items():
+            self.refuse(key, str(fault))
+        return [key for key in keys if key not in refused]
+
     def layout(self, key: str) -> Fit | None:
         """Return how a job is laid out; None where its kind leaves that to the study."""
         return self._layouts.get(key)
@@ -79,6 +91,15 @@ class JobQueue:
     def expected_bytes(self, key: str) -> int | None:
         """Return the most bytes that a job may leave; None where its kind cannot tell."""
         return self._upstream.expected_bytes(self._planned[key])
+
+    def shapes(self) -> frozenset[Resources]:
+        """Return what the jobs need that are not done, each shape once."""
+        keys = [
+            key
+            for state in (JobState.WAITING, JobState.RUNNING)
+            for key in self._states.in_state(state)
+        ]
+        return frozenset(self._states.jobs[key].resources for key in keys)
 
     def settle_past(self) -> None:
         """Fail jobs whose retries earlier launches spent; block jobs that cannot have an input."""
@@ -170,6 +191,14 @@ class JobQueue:
             self.parked.forget(key)
             if self._is_waiting(key):
                 self.drop(key, JobState.CANCELLED, "cancelled before it started")
+
+    def renew(self, keys: frozenset[str]) -> None:
+        """Let jobs wait for another try that failed or were cancelled, or that wait for a pause."""
+        self._unwanted -= keys
+        parked = [key for key in keys if key in self.parked]
+        for key in parked:
+            self.parked.forget(key)
+        self.make_ready([*parked, *self._states.revive(keys)])
 
     def is_unwanted(self, key: str) -> bool:
         """Return True for a job that somebody asked to cancel."""

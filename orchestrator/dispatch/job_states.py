@@ -67,7 +67,8 @@ class JobStates:
     def block_strays(self) -> None:
         """Block the jobs that need one that is neither done nor part of this launch."""
         for key in self.in_state(JobState.WAITING):
-            strays = sorted(self._unmet[key] - self.jobs.keys())
+            # Not a difference with `keys()`: that goes through all of them, for each job.
+            strays = sorted(upstream for upstream in self._unmet[key] if upstream not in self.jobs)
             if strays and self.by_key[key] is JobState.WAITING:
                 self._move(key, JobState.BLOCKED)
                 self.because[key] = f"it needs {strays[0][:16]}, which this launch does not include"
@@ -96,6 +97,27 @@ class JobStates:
         self._move(key, state)
         self.because[key] = because
         return self._block_below(key)
+
+    def revive(self, keys: Set[str]) -> list[str]:
+        """Let jobs wait again that failed or were cancelled, and what they block.
+
+        Returns:
+            Those that can start now, in the plan's order.
+        """
+        revived = []
+        for key, job in self.jobs.items():  # upstream first
+            state = self.by_key[key]
+            is_chosen = key in keys and state in (JobState.FAILED, JobState.CANCELLED)
+            if is_chosen or (state is JobState.BLOCKED and not self._is_blocked(job)):
+                self._move(key, JobState.WAITING)
+                del self.because[key]
+                revived.append(key)
+        return [key for key in revived if not self._unmet[key]]
+
+    def _is_blocked(self, job: Job) -> bool:
+        """Tell whether an input that is missing will not come in this launch."""
+        ended = (JobState.FAILED, JobState.CANCELLED, JobState.BLOCKED, None)
+        return any(self.by_key.get(upstream) in ended for upstream in self._unmet[job.key])
 
     def _block_below(self, key: str) -> list[str]:
         blocked = []

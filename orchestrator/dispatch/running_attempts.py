@@ -3,14 +3,14 @@
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from cluster.fault_classes import FaultClass
 from cluster.machine.resources import Resources
 from jobs.artifacts.job import Job
-from orchestrator.dispatch.patience import Patience
 from orchestrator.dispatch.policy import Load, Offer, Priority, may_join
+from orchestrator.dispatch.waiting.patience import Patience
 from orchestrator.records.failure import WAITED_FOR, Result, has_spent_retries
 
 _MORE_AHEAD = 2
@@ -150,6 +150,13 @@ class SharedJobs:
     def close(self, key: str) -> None:
         """Let no more workers join a job."""
         self._closed.add(key)
+
+    def reopen(self, keys: Set[str]) -> None:
+        """Let workers join jobs again, as if none had failed."""
+        self._closed -= keys
+        for key in keys:
+            self._failures.pop(key, None)
+            self._not_before.pop(key, None)
 
     def take_in(self, key: str, result: Result, fault_class: FaultClass | None) -> None:
         """Take in how one worker ended while others go on: after too many failures, none joins.

@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from cluster.errors import SurroundingsError
+from cluster.fault_points import fault_point
 from cluster.machine.resources import Resources
 from jobs.artifacts.job import Job
 from jobs.kind import Fit
@@ -31,13 +32,20 @@ class Submitter:
         self._interrupted: set[str] = set()
         self._displaced: set[str] = set()
 
-    def submit(self, jobs: Sequence[tuple[Job, Fit | None]]) -> None:
+    def submit(
+        self, jobs: Sequence[tuple[Job, Fit | None]], avoided: frozenset[str] = frozenset()
+    ) -> None:
         """Submit an attempt at each job, all in one call: the first, or one more that shares it.
+
+        Args:
+            jobs: each with its layout.
+            avoided: nodes that the call is not sent to.
 
         Raises SurroundingsError where the machines have gone, or the study's lock is not surely
         held; then nothing was submitted.
         """
         self._launch.held.check()
+        fault_point("submit")
         attempts, payloads = list[str](), list[str]()
         try:
             for number, (job, layout) in enumerate(jobs, self.num_attempts + 1):
@@ -49,7 +57,9 @@ class Submitter:
             entry, payload = ENTRY, payloads[0]
             if len(payloads) > 1:
                 entry, payload = BATCH_ENTRY, batch_payload(payloads)
-            self._launch.executor.submit(attempts[0], entry, payload, jobs[0][0].resources)
+            options = {"avoided": avoided} if avoided else {}
+            resources = jobs[0][0].resources
+            self._launch.executor.submit(attempts[0], entry, payload, resources, **options)
         except Exception:
             for attempt in attempts:
                 self.running.remove(attempt)

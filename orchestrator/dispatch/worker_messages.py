@@ -1,12 +1,15 @@
 """Both ways between a `Job` and a worker: the assignment, `job.json`, what came back."""
 
 import json
-from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from cluster.disk.temp_folders import private_base
+from cluster.errors import DeltascaleError
 from cluster.executor import Ending, Outcome
 from cluster.fault_classes import FaultClass
 from cluster.storage import Storage
@@ -15,12 +18,20 @@ from jobs.kind import KINDS, Fit
 from jobs.text.hub_data import as_on_hub
 from jobs.worker.answer import Answer, State
 from jobs.worker.assignment import Assignment
-from orchestrator.records.failure import FAILURES, Result, class_of_result, result_of_class
+from orchestrator.diagnosis.diagnosis import Diagnosis
+from orchestrator.records.failure import (
+    FAILURES,
+    Result,
+    class_of_result,
+    is_for_all,
+    result_of_class,
+)
 
 ENTRY = "jobs.run:run"
 """Entry point that executors call in the worker."""
 BATCH_ENTRY = "jobs.run:run_batch"
 """The same, for several jobs in turn."""
+_MOST_WRITTEN_AT_ONCE = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +50,8 @@ class Assigner:
     """How long a record may be hidden from a machine after another one wrote it."""
     is_root_marked: bool = False
     """Whether the root holds its `root.json`, as it does from the start of a launch on."""
+    chaos: str = ""
+    """Folder of the root with the faults to inject on purpose; empty: none."""
     is_hub_offline: bool = False
     """Whether jobs find in the root what they need of the hub, and leave the hub alone."""
 
@@ -77,6 +90,7 @@ class Assigner:
             is_root_marked=self.is_root_marked,
             visible_within_s=self.visible_within_s,
             own_code=job.own_code,
+            chaos=self.chaos,
             peak_memory_gb=(layout and layout.peak_memory_gb) or 0.0,
             is_hub_offline=self.is_hub_offline
             and not KINDS.find(job.kind).pushes(job.params_as(KINDS.find(job.kind).Params)),
@@ -88,6 +102,44 @@ class Assigner:
         if self.storage.is_local:
             return self.storage.path(f"studies/{self.study}/wandb")
         return private_base() / f"wandb-{self.root_id}"
+
+
+class RequestWriters:
+    """Writes what is asked of jobs, several at once: each waits for the storage.
+
+    Its threads end with its block.
+    """
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(_MOST_WRITTEN_AT_ONCE, "requests")
+
+    def __enter__(self) -> Self:
+        """Return itself; a thread is started when there is something for it to do."""
+        return self
+
+    def __exit__(self, *fault: object) -> None:
+        """Wait until all is written."""
+        self._threads.shutdown()
+
+    def write(self, storage: Storage, jobs: Sequence[Job]) -> Mapping[str, DeltascaleError]:
+        """Write the `job.json` of jobs that have none.
+
+        Returns:
+            Key -> fault, of the jobs in whose place something lies that every attempt would meet.
+        """
+        writes = partial(_fault_of_request, storage)
+        faults = map(writes, jobs) if len(jobs) < 2 else self._threads.map(writes, jobs)
+        return {job.key: fault for job, fault in zip(jobs, faults, strict=True) if fault}
+
+
+def _fault_of_request(storage: Storage, job: Job) -> DeltascaleError | None:
+    try:
+        write_request(storage, job, syncs_names=False)
+    except DeltascaleError as fault:
+        if is_for_all(fault.fault_class):
+            return fault
+        raise
+    return None
 
 
 def write_request(storage: Storage, job: Job, *, syncs_names: bool = True) -> None:
@@ -130,6 +182,8 @@ class AttemptResult:
     """How it ended; a `DONE` is believed once the record has been seen."""
     seconds: float | None = None
     """Wall time the worker reports."""
+    turn_s: float | None = None
+    """How long it put off others of its call, where that is less."""
     message: str | None = None
     """What went wrong."""
     fraction: float | None = None
@@ -140,6 +194,10 @@ class AttemptResult:
     """The node that it failed or ran on, of several the one that failed; None: not known."""
     peak_gb: float | None = None
     """Most host memory that the worker's process held meanwhile; None: not measured."""
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    """What the worker knows of its failure; empty where it did not fail, or died."""
+    diagnosis: Diagnosis | None = None
+    """What its failure was, once its words were read; None where it did not fail."""
 
 
 def result_of(outcome: Outcome) -> AttemptResult:
@@ -159,7 +217,11 @@ def result_of(outcome: Outcome) -> AttemptResult:
     if answer.fault is None:
         state = _STATES[answer.state]
         return AttemptResult(
-            result=state, seconds=answer.seconds, node=outcome.node, peak_gb=answer.peak_gb
+            result=state,
+            seconds=answer.seconds,
+            turn_s=answer.turn_s,
+            node=outcome.node,
+            peak_gb=answer.peak_gb,
         )
     return AttemptResult(
         result=result_of_class(answer.fault.fault_class),
@@ -167,6 +229,7 @@ def result_of(outcome: Outcome) -> AttemptResult:
         message=answer.fault.message,
         fault_class=answer.fault.fault_class,
         node=answer.node or outcome.node,
+        evidence=answer.evidence,
     )
 
 

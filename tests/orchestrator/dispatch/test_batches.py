@@ -11,11 +11,12 @@ import pytest
 from cluster.executor import Ending, Outcome, Surroundings
 from cluster.executors.local import Executor as LocalExecutor
 from cluster.fault_classes import FaultClass
+from cluster.storage import Storage
 from jobs.run import run
 from jobs.worker import batch
 from jobs.worker.answer import Answer, State
 from jobs.worker.assignment import Assignment
-from jobs.worker.batch import batch_payload, do_in_turn, read_answers
+from jobs.worker.batch import batch_payload, do_in_turn, read_answers, turn_of
 from orchestrator.dispatch import batches
 from orchestrator.dispatch.batches import Batches, Pace, may_share_call
 from orchestrator.records.failure import Result
@@ -175,6 +176,66 @@ def test_only_jobs_of_a_stage_known_to_be_short_go_together(monkeypatch):
     assert pace.most_together("stage") == 8
     pace.learn("stage", 30.0)
     assert pace.most_together("stage") == 1
+
+
+def test_what_is_published_beside_other_jobs_counts_for_its_part(launch, make_probe, monkeypatch):
+    assert turn_of(0.01, 0.81) == 0.11
+    learned, learn = [], Pace.learn
+
+    def note(pace, stage, seconds):
+        learned.append(seconds)
+        learn(pace, stage, seconds)
+
+    monkeypatch.setattr(Pace, "learn", note)
+    monkeypatch.setattr("jobs.attempt.turn_of", lambda worked_s, seconds: 0.0625)
+    report = launch([make_probe(index) for index in range(15)], executor=Calls())
+    assert report.state is LaunchState.COMPLETE
+    assert learned.count(0.0625) > len(learned) // 2
+
+
+def test_jobs_of_a_call_are_published_at_the_same_time(launch, make_probe, root, monkeypatch):
+    together, create = threading.Barrier(2), Storage.create
+
+    def waiting_for_another(storage, name, data, **options):
+        if name.endswith("record.json") and threading.current_thread().name.startswith("publish"):
+            together.wait(timeout=60)
+        return create(storage, name, data, **options)
+
+    monkeypatch.setattr(Storage, "create", waiting_for_another)
+    jobs = [make_probe(index) for index in range(15)]
+
+    report = launch(jobs, executor=Calls())
+
+    assert report.state is LaunchState.COMPLETE and not report.failed
+    assert results(root) == [Result.DONE] * 15
+    assert together.n_waiting == 0 and not together.broken
+
+
+def test_a_job_that_cannot_be_published_fails_alone_and_its_log_says_why(
+    launch, make_probe, root, monkeypatch
+):
+    jobs, create, refused = [make_probe(index) for index in range(15)], Storage.create, []
+    victim = launch.artifact(jobs[9]).record_name
+
+    def refusing(storage, name, data, **options):
+        if name == victim and not refused:
+            refused.append(name)
+            raise ValueError("a planted fault")
+        return create(storage, name, data, **options)
+
+    monkeypatch.setattr(Storage, "create", refusing)
+
+    report = launch(jobs, executor=Calls())
+
+    assert refused and report.state is LaunchState.COMPLETE
+    assert sorted(results(root), key=str) == sorted([*[Result.DONE] * 15, Result.ERROR], key=str)
+    first, second = launch.artifact(jobs[9]).attempts()
+    logs = [
+        root.read(f"{launch.artifact(jobs[9]).attempt_folder(attempt)}/log.txt").decode()
+        for attempt in (first, second)
+    ]
+    assert "a planted fault" in logs[0] and "failed after" in logs[0]
+    assert "done after" in logs[1]
 
 
 def answer(state):

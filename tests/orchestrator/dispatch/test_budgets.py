@@ -13,7 +13,7 @@ from jobs.worker.answer import Answer, State
 from orchestrator.budget.budget import Budget
 from orchestrator.budget.spending import spent_on, unpriced_seconds
 from orchestrator.dispatch.job_states import JobState
-from orchestrator.dispatch.patience import Patience
+from orchestrator.dispatch.waiting.patience import Patience
 from orchestrator.dispatch.watcher import Watcher
 from orchestrator.records.history import read_history
 from orchestrator.records.ledger import Holding, LaunchState, Submitted, read_events

@@ -11,7 +11,7 @@ import pytest
 
 from cluster.locks.lease_protocol import Terms
 from cluster.storage import Storage
-from orchestrator.dispatch.cancel_requests import ask_to_cancel
+from orchestrator.dispatch.requests import ask_to_cancel
 from orchestrator.records.lock import current_holder, study_lock
 
 PROGRAM = textwrap.dedent(
@@ -100,10 +100,10 @@ def test_it_wakes_after_its_lock_was_taken_and_writes_nothing_more(root, sleeper
         assert "started" not in output
         mine.confirm()
         after = {name: root.read(name) for name in root.walk("studies/study")}
-    # Its own ledger is no other launch's, and the lock's objects are the lock's.
+    # Its own ledger and telemetry are no other launch's; the lock's objects are the lock's.
     for files in (before, after):
         for name in list(files):
-            if "/ledger/" in name or "/lock" in name:
+            if "/ledger/" in name or "/telemetry/" in name or "/lock" in name:
                 del files[name]
     assert after == before
     assert root.read(sleeper.damaged) == b"damaged"

@@ -12,7 +12,7 @@ from cluster.executor import Ending, Outcome
 from cluster.executors.local import Executor as LocalExecutor
 from cluster.fault_classes import FaultClass
 from cluster.machine.resources import Resources
-from orchestrator.dispatch.patience import Patience
+from orchestrator.dispatch.waiting.patience import Patience
 from orchestrator.records.failure import Result
 from orchestrator.records.history import gather
 from orchestrator.records.ledger import Ended, LaunchState, read_events

@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from orchestrator.dispatch.cancel_requests import ask_to_cancel
+from orchestrator.diagnosis.evidence import read_evidence
+from orchestrator.dispatch.requests import ask_to_cancel
 from orchestrator.records.failure import Result
 from orchestrator.records.ledger import Ended, LaunchState, read_events
 from tests.real_ray import TICK, holder_of, process_that_holds
@@ -22,6 +23,17 @@ def in_background(act):
 def pid_at(artifact) -> int:
     """The process that runs a job: the one that has its claim open."""
     return process_that_holds(artifact.storage.path(f"{artifact.folder}/claim"))
+
+
+def pid_at_work(artifact) -> int:
+    """The process that runs a job, once its first line is in the log: the log has a keeper then."""
+    pid, folder = pid_at(artifact), artifact.storage.path(artifact.folder)
+    until = time.monotonic() + 120
+    while time.monotonic() < until:
+        if any(log.stat().st_size for log in folder.glob("attempts/*/log.txt")):
+            return pid
+        TICK.wait(0.02)
+    raise AssertionError("the job wrote no line")
 
 
 def pid_of_second_rank(artifact) -> int:
@@ -47,7 +59,7 @@ def results_of(root, job):
 def test_a_job_whose_process_was_killed_is_lost_and_then_tried_again(ray, launch, make_probe, root):
     job = make_probe(0, seconds=1.0)
     other = make_probe(1)
-    killer = in_background(lambda: os.kill(pid_at(launch.artifact(job)), signal.SIGKILL))
+    killer = in_background(lambda: os.kill(pid_at_work(launch.artifact(job)), signal.SIGKILL))
 
     report = launch([job, other], executor=ray, executor_name="ray")
 
@@ -55,6 +67,9 @@ def test_a_job_whose_process_was_killed_is_lost_and_then_tried_again(ray, launch
     assert report.state is LaunchState.COMPLETE
     assert results_of(root, job) == [Result.LOST, Result.DONE]
     assert results_of(root, other) == [Result.DONE]
+    evidence = read_evidence(root, job, launch.artifact(job).attempts()[0])
+    assert (evidence.fault_class, evidence.cause.how) == ("lost-process", "died")
+    assert evidence.cause.memory["host_gb"] > 0  # the keeper of its log has seen it die
 
 
 def test_a_failed_job_does_not_stop_the_others(ray, launch, make_probe):
@@ -117,7 +132,10 @@ def test_a_gang_with_a_killed_rank_is_lost_and_tried_again_while_others_run(
     assert results_of(root, gang) == [Result.LOST, Result.DONE]
     lost = next(event for event in read_events(root, "study") if isinstance(event, Ended)
                 and event.result is Result.LOST)  # fmt: skip
-    assert lost.message.startswith("rank 1 on ")
+    assert lost.message.startswith("rank 1 on ") and lost.rank == 1
+    evidence = read_evidence(root, gang, lost.attempt)
+    assert (evidence.first, list(evidence.collateral)) == (1, [0])
+    assert [rank.how for rank in evidence.ranks] == ["collateral", "died"]
     assert len(report.ran) == 5
 
 
@@ -137,3 +155,46 @@ def test_a_running_gang_is_cancelled_and_the_others_go_on(ray, launch, make_prob
     assert report.cancelled == [endless.key]
     assert report.ran == [other.key]
     assert results_of(root, endless) == [Result.CANCELLED]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("num_ranks", [1, 2])
+def test_a_hung_job_that_is_cancelled_is_killed_after_its_grace_with_all_its_ranks(
+    ray, launch, make_probe, root, num_ranks
+):
+    hung = make_probe(0, num_ranks=num_ranks, seconds=3600)
+    other = make_probe(1, seconds=1)
+    ray._executor.grace_s = 3.0
+    pids = []
+
+    def hang_and_cancel():
+        artifact = launch.artifact(hung)
+        pids.append(pid_at(artifact) if num_ranks == 1 else pid_of_second_rank(artifact))
+        os.kill(pids[0], signal.SIGSTOP)
+        ask_to_cancel(root, "study", [hung.key])
+
+    canceller = in_background(hang_and_cancel)
+    began = time.monotonic()
+    report = launch([hung, other], executor=ray, executor_name="ray")
+
+    canceller.join()
+    assert report.cancelled == [hung.key] and report.ran == [other.key]
+    assert results_of(root, hung) == [Result.CANCELLED]
+    with pytest.raises(ProcessLookupError):
+        os.kill(pids[0], 0)
+    assert time.monotonic() - began < 100
+
+
+def test_what_a_cancelled_job_saved_is_kept_in_the_ledger(ray, launch, make_probe, root):
+    job = make_probe(0, parts=4, seconds=3600)
+
+    def cancel():
+        pid_at(launch.artifact(job))
+        ask_to_cancel(root, "study", [job.key])
+
+    canceller = in_background(cancel)
+    launch([job], executor=ray, executor_name="ray")
+
+    canceller.join()
+    (ended,) = [event for event in read_events(root, "study") if isinstance(event, Ended)]
+    assert ended.message.startswith("it saved its work and stopped at 0%")

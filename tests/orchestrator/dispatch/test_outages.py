@@ -22,11 +22,13 @@ from cluster.machine.resources import Resources
 from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact
 from jobs.worker.answer import Answer, Fault, State
-from orchestrator.dispatch.cancel_requests import ask_to_cancel
-from orchestrator.dispatch.patience import Patience
+from orchestrator.dispatch.execution import new_launch_id, run_study
+from orchestrator.dispatch.requests import ask_to_cancel
+from orchestrator.dispatch.waiting.outage import GaveUp, outlast_storage
+from orchestrator.dispatch.waiting.patience import Patience
 from orchestrator.dispatch.watcher import Watcher
 from orchestrator.records.failure import WAITED_FOR, Result
-from orchestrator.records.history import gather
+from orchestrator.records.history import History, gather
 from orchestrator.records.ledger import Ended, LaunchState, Submitted, Waiting, read_events
 
 
@@ -674,3 +676,76 @@ def test_a_request_made_between_lock_and_first_look_is_heeded_and_an_older_one_i
     report = launch(jobs, since=since)
     assert (report.state, report.ran) == (LaunchState.CANCELLED, [])
     assert not root.list("studies/study/requests")
+
+
+@pytest.mark.parametrize("asked", ["read", "write", "create", "list"])
+def test_whatever_a_launch_asks_of_its_storage_before_its_loop_may_fail_too(
+    monkeypatch, chains, undisturbed, clock, asked, tmp_path
+):
+    root = Storage(f"memory://{tmp_path.name}-start")
+    root.create("root.json", b'{"id": "one"}')
+    machines, notes, real, asks = Machines(clock), Notes(), getattr(Storage, asked), []
+
+    def ask(storage, *arguments, **options):
+        if storage.url == root.url and clock() < 1090:
+            asks.append(arguments)
+            raise SurroundingsError("no answer", fault_class=FaultClass.STORAGE_AWAY)
+        return real(storage, *arguments, **options)
+
+    monkeypatch.setattr(Storage, asked, ask)
+    report = run_study(
+        chains,
+        done=set(),
+        past=History(),
+        storage=root,
+        study="study",
+        launch=new_launch_id(),
+        executor=machines,
+        executor_name="local",
+        patience=clock.patience(),
+        watcher=notes,
+    )
+    monkeypatch.undo()
+    assert report.state is LaunchState.COMPLETE and asks and clock() >= 1090
+    assert facts_of(root, chains) == undisturbed
+    assert sum(wait is not None for wait in notes.waits) >= 1 and notes.waits[-1] is None
+
+
+def test_a_launch_whose_storage_stays_away_at_its_start_ends_for_now(
+    monkeypatch, chains, clock, tmp_path
+):
+    root, machines = Storage(f"memory://{tmp_path.name}-away"), Machines(clock)
+
+    def away(storage, *arguments, **options):
+        raise SurroundingsError("no answer", fault_class=FaultClass.STORAGE_AWAY)
+
+    monkeypatch.setattr(Storage, "create", away)
+    with pytest.raises(GaveUp, match="gave up waiting for"):
+        run_study(
+            chains,
+            done=set(),
+            past=History(),
+            storage=root,
+            study="study",
+            launch=new_launch_id(),
+            executor=machines,
+            executor_name="local",
+            patience=clock.patience(gives_up_after_s=600),
+        )
+    assert 1600 < clock() < 1800 and machines.calls == []
+
+
+def test_who_is_watched_by_nobody_waits_for_the_storage_and_for_nothing_else(clock, capsys):
+    faults = [
+        SurroundingsError("no answer", fault_class=FaultClass.STORAGE_AWAY),
+        OSError(errno.ESTALE, "Stale file handle"),
+        SurroundingsError("another launch runs", fault_class=FaultClass.NO_ROOM),
+    ]
+
+    def act():
+        raise faults.pop(0)
+
+    with pytest.raises(SurroundingsError, match="another launch runs"):
+        outlast_storage(act, clock.patience())
+    assert not faults and clock() > 1000
+    assert "waiting for the storage" in capsys.readouterr().err

@@ -7,8 +7,8 @@ from cluster.executors.local import Executor as LocalExecutor
 from cluster.fault_classes import FaultClass
 from cluster.machine.resources import Resources
 from jobs.worker.assignment import Assignment
-from orchestrator.dispatch.cancel_requests import ask_to_cancel
-from orchestrator.dispatch.patience import Patience
+from orchestrator.dispatch.requests import ask_to_cancel
+from orchestrator.dispatch.waiting.patience import Patience
 from orchestrator.records.failure import Result
 from orchestrator.records.history import gather
 from orchestrator.records.ledger import Ended, LaunchState, read_events

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.dispatch.cancel_requests import ask_to_cancel
+from orchestrator.dispatch.requests import ask_to_cancel
 from orchestrator.records.failure import Result
 from orchestrator.records.ledger import Ended, LaunchState, Submitted, read_events
 from tests.real_ray import TICK, shared_ray

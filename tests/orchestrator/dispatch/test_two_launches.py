@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from orchestrator.dispatch.requests import ask_to_cancel
 from orchestrator.dispatch.watcher import Watcher
 from orchestrator.records.failure import Result
 from orchestrator.records.history import gather
@@ -35,6 +36,7 @@ PROGRAM = textwrap.dedent(
             print("started", job.key, flush=True)
         def note_end(self, job, attempt, result, message): ...
         def note_drop(self, job, state, because): ...
+        def note_wait(self, wait): ...
         def tick(self, counts): ...
 
     root, study, count, seconds = sys.argv[1:]
@@ -115,6 +117,26 @@ def test_a_job_that_another_process_is_at_is_waited_for_and_taken_over(
     assert results[0] is Result.BUSY
     assert results[-1] is Result.DONE
     assert gather(read_events(root, "study")).of_job(job.key).num_attempts == 1
+
+
+def test_a_shared_job_that_is_cancelled_here_goes_on_in_the_other_study(
+    start, root, make_probe, launch
+):
+    other = start("other", 1, 3.0)
+    assert other.stdout.readline().startswith("started")
+    job = make_probe(0)
+    _until_running(launch.artifact(job))
+
+    class Cancels(Watcher):
+        def note_end(self, job, attempt, result, message):
+            if result is Result.BUSY:
+                ask_to_cancel(root, "study", [job.key])
+
+    report = launch([job], watcher=Cancels())
+
+    assert report.cancelled == [job.key] and not report.ran
+    output, _ = other.communicate(timeout=60)
+    assert other.returncode == 0 and ran_by(output) == [job.key]
 
 
 def test_ctrl_c_stops_the_running_job_keeps_the_ledger_and_exits_130(

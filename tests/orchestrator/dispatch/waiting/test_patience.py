@@ -2,9 +2,10 @@
 
 import pytest
 
-from cluster.errors import UserError
-from orchestrator.dispatch.outage import GaveUp, Wait, persist
-from orchestrator.dispatch.patience import Patience, seconds_of
+from cluster.errors import SurroundingsError, UserError
+from cluster.storage import Storage
+from orchestrator.dispatch.waiting.outage import GaveUp, Wait, persist, persist_under_lock
+from orchestrator.dispatch.waiting.patience import Patience, seconds_of
 
 
 @pytest.mark.parametrize(
@@ -76,3 +77,15 @@ def test_what_is_insisted_on_in_vain_ends_with_75_and_a_fault_of_ours_at_once():
 
     with pytest.raises(KeyError):
         persist(bug, patience, lambda wait: None)
+
+
+def test_what_is_damaged_is_not_waited_for_at_the_start_of_a_launch(tmp_path):
+    tries = []
+
+    def damaged():
+        tries.append(None)
+        raise SurroundingsError("root.json is damaged", where=str(tmp_path))
+
+    with pytest.raises(SurroundingsError, match="is damaged"):
+        persist_under_lock(damaged, Storage(str(tmp_path)), Patience(), lambda wait: None)
+    assert len(tries) == 1

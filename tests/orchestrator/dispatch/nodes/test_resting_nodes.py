@@ -11,8 +11,8 @@ from cluster.fault_classes import FaultClass
 from cluster.machine.resources import Resources
 from jobs.worker.answer import Answer, Fault, State
 from orchestrator.dispatch import batches
-from orchestrator.dispatch.patience import Patience
-from orchestrator.dispatch.resting_nodes import RestingNodes
+from orchestrator.dispatch.nodes.resting_nodes import RestingNodes
+from orchestrator.dispatch.waiting.patience import Patience
 from orchestrator.records.failure import Result
 from orchestrator.records.ledger import LaunchState
 

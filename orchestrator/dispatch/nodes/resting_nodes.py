@@ -8,7 +8,7 @@ fault for twice as long, until an attempt on it goes well.
 from collections import Counter
 
 from cluster.fault_classes import FaultClass
-from orchestrator.dispatch.patience import Patience
+from orchestrator.dispatch.waiting.patience import Patience
 from orchestrator.records.failure import Result
 
 _OF_NODES = frozenset(

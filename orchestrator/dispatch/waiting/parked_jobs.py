@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterator
 
 from cluster.fault_classes import FaultClass
-from orchestrator.dispatch.outage import Wait
-from orchestrator.dispatch.patience import Patience
+from orchestrator.dispatch.waiting.outage import Wait
+from orchestrator.dispatch.waiting.patience import Patience
 
 _PAUSES_S = (1.0, 2.0, 4.0, 8.0)
 """Pauses before looking again at a job that another launch is at; the last one repeats."""
@@ -22,6 +22,9 @@ class ParkedJobs:
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._until)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._until
 
     def __len__(self) -> int:
         return len(self._until)

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from cluster.storage import Storage
-from orchestrator.dispatch.cancel_requests import ask_to_cancel, drop_request, read_requests
+from orchestrator.dispatch.requests import ask_to_cancel, drop_request, read_requests
 from orchestrator.records.lock import lock_name, study_lock
 
 

@@ -1,0 +1,359 @@
+"""`HangWatch`: the dispatcher's look at what runs; it ends what hangs, its evidence kept first.
+
+A doubt opens a case: processes beside the job, on its nodes, gather stacks and what the kernel
+says. The last one begins so long before the limit as looks take, and is decided at the limit, never
+before. Nothing is ended that was seen to move, nor while the root is away from a node. What is
+ended counts as hung, and the rules for failures decide what follows.
+"""
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+from cluster.errors import SurroundingsError
+from cluster.executor import Ending, Outcome, Surroundings, load_entry
+from cluster.fault_classes import FaultClass
+from cluster.redaction.redactor import redacted
+from jobs.artifacts.artifact import Artifact
+from jobs.liveness.beating import BEAT_EVERY_S
+from jobs.liveness.heartbeat import FOLDER, heartbeat_name, read_heartbeats
+from jobs.liveness.inspection import END, INSPECT, Suspect, inspection_payload, read_findings
+from orchestrator.dispatch.repeating_thread import RepeatingThread
+from orchestrator.dispatch.running_launch import RunningLaunch
+from orchestrator.dispatch.submitter import Submitter
+from orchestrator.text import duration
+from orchestrator.watchdog.cases import Case
+from orchestrator.watchdog.rules import Judgement, Verdict, judge, left_s, limit_s
+from orchestrator.watchdog.signs import AttemptSigns, AttentiveClock
+from orchestrator.watchdog.watched import Watched
+
+_LOOK_EVERY_S = {True: 1.0, False: 10.0}
+"""On local and on remote roots, where every look costs requests."""
+_SHARE = 0.2
+"""Most of the time that looks may take: those at hundreds of jobs over a network take long."""
+_STALL_S = 3.0
+"""What counts of a pause between two looks beyond the usual one."""
+_ANSWERED_WITHIN_S = 30.0
+"""How long the nodes of an attempt may take to answer; a worker may have to be started there."""
+_LOOKS_TAKE_S, _MOST_LOOKS_TAKE_S = 6.0, 15.0
+"""How long a look takes as long as none was seen, and the most that one is begun in advance."""
+_ADVANCE_SHARE = 0.25
+"""The most of a limit that a look is begun before it."""
+_SAME_S = 0.1
+"""Two moments of one limit differ by less, as long as nothing has moved."""
+_ENDED_WITHIN_S = 20.0
+"""After so long without an end, the executor is asked to stop what was to be killed."""
+_FIRST_BEAT_FACTOR = 2.0
+"""A job may take so many times the usual silence for its first beat."""
+_PROBE, _PROBE_OF_NODE = (f"{FOLDER}/.tmp-{number:016x}" for number in range(2))
+"""Written, from here and from a node, to see whether the root takes writes there."""
+_ENDLESS = "it hangs in a library, in this very process: only the end of the launch ends it"
+
+
+class HangWatch:
+    """Looks after the attempts of one launch."""
+
+    def __init__(self, launch: RunningLaunch, attempts: Submitter) -> None:
+        self._hung: dict[str, tuple[str, Sequence[int]]] = {}
+        """Attempt that hung -> why it was ended, and the ranks that kept the others."""
+        self._launch = launch
+        self._attempts = attempts
+        self._storage = launch.assigner.storage
+        is_local = self._storage.is_local
+        self._every_s, self._beats_every_s = _LOOK_EVERY_S[is_local], BEAT_EVERY_S[is_local]
+        self._clock = AttentiveClock(self._every_s + _STALL_S)
+        self._looked_at = -math.inf
+        self._watched: dict[str, Watched] = {}
+        self._seen_at: dict[str, float] = {}
+        self._num_calls = 0
+        self._took_s: deque[float] = deque(maxlen=5)
+        """How long the last looks took until all nodes had answered."""
+        self._interrupt: Callable[[str, str], bool] | None = getattr(
+            launch.executor, "interrupt", None
+        )
+        """Ends a job in this very process; None where jobs have processes of their own."""
+        self._answered: list[Outcome] = []
+        self.thread = RepeatingThread(self.look_now, self._every_s, name="hang watch")
+        """Looks where jobs run in this very process; ends with the launch."""
+
+    def take(self, outcome: Outcome) -> bool:
+        """Take in the end of a call of its own; False for any other call."""
+        if not outcome.ticket.startswith(self._prefix):
+            return False
+        for case in (one.case for one in self._watched.values() if one.case):
+            if case.asked.pop(outcome.ticket, None) is not None and outcome.answer is not None:
+                case.findings += read_findings(outcome.answer)
+                if not case.asked:
+                    self._took_s.append(self._launch.patience.clock() - case.began_s)
+        return True
+
+    def as_it_ended(self, outcome: Outcome) -> Outcome:
+        """Return how a call really ended: one that was ended because it hung just died otherwise.
+
+        Of several ranks those that kept the others are the ones that failed.
+        """
+        if outcome.ticket not in self._hung:
+            return outcome
+        why, culprits = self._hung[outcome.ticket]
+        failed = culprits or [one.rank for one in outcome.ranks]
+        return replace(
+            outcome,
+            ending=Ending.LOST,
+            answer=None,
+            error=why,
+            fault_class=FaultClass.HUNG,
+            ranks=tuple(
+                replace(one, is_dead=one.rank in failed, error=None, answer=None)
+                for one in outcome.ranks
+            ),
+        )
+
+    def look(self) -> None:
+        """Look at all that runs, and do what follows. Raises where storage or cluster is away."""
+        if self._interrupt is None:
+            self.look_now()
+        else:
+            self.thread.require()
+
+    def look_now(self) -> None:
+        """Look on the thread that calls this."""
+        while self._answered:
+            self.take(self._answered.pop())
+        steady_s = self._launch.patience.clock()
+        if steady_s - self._looked_at < self._every_s:
+            return
+        self._looked_at = steady_s
+        now, running = self._clock.look(steady_s), dict(self._attempts.running)
+        for attempt in self._watched.keys() - running.keys():
+            del self._watched[attempt]
+        try:
+            for attempts in self._calls(running, steady_s):
+                # Of several jobs of a call the one that began last is at work.
+                for attempt in reversed(attempts):
+                    age_s = steady_s - running[attempt].since
+                    if age_s >= self._beats_every_s and self._look_at(
+                        attempt, running[attempt].key, now, is_alone=len(attempts) == 1
+                    ):
+                        break
+        except Exception:  # the root is away, which jobs may be waiting for, too
+            for watched in self._watched.values():
+                watched.signs.restart(now)
+            raise
+
+    def _calls(self, running: Iterable[str], began_s: float) -> Iterator[list[str]]:
+        """Yield the attempts of each call until the look has taken its part of the time.
+
+        What is being looked after goes first, then what was not looked at for longest.
+        """
+        calls: dict[str, list[str]] = {}
+        for attempt in running:
+            calls.setdefault(self._attempts.batches.ticket(attempt), []).append(attempt)
+        self._seen_at = {ticket: self._seen_at.get(ticket, -math.inf) for ticket in calls}
+
+        def turn(ticket: str) -> tuple[bool, float]:
+            known = (self._watched.get(attempt) for attempt in calls[ticket])
+            return not any(one and one.is_looked_after for one in known), self._seen_at[ticket]
+
+        for ticket in sorted(calls, key=turn):
+            self._seen_at[ticket] = began_s
+            yield calls[ticket]
+            if self._launch.patience.clock() - began_s > _SHARE * self._every_s:
+                return
+
+    def _look_at(self, attempt: str, key: str, now: float, *, is_alone: bool) -> bool:
+        """Look at one attempt; False where it has not given a sign of life."""
+        heartbeats = read_heartbeats(self._storage, self._folder(attempt, key))
+        late_s = self._every_s + self._beats_every_s
+        watched = self._watched.setdefault(attempt, Watched(signs=AttemptSigns(late_s=late_s)))
+        if watched.killed_at is not None:
+            self._see_to_end(watched, attempt, key, now)
+        elif heartbeats:
+            watched.signs.take(heartbeats, now)
+            self._judge(watched, attempt, key, now)
+        elif is_alone:
+            self._await_life(watched, attempt, key, now)
+        return bool(heartbeats)
+
+    def _await_life(self, watched: Watched, attempt: str, key: str, now: float) -> None:
+        """End what has begun and never gave a sign of life: nobody knows its process."""
+        folder = self._folder(attempt, key)
+        if watched.begun_at is None and self._storage.exists(folder):
+            watched.begun_at = now
+        waited_s = 0.0 if watched.begun_at is None else now - watched.begun_at
+        if waited_s > _FIRST_BEAT_FACTOR * self._launch.limits.silent_s:
+            self._require_writable(folder)
+            why = f"it began {duration(waited_s)} ago and has not given a sign of life"
+            judgement = Judgement(verdict=Verdict.HUNG, why=why)
+            case = Case(attempt=attempt, key=key, judgement=judgement, until=now)
+            self._end(watched, case, now)
+
+    def _judge(self, watched: Watched, attempt: str, key: str, now: float) -> None:
+        signs = watched.signs.read(now)
+        judgement, due_at = (
+            judge(signs, self._launch.limits),
+            now + left_s(signs, self._launch.limits),
+        )
+        case = watched.case
+        if case is not None and case.due_at is not None and due_at > case.due_at + _SAME_S:
+            case = watched.case = None  # it got on meanwhile, and nothing is to be kept of it
+        if case is not None:
+            if (not case.asked or now > case.until) and case.is_due(judgement):
+                watched.case = None
+                if self._is_outdated(case, watched, now):
+                    self._open(watched, attempt, key, judgement, now)
+                else:
+                    self._conclude(watched, replace(case, judgement=judgement), now)
+        elif judgement.verdict < Verdict.SILENT and self._is_near(watched, due_at, now):
+            watched.awaited_at = due_at
+            self._open(watched, attempt, key, judgement, now, due_at=due_at)
+        elif judgement.verdict is Verdict.WELL:
+            watched.num_idle = 0
+        elif judgement.verdict < Verdict.SILENT:
+            step = signs[0].heartbeat.step
+            self._tell(watched, attempt, key, f"slow: {judgement.why}", once_for=step)
+            if judgement.verdict is Verdict.DOUBTFUL and watched.doubted_at != step:
+                watched.doubted_at = step
+                self._open(watched, attempt, key, judgement, now)
+        elif now >= watched.look_at:
+            self._open(watched, attempt, key, judgement, now)
+
+    def _is_near(self, watched: Watched, due_at: float, now: float) -> bool:
+        """Tell whether a look that began now would be over about when the limit is reached."""
+        if watched.awaited_at is not None and abs(due_at - watched.awaited_at) < _SAME_S:
+            return False
+        shortest_s = min(
+            limit_s(one.heartbeat, self._launch.limits) for one in watched.signs.read(now)
+        )
+        takes_s = min(max(self._took_s, default=_LOOKS_TAKE_S), _MOST_LOOKS_TAKE_S)
+        return due_at - now <= min(takes_s + self._every_s, _ADVANCE_SHARE * shortest_s)
+
+    def _is_outdated(self, case: Case, watched: Watched, now: float) -> bool:
+        """Tell whether what was seen before the limit may not be so any more."""
+        if case.due_at is None:
+            return False
+        age_s = self._launch.patience.clock() - case.began_s
+        beats = [one.heartbeat for one in watched.signs.read(now)]
+        return age_s > _ANSWERED_WITHIN_S + self._every_s or case.is_overtaken_by(beats)
+
+    def _open(
+        self,
+        watched: Watched,
+        attempt: str,
+        key: str,
+        judgement: Judgement,
+        now: float,
+        due_at: float | None = None,
+    ) -> None:
+        """Ask the nodes of an attempt for evidence, once the root is seen to take writes here."""
+        folder = self._folder(attempt, key)
+        self._require_writable(folder)
+        watched.num_cases += 1
+        case = Case(
+            attempt=attempt,
+            key=key,
+            number=watched.num_cases,
+            judgement=judgement,
+            heartbeats={one.heartbeat.rank: one.heartbeat for one in watched.signs.read(now)},
+            began_s=self._launch.patience.clock(),
+            due_at=due_at,
+            until=now + _ANSWERED_WITHIN_S,
+        )
+        probe = None
+        if self._storage.is_local:
+            probe = str(self._storage.path(f"{folder}/{_PROBE_OF_NODE}"))
+        for node, suspects in case.by_node().items():
+            case.asked[self._call(node, INSPECT, inspection_payload(suspects, probe))] = node
+        watched.case = case
+
+    def _conclude(self, watched: Watched, case: Case, now: float) -> None:
+        """Keep the evidence, then end the attempt or let it go on."""
+        folder = self._folder(case.attempt, case.key)
+        for name, text in case.files().items():
+            self._storage.write(f"{folder}/{name}", redacted(text).encode())
+        judgement = case.judgement
+        if judgement.verdict < Verdict.SILENT:
+            watched.note_places(case)  # or it got on while it was looked at
+            return
+        why_not = watched.why_not_to_end(case, judgement, self._launch.limits, now)
+        if why_not is not None:
+            self._tell(watched, case.attempt, case.key, f"{judgement.why}, but {why_not}")
+            return
+        self._end(watched, case, now)
+
+    def _end(self, watched: Watched, case: Case, now: float) -> None:
+        """End the processes of an attempt."""
+        self._hung[case.attempt] = case.sentence(), case.culprits()  # not its stacks: they are kept
+        watched.killed_at = now
+        self._tell(watched, case.attempt, case.key, case.sentence())
+        if self._interrupt is not None:
+            self._interrupt(case.attempt, case.sentence())
+            return
+        answered = {one.node for one in case.findings}
+        for node, suspects in case.by_node().items():
+            if node in answered:
+                at_it = [self._with_heartbeat(one, case) for one in suspects]
+                payload = inspection_payload(at_it, None)
+                if node in self._nodes_here():  # at once: a call may have to start a process first
+                    load_entry(END)(payload, Surroundings(node=node))
+                else:
+                    self._call(node, END, payload)
+        if not answered or answered != set(case.by_node()):
+            self._cancel(case.attempt)
+
+    def _nodes_here(self) -> set[str]:
+        """Return the nodes, by names and addresses, that are the machine of this process."""
+        rooms = self._launch.executor.rooms()
+        return {name for room in rooms if room.is_here for name in (room.name, room.address)}
+
+    def _with_heartbeat(self, suspect: Suspect, case: Case) -> Suspect:
+        """Name the file that says whether a process is still at the attempt, where there is one."""
+        if not self._storage.is_local:
+            return suspect
+        name = heartbeat_name(self._folder(case.attempt, case.key), suspect.rank)
+        return replace(suspect, heartbeat=str(self._storage.path(name)))
+
+    def _require_writable(self, folder: str) -> None:
+        """Require that the root takes a write in an attempt. Raises SurroundingsError."""
+        self._storage.write(f"{folder}/{_PROBE}", b"0")
+        with suppress(SurroundingsError):
+            self._storage.remove(f"{folder}/{_PROBE}")
+
+    def _see_to_end(self, watched: Watched, attempt: str, key: str, now: float) -> None:
+        if watched.killed_at is not None and now - watched.killed_at > _ENDED_WITHIN_S:
+            watched.killed_at = now
+            if self._interrupt is None:
+                self._cancel(attempt)
+            elif not self._interrupt(attempt, self._hung[attempt][0]):
+                self._tell(watched, attempt, key, _ENDLESS)
+
+    def _cancel(self, attempt: str) -> None:
+        self._launch.executor.cancel(self._attempts.batches.ticket(attempt))
+
+    def _call(self, node: str, entry: str, payload: str) -> str:
+        self._num_calls += 1
+        ticket = f"{self._prefix}{self._num_calls:06d}"
+        if self._interrupt is not None:
+            answer = load_entry(entry)(payload, Surroundings(node=node))
+            self._answered.append(Outcome(ticket=ticket, ending=Ending.RETURNED, answer=answer))
+            return ticket
+        self._launch.executor.submit_beside(ticket, node, entry, payload)
+        return ticket
+
+    def _tell(
+        self, watched: Watched, attempt: str, key: str, text: str, once_for: object = None
+    ) -> None:
+        """Tell the watcher; of one step or with one text only once."""
+        topic = text if once_for is None else once_for
+        if watched.told != topic:
+            watched.told = topic
+            self._launch.watcher.note_liveness(self._launch.states.jobs[key], attempt, text)
+
+    def _folder(self, attempt: str, key: str) -> str:
+        job = self._launch.states.jobs[key]
+        return Artifact(self._storage, job.kind, key).attempt_folder(attempt)
+
+    @property
+    def _prefix(self) -> str:
+        return f"{self._launch.id}-watch-"
