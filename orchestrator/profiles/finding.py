@@ -48,6 +48,7 @@ def find_profile(text: str, studies: Iterable[str]) -> ChosenProfile:
             f"there are {len(files)} profiles {text!r}, and neither takes the place of the other",
             where=", ".join(map(str, files)),
             hint=f"name the one that you mean: --on {files[0]}; or give one of them another name",
+            code="ambiguous-profile",
         )
     if files:
         chosen = read_profile(files[0])

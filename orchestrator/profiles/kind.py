@@ -56,12 +56,14 @@ class LaunchRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One line of `profile check`."""
+    """One thing that a queue was asked for."""
 
     is_good: bool
     """Whether it is as it should be."""
     text: str
     """What was looked at, what there is, and what to do."""
+    is_looked_at: bool = True
+    """False where it could not be looked at; the text says why."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +122,19 @@ class ProfileKind(ABC):
             SurroundingsError: what the profile names cannot be had.
         """
 
+    def place(self, profile: Profile, options: argparse.Namespace) -> Place | None:
+        """Return where the jobs of a launch in this process run; None where a queue decides.
+
+        Args:
+            profile: an instance of `Fields`.
+            options: the words of the command line; those of `FLAGS` win over the profile.
+
+        Raises:
+            UserError: what the profile names for it is not there, or the options do not go with it.
+        """
+        del profile, options
+        return None
+
     def machines(self, profile: Profile) -> list[Resources]:
         """Return the nodes to plan for, without touching any; none where nothing is known."""
         return profile.machines
@@ -135,7 +150,7 @@ class ProfileKind(ABC):
         return []
 
     def check(self, profile: Profile) -> list[Finding]:
-        """Look at what the profile names (`profile check`), as far as this machine can.
+        """Hold what the profile asks of a queue against what the site has; submits nothing.
 
         Args:
             profile: an instance of `Fields`.

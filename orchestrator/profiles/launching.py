@@ -7,6 +7,7 @@ from collections.abc import Callable
 from cluster.errors import UserError
 from cluster.storage import Storage
 from orchestrator.console import note
+from orchestrator.notices.chosen_ways import read_ways
 from orchestrator.permission.confirmation import ask_at_terminal
 from orchestrator.permission.profiles import require_permitted_profile
 from orchestrator.profiles.environment import JOB_VARIABLES
@@ -75,6 +76,7 @@ def require_permission(chosen: ChosenProfile, root: Storage, options: argparse.N
     is_asked = chosen.profile.root is not None and (uses or "://" in chosen.profile.root)
     if is_asked and not options.root:
         uses = [f"keeps results in {chosen.profile.root}", *uses]
+    uses = [*uses, *(way.uses for way in read_ways(chosen.profile.notify))]
     ask = None if options.json else ask_at_terminal()
     require_permitted_profile(chosen.path, chosen.file.text, uses, root, ask)
 

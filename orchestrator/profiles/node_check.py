@@ -1,9 +1,9 @@
 """Holds the nodes that a profile promises against those that there are."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 from cluster.machine.resources import Resources
-from orchestrator.profiles.kind import Finding
 from orchestrator.text import pluralize
 
 _KEPT = 0.9
@@ -18,26 +18,21 @@ def describe(node: Resources) -> str:
     return node.describe().replace(", inf GB", "") + gpu
 
 
-def compare_nodes(wanted: Sequence[Resources], there: Sequence[Resources]) -> list[Finding]:
-    """Say of each node of a profile whether there is one that offers as much.
+def missing_nodes(wanted: Sequence[Resources], there: Sequence[Resources]) -> list[str]:
+    """Return which nodes of a profile no node offers as much as: `2 nodes of 64 CPUs, 8 GPUs`.
 
     Args:
         wanted: the nodes of the profile.
         there: the nodes that there are.
     """
-    left, missing = list(there), []
+    left, missing = list(there), Counter[str]()
     for node in wanted:
         able = next((other for other in left if _as_much(node, other)), None)
         if able is None:
-            missing.append(node)
+            missing[describe(node)] += 1
         else:
             left.remove(able)
-    shown = "; ".join(sorted({describe(node) for node in there})) or "none"
-    findings = [Finding(is_good=True, text=f"there: {pluralize(len(there), 'node')}: {shown}")]
-    if missing:
-        text = f"{pluralize(len(missing), 'node')} of {describe(missing[0])}"
-        findings.append(Finding(is_good=False, text=f"nodes: {text}: not there now"))
-    return findings
+    return [f"{pluralize(number, 'node')} of {text}" for text, number in missing.items()]
 
 
 def _as_much(wanted: Resources, there: Resources) -> bool:

@@ -10,9 +10,11 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from cluster.errors import UserError
 from cluster.machine.accelerators import gpu_memory_gb, nearest_product, product_names
 from cluster.machine.resources import Resources
 from orchestrator.budget.budget import check_currency
+from orchestrator.notices.chosen_ways import NOBODY, read_way
 from orchestrator.quantities import MemoryGb
 
 _ROOT_URL = re.compile(r"[a-z0-9]+://[^/\s]+(/\S*)?", re.ASCII)
@@ -49,6 +51,16 @@ def _check_root(written: str) -> str:
             "write the whole path (/…), ~/… or a URL (s3://bucket/folder): commands may be started "
             "in any folder"
         )
+    return written
+
+
+def _check_way(written: str) -> str:
+    if written.strip() != NOBODY:
+        try:
+            read_way(written)
+        except UserError as fault:
+            allowed = f" ({', '.join(fault.allowed)})" if fault.allowed else ""
+            raise ValueError(f"{fault.error}{allowed}") from None
     return written
 
 
@@ -99,6 +111,10 @@ class Profile(Part):
     """Shapes of the nodes that a launch may get; `plan --on` plans with them."""
     currency: Annotated[str, AfterValidator(check_currency)] | None = None
     """Currency or unit of all prices, such as `EUR`."""
+
+    notify: Sequence[Annotated[str, AfterValidator(_check_way)]] = ()
+    """How people are told of a launch: `webhook:env:NAME`, `webhook:~/FILE`, `command:~/PROGRAM`,
+    `wandb`; `none`: not at all, whatever the user's configuration says."""
 
     @model_validator(mode="after")
     def _require_currency(self) -> Self:

@@ -1,5 +1,6 @@
 """Kind `local`: this machine, with a Ray that the launch starts and ends; or one process."""
 
+import argparse
 from typing import Annotated, Literal, cast
 
 from pydantic import Field
@@ -7,8 +8,7 @@ from pydantic import Field
 from cluster.errors import UserError
 from cluster.machine.resources import Resources, this_machine
 from orchestrator.profiles.environment import VariableValues, uses_of_variables
-from orchestrator.profiles.kind import Finding, LaunchRequest, Place, ProfileKind
-from orchestrator.profiles.node_check import compare_nodes
+from orchestrator.profiles.kind import LaunchRequest, Place, ProfileKind
 from orchestrator.profiles.profile import Part, Profile
 
 _TEMPLATE = """\
@@ -58,22 +58,20 @@ class Local(ProfileKind):
 
     def launch(self, profile: Profile, request: LaunchRequest) -> int:
         """Run the launch in this process, on this machine."""
+        return request.run_here(self.place(profile, request.options))
+
+    def place(self, profile: Profile, options: argparse.Namespace) -> Place:
+        """Return the executor on this machine."""
         fields = cast(LocalProfile, profile)
-        executor = request.options.executor or fields.executor
-        if executor != "ray" and request.options.cpus is not None:
+        executor = options.executor or fields.executor
+        if executor != "ray" and options.cpus is not None:
             raise UserError(f"--cpus is for `--executor ray`, not {executor!r}", where="--cpus")
-        cpus = request.options.cpus or (fields.cpus if executor == "ray" else None)
-        return request.run_here(
-            Place(executor=executor, cpus=cpus, variables=fields.environment.variables)
-        )
+        cpus = options.cpus or (fields.cpus if executor == "ray" else None)
+        return Place(executor=executor, cpus=cpus, variables=fields.environment.variables)
 
     def machines(self, profile: Profile) -> list[Resources]:
         """Return the nodes of the profile, or else this machine."""
         return profile.machines or [this_machine()]
-
-    def check(self, profile: Profile) -> list[Finding]:
-        """Hold the nodes of the profile against this machine."""
-        return compare_nodes(profile.machines, [this_machine()])
 
     def uses(self, profile: Profile) -> list[str]:
         """Say which variables it sets."""

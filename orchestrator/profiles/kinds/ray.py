@@ -1,5 +1,6 @@
 """Kind `ray`: a Ray that runs already, on one machine or many, joined by its head's address."""
 
+import argparse
 import os
 from typing import Annotated, Literal, Self, cast
 
@@ -13,12 +14,11 @@ from pydantic import (
 
 from cluster.disk.written_path import expanded
 from cluster.driver.ray_access import TOKEN, TOKEN_PATH, check_address
-from cluster.errors import SurroundingsError, UserError
+from cluster.errors import UserError
 from cluster.redaction.known_values import remember_secret
 from jobs.service.credentials import VariableName
 from orchestrator.console import note
-from orchestrator.profiles.kind import Finding, LaunchRequest, Place, ProfileKind
-from orchestrator.profiles.node_check import compare_nodes
+from orchestrator.profiles.kind import LaunchRequest, Place, ProfileKind
 from orchestrator.profiles.profile import Part, Profile
 
 _TEMPLATE = """\
@@ -146,31 +146,19 @@ class Ray(ProfileKind):
 
     def launch(self, profile: Profile, request: LaunchRequest) -> int:
         """Run the launch in this process, its jobs on the Ray at the address."""
+        place = self.place(profile, request.options)
         fields = cast(RayProfile, profile)
-        access = fields.authentication.variables() if fields.authentication else {}
-        address = request.options.address or fields.address
         if request.root.is_local and not request.options.root and fields.root is None:
             note(
                 f"note: no root is set, so results go to {request.root.url}: all nodes must see it"
             )
-        return request.run_here(Place(address=address, access=access))
+        return request.run_here(place)
 
-    def check(self, profile: Profile) -> list[Finding]:
-        """Join the Ray as a launch would, and hold the nodes of the profile against its own."""
-        from cluster.executor import executor_class
-
+    def place(self, profile: Profile, options: argparse.Namespace) -> Place:
+        """Return the Ray at the address."""
         fields = cast(RayProfile, profile)
         access = fields.authentication.variables() if fields.authentication else {}
-        executor = executor_class("ray")(address=fields.address, access=access)
-        try:
-            executor.start()
-            nodes = executor.nodes()
-        except SurroundingsError as fault:
-            return [Finding(is_good=False, text=f"address: {fields.address}: {fault}")]
-        finally:
-            executor.close()
-        joined = Finding(is_good=True, text=f"address: {fields.address} can be joined")
-        return [joined, *compare_nodes(profile.machines, nodes)]
+        return Place(address=options.address or fields.address, access=access)
 
     def uses(self, profile: Profile) -> list[str]:
         """Say where a token goes, and where this code is carried."""

@@ -1,4 +1,4 @@
-"""`profile check` of kind `slurm`: holds what a profile names against what the site has."""
+"""What the doctor asks of a SLURM site: holds what a profile names against what the site has."""
 
 from collections.abc import Iterator, Sequence
 
@@ -17,7 +17,7 @@ def check_site(profile: SlurmProfile) -> list[Finding]:
     """Look up partitions, nodes, time limits, account and quality of service; submit nothing."""
     if not has_command("sinfo"):
         text = "SLURM: not looked at: no sinfo here; check again on a login node of the cluster"
-        return [Finding(is_good=True, text=text)]
+        return [Finding(is_good=True, text=text, is_looked_at=False)]
     try:
         there = partitions_of_site()
     except SurroundingsError as fault:
@@ -74,4 +74,5 @@ def _check_names(profile: SlurmProfile) -> Iterator[Finding]:
             text = f"{about}: {value} is yours"
         else:
             text = f"{about}: {value} is not yours; there are: {', '.join(names)}"
-        yield Finding(is_good=not names or value in names, text=text)
+        is_good = not names or value in names
+        yield Finding(is_good=is_good, text=text, is_looked_at=bool(names))

@@ -69,6 +69,7 @@ def require_not_queued(root: Storage, study: str) -> None:
             hint=f"watch it with `deltascale status {study}`, or take it out of the queue with "
             f"`deltascale cancel {study} --scancel`",
             fault_class=FaultClass.NO_ROOM,
+            code="study-running",
         )
 
 

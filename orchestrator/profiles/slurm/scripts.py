@@ -14,7 +14,8 @@ from cluster.slurm.batch_request import (
     Setup,
     Words,
 )
-from orchestrator.dispatch.patience import SAVE_VARIABLE
+from orchestrator.dispatch.waiting.patience import SAVE_VARIABLE
+from orchestrator.notices.chosen_ways import ChosenWay
 from orchestrator.plan.allocation_memory import MemoryAsked
 from orchestrator.plan.allocation_time import TimeAsked, slurm_time
 from orchestrator.plan.allocations import Allocation
@@ -45,8 +46,14 @@ class ScriptFacts:
     """Whether failed jobs get a new retry budget, at the very first start."""
     patience: str | None
     """How long the launch waits for its surroundings, as the user wrote it."""
+    chaos: Sequence[str] = ()
+    """Words of the command line that say which faults are injected on purpose."""
     budget: Sequence[str] = ()
     """What all launches of the study may spend, as the user wrote it."""
+    ways: Sequence[ChosenWay] = ()
+    """How people are told of it."""
+    hang_after: Sequence[str] = ()
+    """How long jobs may show no progress, as the user wrote it."""
 
 
 def batch_request(
@@ -171,6 +178,9 @@ def _command(
         *(word for selector in selected for word in ("--only", selector)),
         *(["--patience", facts.patience] if facts.patience else []),
         *(word for amount in facts.budget for word in ("--budget", amount)),
+        *(word for way in facts.ways for word in ("--notify", str(way))),
+        *facts.chaos,
+        *(word for limit in facts.hang_after for word in ("--hang-after", limit)),
         # Money is counted by the prices of the profile, as it was.
         "--on",
         str(facts.folder / PROFILE_COPY),

@@ -15,9 +15,11 @@ from jobs.worker.versions import code_commit
 from orchestrator.before_running import check_before_running
 from orchestrator.budget.budget import Budget
 from orchestrator.budget.spending import spent_on
+from orchestrator.chaos import words_of_request
 from orchestrator.console import note, say, say_json
 from orchestrator.dispatch.execution import PACKAGES, new_launch_id
-from orchestrator.dispatch.policy import needs
+from orchestrator.dispatch.selection import selected_to_run
+from orchestrator.notices.chosen_ways import read_ways
 from orchestrator.permission.confirmation import allowed_keys, ask_at_terminal
 from orchestrator.permission.own_files import kept_code_place
 from orchestrator.plan.allocation_memory import MemoryAsked, ask_memory
@@ -48,7 +50,6 @@ from orchestrator.records.submissions import (
     kept_study,
     write_submission,
 )
-from orchestrator.study.selector import select
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +83,7 @@ def submit_study(profile: SlurmProfile, request: LaunchRequest) -> int:
         )
     require_not_queued(root, study.name)
     decided = _plan(profile, request)
-    to_run = _chosen(decided, options.only)
+    to_run = selected_to_run(decided, options.only)
     if not to_run:
         say(f"nothing to do: no job of {study.name!r} is to run")
         return 0
@@ -138,15 +139,6 @@ def _chain(profile: SlurmProfile) -> int:
     return profile.limits.allocations if profile.limits.again == "chain" else 1
 
 
-def _chosen(decided: DecidedPlan, only: Sequence[str]) -> list[JobDecision]:
-    """Return what is to run of the selected jobs and of all that they need."""
-    wanted = {job.key for job in select(decided.plan.jobs, *only)}
-    for job in reversed(decided.plan.jobs):
-        if job.key in wanted:
-            wanted |= needs(job)
-    return [decision for decision in decided.to_run if decision.job.key in wanted]
-
-
 def _cut(
     profile: SlurmProfile, decisions: Sequence[JobDecision], *, is_selected: bool
 ) -> list[Allocation]:
@@ -164,7 +156,7 @@ def plan_allocations(
 ) -> list[_Asked]:
     """Cut what is to run, and choose what each allocation asks for; touches no cluster."""
     chosen = []
-    decisions, by_key, past = _chosen(decided, only), decided.plan.by_key, decided.history
+    decisions, by_key, past = selected_to_run(decided, only), decided.plan.by_key, decided.history
     for allocation in _cut(profile, decisions, is_selected=bool(only)):
         shape = profile.nodes[allocation.shape]
         offer = NodeOffer(node=shape.node, count=shape.count)
@@ -198,6 +190,10 @@ def _prepare(
         is_fresh=request.fresh,
         patience=getattr(request.options, "patience", None),
         budget=getattr(request.options, "budget", None) or (),
+        chaos=words_of_request(request.options),
+        hang_after=getattr(request.options, "hang_after", None) or (),
+        # What they name need not be on this login node, which tells nobody.
+        ways=read_ways([*profile.notify, *getattr(request.options, "notify", ())]),
     )
     (folder / PROFILE_COPY).write_text(request.text or "", encoding="utf-8")
     allocations = plan_allocations(profile, decided, request.options.only)

@@ -1,0 +1,1 @@
+"""How does a launch go on without its terminal, and how is it followed?"""
