@@ -4,7 +4,8 @@ import contextlib
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from typing import TextIO
+from dataclasses import replace
+from typing import Any, TextIO
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -12,26 +13,44 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from cluster.errors import SurroundingsError
+from cluster.errors import DeltascaleError, SurroundingsError
 from cluster.storage import Storage
 from jobs.artifacts.job import Job
 from orchestrator.dispatch.job_states import JobState
-from orchestrator.dispatch.outage import Wait
+from orchestrator.dispatch.nodes.quarantine import Quarantined
+from orchestrator.dispatch.waiting.outage import Wait
 from orchestrator.dispatch.watcher import Watcher
 from orchestrator.records.attempt_progress import Progress, read_progress
 from orchestrator.records.failure import FAILURES, Result
-from orchestrator.text import duration, first_line
+from orchestrator.records.ledger import LaunchState
+from orchestrator.text import duration, first_line, printable
+from orchestrator.views.painter import is_terminal, room_of
 from orchestrator.views.progress import PlainLines, Running, attempts_by_job, summary
+from orchestrator.views.screen import screen_lines
+from orchestrator.views.standing import Standing
 
 _MOST_SHOWN = 8
-_REFRESHES_PER_S = 4
+_REFRESHES_PER_S = 2
+_LOOK_EVERY_S = 2.0
+_LOOK_AT_REMOTE_EVERY_S = 15.0
+_MOST_OF_THE_TIME = 0.03
+"""Most of the time that looks at the whole study may take."""
 
 
 @contextlib.contextmanager
-def open_progress(storage: Storage, stream: TextIO) -> Iterator[Watcher]:
-    """Show a launch on `stream` while the block runs: live on a terminal, else as plain lines."""
-    if stream.isatty():
-        with LiveView(storage, stream) as view:
+def open_progress(
+    storage: Storage, stream: TextIO, study: str | None = None, *, plain: bool = False
+) -> Iterator[Watcher]:
+    """Show a launch on `stream` while the block runs: live on a terminal, else as plain lines.
+
+    Args:
+        storage: the output root.
+        stream: where it is shown.
+        study: name of the study, whose whole standing is drawn; None: its running jobs alone.
+        plain: show plain lines on a terminal, too.
+    """
+    if is_terminal(stream, plain=plain):
+        with LiveView(storage, stream, study) as view:
             yield view
     else:
         yield PlainLines(stream)
@@ -44,8 +63,12 @@ class LiveView(Watcher):
     `sys.stdout` to their own logs.
     """
 
-    def __init__(self, storage: Storage, stream: TextIO) -> None:
+    def __init__(self, storage: Storage, stream: TextIO, study: str | None = None) -> None:
         self._storage = storage
+        self._stream = stream
+        self._standing = Standing(storage, study) if study is not None else None
+        self._status: dict[str, Any] | None = None
+        self._look_at = 0.0
         self._console = Console(file=stream)
         self._running: dict[str, Running] = {}
         self._counts: Mapping[JobState, int] = {}
@@ -84,13 +107,27 @@ class LiveView(Watcher):
         if result in FAILURES:
             self._scroll(result.value, "yellow", job, message)
 
+    def note_liveness(self, job: Job, attempt: str, text: str) -> None:
+        """Print that a running attempt is slow, silent or hung; the line stays on the screen."""
+        self.note_line(f"{job.label}: {first_line(text)}")
+
     def note_drop(self, job: Job, state: JobState, because: str) -> None:
         """Print that a job will not be done; the line stays on the screen."""
         self._scroll(state.value, "red", job, because)
 
+    def note_quarantine(self, quarantined: Quarantined) -> None:
+        """Print that a node gets no jobs for a while; the line stays on the screen."""
+        with contextlib.suppress(OSError):  # the terminal was closed
+            self._console.print(Text(printable(str(quarantined)), style="yellow"))
+
     def note_wait(self, wait: Wait | None) -> None:
         """Show what is waited for, below the bar, until the wait is over."""
         self._wait = wait
+
+    def note_line(self, text: str) -> None:
+        """Let it scroll by above the view."""
+        with contextlib.suppress(OSError):  # the terminal was closed
+            self._console.print(Text(printable(text)))
 
     def tick(self, counts: Mapping[JobState, int]) -> None:
         """Remember how many jobs are in which state."""
@@ -103,7 +140,30 @@ class LiveView(Watcher):
         with contextlib.suppress(OSError):  # the terminal was closed
             self._console.print(text)
 
+    def _look(self) -> None:
+        """Ask how the study stands, as rarely as the launch is hardly slowed by it."""
+        if self._standing is None or time.monotonic() < self._look_at:
+            return
+        began = time.monotonic()
+        try:
+            self._status = self._standing.status()
+        except DeltascaleError:
+            pass  # which the launch itself meets
+        except Exception:  # a fault of a view costs the launch nothing
+            self._show_less()
+        now = time.monotonic()
+        least = _LOOK_EVERY_S if self._storage.is_local else _LOOK_AT_REMOTE_EVERY_S
+        self._look_at = now + max(least, (now - began) / _MOST_OF_THE_TIME)
+
     def _draw(self) -> RenderableType:
+        self._look()
+        if self._status is not None and self._status["state"] == LaunchState.RUNNING.value:
+            room = room_of(self._stream)
+            inner = replace(room, width=room.width - 1, height=max(4, room.height // 2))
+            try:
+                return Group(*screen_lines(self._status, inner))
+            except Exception:  # as above
+                self._show_less()
         with self._changing:
             running = dict(self._running)
         table = Table.grid(padding=(0, 2))
@@ -125,6 +185,10 @@ class LiveView(Watcher):
         if wait is not None:
             return Group(self._bar(), Text(str(wait), style="yellow"), table)
         return Group(self._bar(), table)
+
+    def _show_less(self) -> None:
+        """Show the running jobs alone from now on."""
+        self._status = self._standing = None
 
     def _bar(self) -> RenderableType:
         total = sum(self._counts.values()) or 1

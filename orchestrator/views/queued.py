@@ -1,4 +1,7 @@
-"""What is in a queue for a study, or was: by its ids, asked of SLURM where that answers at once."""
+"""What goes on of a study without the command that began it: in a queue, or detached.
+
+Of a queue SLURM is asked, where it answers at once; of a detached launch the root knows all.
+"""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -8,22 +11,27 @@ from typing import Any
 from cluster.errors import SurroundingsError
 from cluster.slurm.queue import QueuedJob, look
 from cluster.storage import Storage
+from orchestrator.detached.following import follow_detached
 from orchestrator.records.submissions import Submission, files_of, job_ids, latest_submission
 
 
 def queue_of(root: Storage, study: str) -> dict[str, Any] | None:
-    """Return what is known of the latest submission of a study as JSON; None where there is none.
+    """Return what is known of what was handed over last as JSON; None where nothing was.
 
     Args:
         root: the output root.
         study: name of the study.
     """
     try:
+        detached = follow_detached(root, study)
+    except SurroundingsError as fault:
+        return _unknown("detached", fault)
+    try:
         submission = latest_submission(root, study)
     except SurroundingsError as fault:
-        return _unknown(fault)
-    if submission is None:
-        return None
+        return _unknown("SLURM", fault)
+    if submission is None or (detached is not None and detached["at"] > submission["at"]):
+        return detached
     jobs = look(job_ids(submission))
     allocations = [
         _allocation(submission, number, jobs, files_of(root, study, submission["id"]))
@@ -40,14 +48,14 @@ def queue_of(root: Storage, study: str) -> dict[str, Any] | None:
     }
 
 
-def _unknown(fault: SurroundingsError) -> dict[str, Any]:
+def _unknown(what: str, fault: SurroundingsError) -> dict[str, Any]:
     """Say that nobody knows what is in the queue, and what to do."""
     return {
         "submission": None,
         "job": None,
         "profile": None,
         "is_queued": False,
-        "line": f"SLURM: {fault.error}: {fault.hint}",
+        "line": f"{what}: {fault.error}: {fault.hint}",
         "allocations": [],
     }
 

@@ -29,6 +29,8 @@ class Gathered:
     """The measurements."""
     view: "View"
     """The first study's view, with the options of the user in place of its own."""
+    own: "View"
+    """The first study's view as it stands in the study."""
     roots: Sequence[Storage]
     """Roots that hold the artifacts."""
     notes: Sequence[str] = ()
@@ -40,6 +42,7 @@ def gather_studies(root: Storage, texts: Sequence[str], chosen: Mapping[str, obj
 
     Raises UserError where a study does not exist or has no comparison, or an option is wrong.
     """
+    from jobs.comparing.equal_dose import at_doses
     from jobs.comparing.gathering import collect
 
     roots: dict[str, Storage] = {}
@@ -52,9 +55,19 @@ def gather_studies(root: Storage, texts: Sequence[str], chosen: Mapping[str, obj
         studies.append((text, study_root, decided))
     unique = {(source.stage, tuple(source.cell.items())): source for source in _sources(studies)}
     first = comparisons(studies[0][2])[0]
+    view = _chosen_view(view_params(first, chosen), chosen)
+    if chosen.get("at") and not any(_has_snapshots(decided) for _, _, decided in studies):
+        raise UserError(
+            "no stage of kind snapshot: nothing was kept on the way of a training, so that no "
+            "number can be read at a dose",
+            where="--at",
+            hint="give `align` the param snapshots, and add a stage of kind snapshot "
+            "(docs/howto/dose.md)",
+        )
     return Gathered(
-        view=_view(view_params(first, chosen)),
-        comparison=collect(list(unique.values())),
+        view=view,
+        own=_view(first.params, None),
+        comparison=at_doses(collect(list(unique.values())), view),
         roots=list(roots.values()),
         notes=[
             f"{text}: {note}"
@@ -62,6 +75,12 @@ def gather_studies(root: Storage, texts: Sequence[str], chosen: Mapping[str, obj
             if (note := decided.plan.own.note) is not None
         ],
     )
+
+
+def _has_snapshots(decided: DecidedPlan) -> bool:
+    from jobs.comparing.planned_doses import opens_snapshots
+
+    return any(opens_snapshots(job.kind) for job in decided.plan.jobs)
 
 
 def _sources(studies: "Sequence[tuple[str, Storage, DecidedPlan]]") -> "list[Source]":
@@ -86,14 +105,27 @@ def _with_study(source: "Source", name: str, text: str) -> "Source":
     return replace(source, cell={**source.cell, AXIS: name})
 
 
-def _view(params: Mapping[str, object]) -> "View":
+_OPTIONS = {"metrics": "--metric", "contrasts": "--contrast"}
+"""Params of a view whose option has another name."""
+
+
+def _chosen_view(own: Mapping[str, object], chosen: Mapping[str, object]) -> "View":
+    """Return a view with the options of the user; what is wrong is said of the option itself."""
+    for name, value in chosen.items():
+        if value is not None:
+            _view({name: value}, _OPTIONS.get(name, f"--{name}"))
+    return _view(own, None)
+
+
+def _view(params: Mapping[str, object], where: str | None) -> "View":
     from pydantic import ValidationError
 
     from jobs.comparing.view import View
+    from orchestrator.study.pydantic_errors import message_of
 
     try:
         return View(**params)
     except ValidationError as fault:
-        wrong = fault.errors()[0]
-        where = f"--{'-'.join(str(part) for part in wrong['loc'])}"
-        raise UserError(str(wrong["msg"]), where=where) from fault
+        raise UserError(message_of(fault.errors()), where=where) from fault
+    except UserError as fault:
+        raise fault.at(where) from None

@@ -1,8 +1,8 @@
 """The status of a study, derived at every call: done from records, the rest from the ledger."""
 
 import time
-from collections import Counter
-from collections.abc import Sequence, Set
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from cluster.locks.holder import Holder
@@ -23,12 +23,21 @@ from orchestrator.records.failure import (
 from orchestrator.records.history import History, JobHistory
 from orchestrator.records.ledger import LaunchState
 from orchestrator.records.lock import current_holder
+from orchestrator.views.expected_end import Planned, expected_end
+from orchestrator.views.recent_failures import recent_failures
+from orchestrator.watchdog.shown import show_signs
 
 _MOST_NAMED = 3
 
 
 def status_of(
-    storage: Storage, study: str, jobs: Sequence[Job], *, done: Set[str], past: History
+    storage: Storage,
+    study: str,
+    jobs: Sequence[Job],
+    *,
+    done: Set[str],
+    past: History,
+    planned: Mapping[str, Planned] | None = None,
 ) -> dict[str, Any]:
     """Return everything that `deltascale status` shows, as JSON.
 
@@ -38,9 +47,16 @@ def status_of(
         jobs: Its jobs in topological order.
         done: Keys of the jobs that are done.
         past: What the ledger says of the jobs.
+        planned: Key -> what the plan expects of the job; None where nothing is known.
     """
     holder = current_holder(storage, study)
     states = _job_states(jobs, done, past, is_running=holder is not None)
+    unfinished = [
+        _describe(storage, states, past, key, is_running=holder is not None)
+        for key, state in states.by_key.items()
+        if state is not JobState.DONE
+    ]
+    expected = expected_end(states, past, planned or {}, unfinished)
     counts = {state.value: states.counts[state] for state in _COUNTED}
     return {
         "study": study,
@@ -48,20 +64,37 @@ def status_of(
         "jobs": counts,
         "stages": _stages(states),
         "waits_for": _waits_for(past, holder),
+        "quarantined": _quarantined(past, is_running=holder is not None),
         "launch": _launch(past, holder),
         "launches": past.num_launches,
         "attempts": sum(job.num_attempts for job in past.jobs.values()),
         "seconds_used": round(sum(job.seconds for job in past.jobs.values()), 1),
         "gpu_hours_used": round(sum(job.gpu_seconds for job in past.jobs.values()) / 3600, 3),
+        "chaos": _chaos(past),
         "budget": _budget(storage, past, is_running=holder is not None),
-        "eta_seconds": _eta(states, past),
+        "eta_seconds": expected.seconds if expected else None,
+        "eta": expected.as_json() if expected else None,
         "waiting": _waiting(states, past, is_running=holder is not None),
-        "unfinished": [
-            _describe(storage, states, past, key, is_running=holder is not None)
-            for key, state in states.by_key.items()
-            if state is not JobState.DONE
-        ],
+        "failures": recent_failures(storage, states, past),
+        "unfinished": unfinished,
     }
+
+
+def _quarantined(past: History, *, is_running: bool) -> list[dict[str, Any]]:
+    """Return the nodes that the running launch gives no jobs, until when, and why."""
+    return [
+        {"node": event.node, "since": event.since, "until": event.until, "why": event.why}
+        for event in past.quarantined.values()
+        if is_running and event.until > event.at
+    ]
+
+
+def _chaos(past: History) -> dict[str, Any] | None:
+    """Return what the latest launch injects on purpose, and how much all have; None: nothing."""
+    faults = past.launch.chaos if past.launch else ""
+    if not faults and not past.injected:
+        return None
+    return {"faults": faults or None, "injected": len(past.injected)}
 
 
 _COUNTED = (JobState.DONE, JobState.RUNNING, JobState.WAITING, JobState.BLOCKED, JobState.FAILED)
@@ -84,9 +117,9 @@ def _job_states(
 
 def _stages(states: JobStates) -> list[dict[str, Any]]:
     """Return every stage in the plan's order, with how many of its jobs are in which state."""
-    counts: dict[str, Counter[JobState]] = {}
+    counts: defaultdict[str, Counter[JobState]] = defaultdict(Counter)
     for key, state in states.by_key.items():
-        counts.setdefault(states.jobs[key].stage, Counter())[state] += 1
+        counts[states.jobs[key].stage][state] += 1
     return [
         {
             "stage": stage,
@@ -102,7 +135,8 @@ def _waiting(states: JobStates, past: History, *, is_running: bool) -> list[dict
     groups: dict[str, Counter[str]] = {}
     for key, state in states.by_key.items():
         if state is JobState.WAITING:
-            why = _what_for(states, past.of_job(key), key, is_running=is_running)
+            stop = _why_stopped(past, key) if is_running else None
+            why = stop or _what_for(states, past.of_job(key), key, is_running=is_running)
         elif state is JobState.BLOCKED:
             why = _root_of_block(states, key)
         else:
@@ -133,8 +167,8 @@ def _root_of_block(states: JobStates, key: str) -> str:
         if state is JobState.BLOCKED:
             return _root_of_block(states, upstream)
         if state in (JobState.FAILED, JobState.CANCELLED):
-            return f"are blocked: a job of {states.jobs[upstream].stage} is {state.value}"
-    return "are blocked: what they need is not part of this launch"
+            return f"blocked: a job of {states.jobs[upstream].stage} is {state.value}"
+    return "blocked: what they need is not part of this launch"
 
 
 def _launch_state(states: JobStates, past: History, holder: Holder | None) -> str:
@@ -174,6 +208,7 @@ def _launch(past: History, holder: Holder | None) -> dict[str, Any] | None:
         "ended": past.ended.at if past.ended else None,
         "held_by": str(holder) if holder else None,
         "silent_seconds": round(holder.silent_s, 1) if holder else None,
+        "stops_as": past.stopping.state if holder and past.stopping else None,
     }
 
 
@@ -199,22 +234,6 @@ def _budget(storage: Storage, past: History, *, is_running: bool) -> dict[str, A
     }
 
 
-def _eta(states: JobStates, past: History) -> float | None:
-    """Estimate the seconds left from the mean time of each kind, with as many workers as now."""
-    spent: dict[str, list[float]] = {}
-    for key, job in past.jobs.items():
-        if key in states.jobs and job.result is Result.DONE:
-            spent.setdefault(states.jobs[key].kind, []).append(job.seconds)
-    if not spent or not states.unsettled:
-        return None
-    means = {kind: sum(times) / len(times) for kind, times in spent.items()}
-    typical = sum(means.values()) / len(means)
-    running = states.in_state(JobState.RUNNING)
-    left = running + states.in_state(JobState.WAITING)
-    total = sum(means.get(states.jobs[key].kind, typical) for key in left)
-    return round(total / max(1, len(running)), 1)
-
-
 def _describe(
     storage: Storage, states: JobStates, past: History, key: str, *, is_running: bool
 ) -> dict[str, Any]:
@@ -228,13 +247,15 @@ def _describe(
         "kind": job.kind,
         "cell": dict(job.cell),
         "state": state.value,
-        "why": _why(states, job_past, key, is_running=is_running),
+        "why": (_why_stopped(past, key) if is_running and state is JobState.WAITING else None)
+        or _why(states, job_past, key, is_running=is_running),
         "attempts": job_past.num_attempts,
         "seconds_used": round(job_past.seconds, 1),
         "attempt": job_past.attempt,
         "workers": len(job_past.open) if state is JobState.RUNNING else 0,
         "fraction": progress.fraction,
         "doing": progress.doing,
+        "activity": show_signs(storage, job, job_past.open) if state is JobState.RUNNING else None,
         "num_gpus": job_past.submitted.num_gpus if job_past.submitted else None,
         "peak_memory_gb": job_past.submitted.peak_memory_gb if job_past.submitted else None,
         "execution": dict(job_past.submitted.execution) if job_past.submitted else {},
@@ -257,6 +278,22 @@ def _why(states: JobStates, job_past: JobHistory, key: str, *, is_running: bool)
         more = f" and {len(unmet) - _MOST_NAMED} more" if len(unmet) > _MOST_NAMED else ""
         return f"needs {', '.join(labels)}{more}"
     return _why_not_started(job_past, is_running=is_running)
+
+
+_STOPS = {
+    LaunchState.CANCELLED.value: "the launch is being cancelled",
+    LaunchState.INTERRUPTED.value: "the launch was interrupted",
+    LaunchState.SUSPENDED.value: "the launch gives up waiting",
+    LaunchState.OUT_OF_BUDGET.value: "the budget is spent",
+}
+
+
+def _why_stopped(past: History, key: str) -> str | None:
+    """Say that a job does not start any more in the running launch; None where it may."""
+    if past.stopping is not None:
+        what = _STOPS.get(past.stopping.state, "the launch ends")
+        return f"{what}: what runs may save, nothing more starts"
+    return "cancelled; the next launch runs it" if key in past.cancelled else None
 
 
 def _unmet(states: JobStates, key: str) -> list[str]:

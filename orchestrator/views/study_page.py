@@ -12,6 +12,7 @@ from jobs.comparing.tracing import Tracer
 from orchestrator.plan.decided_plan import DecidedPlan
 from orchestrator.plan.decisions import Decision
 from orchestrator.views.study_views import comparisons, complete_views, sources, view_name
+from orchestrator.views.time_use import time_use
 
 if TYPE_CHECKING:
     from jobs.comparing.reporting.contents import Section
@@ -55,8 +56,14 @@ def write_page(root: Storage, decided: DecidedPlan) -> StudyPage:
             f"nothing of the study {study!r} was measured yet",
             where=root.url,
             hint=f"`deltascale launch {study}` runs it",
+            code="nothing-measured",
         )
-    contents = Contents(study=study, jobs=_job_counts(decided), sections=answering(sections))
+    contents = Contents(
+        study=study,
+        jobs=_job_counts(decided),
+        sections=answering(sections),
+        time=time_use(root, decided),
+    )
     tracer = Tracer(root)
     contents = contents.with_traces([tracer.trace(key) for key in contents.keys])
     page, name = render(contents), f"studies/{study}/{PAGE}"
@@ -72,6 +79,7 @@ def write_page(root: Storage, decided: DecidedPlan) -> StudyPage:
 
 def _section(root: Storage, decided: DecidedPlan, job: Job) -> "Section | None":
     from jobs.comparing.answers import answers
+    from jobs.comparing.equal_dose import at_doses
     from jobs.comparing.gathering import collect
     from jobs.comparing.reporting.contents import Section
     from jobs.comparing.reporting.page import figure_files
@@ -80,13 +88,15 @@ def _section(root: Storage, decided: DecidedPlan, job: Job) -> "Section | None":
     gathered = sources(root, decided, job)
     if not any(source.artifact for source in gathered):
         return None
-    comparison, view = collect(gathered), job.params_as(View)
+    view = job.params_as(View)
+    comparison = at_doses(collect(gathered), view)
     folder = f"studies/{decided.plan.study.name}/figures/{view_name(job)}"
     pictures = [name for name in root.list(folder) if not name.endswith(".pdf")]
+    contrasts = [comparison.contrasts(view)] if view.contrasts else []
     return Section(
         name=view_name(job),
-        answers=answers(comparison, view),
-        tables=[comparison.table(view), comparison.scaling(view)],
+        answers=answers(comparison, view, places=True),
+        tables=[comparison.table(view), comparison.scaling(view), *contrasts],
         figures=figure_files({name: root.read(f"{folder}/{name}") for name in pictures}),
     )
 

@@ -1,11 +1,13 @@
 """Prints a study for people: its plan by stage, and what it says."""
 
+import io
 import json
 import shutil
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 from cluster.storage import Storage
 from jobs.comparing.view import View
@@ -15,6 +17,9 @@ from orchestrator.plan.decisions import RUNS, Decision, JobDecision
 from orchestrator.plan.disk_space import add_up_sizes
 from orchestrator.text import gigabytes, pluralize
 from orchestrator.views.study_views import collect_measured, comparisons
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _WIDTH_WHEN_PIPED = 120
 _EXAMPLES = 3
@@ -107,14 +112,32 @@ def show_summary(root: Storage, decided: DecidedPlan) -> None:
     """Print on one screen what a study says: its answers and the first block of its first table."""
     from rich.console import Console
 
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDTH_WHEN_PIPED
+    _summarise(root, decided, Console(width=width, highlight=False))
+
+
+def summary_text(root: Storage, decided: DecidedPlan, width: int) -> str:
+    """Return the same as plain text of so many columns."""
+    from rich.console import Console
+
+    console = Console(
+        file=io.StringIO(), width=width, highlight=False, color_system=None, force_terminal=False
+    )
+    _summarise(root, decided, console)
+    assert isinstance(console.file, io.StringIO), "it was made above"
+    return console.file.getvalue()
+
+
+def _summarise(root: Storage, decided: DecidedPlan, console: "Console") -> None:
     from jobs.comparing.answers import answers
+    from jobs.comparing.equal_dose import at_doses
     from jobs.comparing.summary import summary
 
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDTH_WHEN_PIPED
-    console = Console(width=width, highlight=False)
     for job in comparisons(decided):
-        comparison, view = collect_measured(root, decided, job), job.params_as(View)
+        view = job.params_as(View)
+        comparison = at_doses(collect_measured(root, decided, job), view)
         if len(comparison.gathered):
-            console.print(summary(answers(comparison, view), comparison.table(view), width))
+            table = comparison.table(view)
+            console.print(summary(answers(comparison, view), table, console.width))
             return
-        say(f"{job.label}: nothing was measured yet")
+        console.print(f"{job.label}: nothing was measured yet", markup=False, soft_wrap=True)

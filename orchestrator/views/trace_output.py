@@ -25,7 +25,7 @@ def show_trace(gathered: Gathered, text: str, *, as_json: bool) -> None:
     tracers = [Tracer(root) for root in gathered.roots]
     chains = {
         key: _trace(tracers, gathered.roots, key)
-        for key in dict.fromkeys(str(row["key"]) for row in rows if row["key"])
+        for key in dict.fromkeys(key for row in rows for key in str(row["key"] or "").split())
     }
     if as_json:
         say_json(

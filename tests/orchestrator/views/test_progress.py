@@ -1,12 +1,16 @@
 import io
 import json
 
+import pytest
+
 from cluster.fault_classes import FaultClass
 from orchestrator.dispatch.job_states import JobState
-from orchestrator.dispatch.outage import Wait
+from orchestrator.dispatch.waiting.outage import Wait
+from orchestrator.records.failure import Result
 from orchestrator.text import duration
+from orchestrator.views import live_view
 from orchestrator.views.live_view import LiveView, open_progress
-from orchestrator.views.progress import summary
+from orchestrator.views.progress import PlainLines, summary
 
 
 class Terminal(io.StringIO):
@@ -23,11 +27,11 @@ def test_away_from_a_terminal_failures_and_a_summary_are_plain_lines(launch, mak
         launch(jobs, watcher=watcher)
 
     lines = stream.getvalue().splitlines()
-    assert lines == [
-        "mistake: probes[index=0]: this probe was told to fail",
-        "failed: probes[index=0]: this probe was told to fail",
-        "1 of 3 done, 1 failed, 1 blocked",
-    ]
+    assert lines[0].startswith("mistake: probes[index=0]: a mistake in study or data on ")
+    assert lines[0].endswith(
+        ": this probe was told to fail; not tried again: without a change it would end the same way"
+    )
+    assert lines[1:] == ["1 of 3 done, 1 failed, 1 blocked"]
 
 
 WAIT = Wait(fault_class=FaultClass.STORAGE_FULL, message="no room\nmore", since=1.7e9, began=0.0)
@@ -74,6 +78,22 @@ def test_on_a_terminal_running_jobs_and_their_progress_are_drawn(make_probe, roo
         assert part in drawn
 
 
+def raising(*_):
+    raise KeyError("phase")
+
+
+@pytest.mark.parametrize("part", ["Standing.status", "screen_lines"])
+def test_a_view_that_breaks_shows_running_jobs_alone(make_probe, root, monkeypatch, part):
+    stream, job = Terminal(), make_probe(7)
+    monkeypatch.setattr(live_view.Standing, "status", lambda standing: {"state": "running"})
+    monkeypatch.setattr(f"orchestrator.views.live_view.{part}", raising)
+    with open_progress(root, stream, "study") as watcher:
+        watcher.note_start(job, "1-000001")
+        watcher.tick({**dict.fromkeys(JobState, 0), JobState.RUNNING: 1})
+        watcher._live.refresh()
+    assert "probes[index=7]" in stream.getvalue()
+
+
 def test_a_launch_on_a_terminal_leaves_its_summary_behind(make_probe, root, launch):
     stream = Terminal()
     with open_progress(root, stream) as watcher:
@@ -110,3 +130,17 @@ def test_workers_that_share_a_job_are_one_line_with_the_foremost_progress(make_p
     drawn = stream.getvalue()
     assert "75%" in drawn and "3 workers, at 0.75" in drawn
     assert drawn.count("probes[index=7]") == drawn.count("3 workers")
+
+
+def test_a_failure_whose_line_says_that_it_is_final_has_no_second_line(make_probe):
+    stream, job, other = io.StringIO(), make_probe(0), make_probe(1)
+    lines = PlainLines(stream)
+    for one, message in ((job, "a mistake: x; not tried again: spent"), (other, "lost")):
+        lines.note_start(one, one.key)
+        lines.note_end(one, one.key, Result.MISTAKE, message)
+        lines.note_drop(one, JobState.FAILED, "x")
+    assert stream.getvalue().splitlines() == [
+        "mistake: probes[index=0]: a mistake: x; not tried again: spent",
+        "mistake: probes[index=1]: lost",
+        "failed: probes[index=1]: x",
+    ]

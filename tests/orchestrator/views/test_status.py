@@ -6,16 +6,20 @@ import pytest
 
 from cluster.executors.local import Executor as LocalExecutor
 from cluster.fault_classes import FaultClass
-from orchestrator.dispatch.cancel_requests import ask_to_cancel
+from orchestrator.dispatch import batches
+from orchestrator.dispatch.requests import ask_to_cancel
+from orchestrator.dispatch.watcher import Watcher
 from orchestrator.records.failure import Result
-from orchestrator.records.history import read_history
+from orchestrator.records.history import gather, read_history
 from orchestrator.records.ledger import (
     Ended,
     LaunchEnded,
     LaunchStarted,
     Ledger,
+    Stopping,
     Submitted,
     Waiting,
+    read_events,
 )
 from orchestrator.records.lock import study_lock
 from orchestrator.views.status import status_of
@@ -111,6 +115,44 @@ def test_a_running_launch_shows_what_runs_how_far_it_is_and_what_waits_for_it(la
     found = status(launch, [done, running, queued, below])
     assert found["state"] == "interrupted"
     assert why(found, running) == ("waiting", "its launch ended first; the next one runs it")
+
+
+@pytest.mark.parametrize("chosen", ["some jobs", "the launch"])
+def test_what_waits_while_a_launch_or_some_jobs_are_cancelled_says_so(
+    launch, make_probe, chosen, monkeypatch
+):
+    monkeypatch.setattr(batches, "_MOST_JOBS", 1)
+    endless, queued = make_probe(0, seconds=3600), make_probe(1)
+    below = make_probe(2, after=endless)  # what others wait for begins first
+    jobs = [endless, queued, below]
+
+    class Cancels(Watcher):
+        def note_start(self, job, attempt):
+            assert job.key == endless.key or chosen == "some jobs"
+            keys = [endless.key, queued.key] if chosen == "some jobs" else None
+            ask_to_cancel(launch.root, "study", keys)
+
+    launch(jobs, watcher=Cancels())
+
+    events = list(read_events(launch.root, "study"))
+    (told,) = [event for event in events if isinstance(event, Stopping)][:1]
+    until_then = gather(events[: events.index(told) + 1])  # as it is read while the others save
+    with study_lock(launch.root, "study", until_then.launch.launch):
+        found = status_of(launch.root, "study", jobs, done=set(), past=until_then)
+    stop = "the launch is being cancelled: what runs may save, nothing more starts"
+    if chosen == "the launch":
+        assert why(found, queued) == why(found, below) == ("waiting", stop)
+        assert found["launch"]["stops_as"] == "cancelled"
+        assert {group["why"] for group in found["waiting"]} == {stop}
+    else:
+        assert why(found, queued) == ("waiting", "cancelled; the next launch runs it")
+        assert found["launch"]["stops_as"] is None
+    # The next launch may start all of them again.
+    event = LaunchStarted(at=1.0, launch="9", host="h", pid=1, executor="ray", fresh=False)
+    anew = gather([*events, event])
+    with study_lock(launch.root, "study", "9"):
+        found = status_of(launch.root, "study", jobs, done=set(), past=anew)
+    assert why(found, queued) == ("waiting", "all resources are in use")
 
 
 def test_status_says_what_a_launch_waits_for_since_when_and_what_it_gave_up_on(launch, make_probe):
