@@ -9,6 +9,7 @@ import argparse
 import io
 import json
 import os
+import re
 import sys
 import traceback
 from collections.abc import Sequence
@@ -62,7 +63,7 @@ def _run(words: Sequence[str]) -> int:
             sys.stderr.write(redacted(traceback.format_exc()))
 
         fault = fault_of(error, words, getattr(options, "root", None))
-        _report(fault, as_json="--json" in words)
+        _report(fault, words, options)
         return fault.exit_code
 
 
@@ -71,15 +72,16 @@ def verb_names() -> list[str]:
     return sorted(VERBS.names(), key=lambda name: (VERBS.find(name).ORDER, name))
 
 
-def _report(fault: DeltascaleError, *, as_json: bool) -> None:
+def _report(fault: DeltascaleError, words: Sequence[str], options: argparse.Namespace) -> None:
     """Write a fault to standard error, or as JSON to standard output where that takes anything."""
     from cluster.redaction.redactor import redacted
+    from orchestrator.refusals import refusal_document
 
-    if as_json:
+    if "--json" in words:
         try:
             content = {
                 name: redacted(value) if isinstance(value, str) else value
-                for name, value in fault.as_json().items()
+                for name, value in refusal_document(fault, words, options).items()
             }
             sys.stdout.write(json.dumps(content) + "\n")
             sys.stdout.flush()
@@ -178,6 +180,8 @@ def read_options(name: str, verb: Verb, words: Sequence[str], options: argparse.
         UserError: they are not those that the verb takes.
     """
     parser = _Parser(prog=f"{_PROGRAM} {name}", description=f"{verb.HELP}.", exit_on_error=False)
+    # `--patience -1h` has a value, if a wrong one: whoever reads it says what is allowed.
+    parser._negative_number_matcher = re.compile(r"-\.?\d")
     parser.add_argument(
         "--root", help="output root, a path or URL (default: $DELTASCALE_ROOT or ./results)"
     )

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from orchestrator.text import printable
+
 
 class NobodyReads(Exception):
     """Whoever read our output went away (`| head`), and to show more was all that was left."""
@@ -57,7 +59,16 @@ def flush_or_end() -> None:
 
 def say(text: str = "") -> None:
     """Write one line of the answer to standard output."""
-    sys.stdout.write(text + "\n")
+    sys.stdout.write(printable(text) + "\n")
+
+
+def say_log(text: str) -> None:
+    """Hand on a piece of what a job or a launch has printed. Raises NobodyReads.
+
+    A carriage return ends a line: what a progress bar wrote over is shown, and nothing is hidden.
+    """
+    sys.stdout.write(printable(text.replace("\r\n", "\n").replace("\r", "\n")))
+    flush_or_end()
 
 
 def say_json(value: object) -> None:
@@ -68,5 +79,5 @@ def say_json(value: object) -> None:
 def note(text: str) -> None:
     """Write one line to standard error, so that the answer of `--json` stays parseable."""
     with suppress(OSError):  # nobody reads any more, and it is no answer
-        sys.stderr.write(text + "\n")
+        sys.stderr.write(printable(text) + "\n")
         sys.stderr.flush()

@@ -5,7 +5,7 @@
 
 import time
 from collections.abc import Callable, Sequence, Set
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,19 +19,23 @@ from jobs.artifacts.job import Job
 from jobs.entries.own_entries import apart
 from jobs.hub.offline import hub_offline
 from jobs.kind import KINDS
-from jobs.worker.mirror_outage import MirrorOutage
-from jobs.worker.tracking import notes_on_mirror
+from jobs.mirror.client import notes_on_mirror
+from jobs.mirror.outage import MirrorOutage
 from orchestrator.before_running import check_before_running
 from orchestrator.budget.budget import Budget
 from orchestrator.budget.prices import Prices
 from orchestrator.budget.spending import spent_on
+from orchestrator.chaos import Chaos, ChaosRequest
+from orchestrator.diagnosis.own_signatures import own_signatures
 from orchestrator.dispatch.execution import LaunchReport, new_launch_id, run_study
-from orchestrator.dispatch.outage import Wait, persist
-from orchestrator.dispatch.patience import Patience
 from orchestrator.dispatch.peak_disk import peak_disk
 from orchestrator.dispatch.policy import needs
+from orchestrator.dispatch.selection import selected_keys
+from orchestrator.dispatch.waiting.outage import Wait, persist, persist_under_lock
+from orchestrator.dispatch.waiting.patience import Patience
 from orchestrator.dispatch.watcher import Watcher
-from orchestrator.dispatch.worker_messages import Assigner
+from orchestrator.mirroring.live_mirror import live_mirror
+from orchestrator.mirroring.names import summary_name
 from orchestrator.permission.confirmation import allowed_keys
 from orchestrator.plan.budget_forecast import why_too_small
 from orchestrator.plan.decided_plan import DecidedPlan, decide, plan_study
@@ -46,8 +50,7 @@ from orchestrator.records.history import History, read_history
 from orchestrator.records.ledger import LaunchState
 from orchestrator.records.letting_go import LettingGo, may_go_meanwhile
 from orchestrator.records.lock import study_lock
-from orchestrator.records.root_file import root_id
-from orchestrator.study.selector import select
+from orchestrator.records.what_runs import names_what_runs
 from orchestrator.study.study import Study
 from orchestrator.views.study_views import (
     collect_measured,
@@ -55,6 +58,7 @@ from orchestrator.views.study_views import (
     complete_views,
     refresh_views,
 )
+from orchestrator.watchdog.limits import Limits
 
 _STOPPED = frozenset(
     {
@@ -86,6 +90,7 @@ class Launched:
         return self.report.exit_code if self.report else 0
 
 
+@names_what_runs
 @swept()
 @apart()
 def launch(
@@ -103,6 +108,8 @@ def launch(
     budget: Budget | None = None,
     prices: Prices | None = None,
     machines: Sequence[Resources] | None = None,
+    chaos: ChaosRequest | None = None,
+    limits: Limits | None = None,
     warn: Callable[[str], None] = lambda text: None,
 ) -> Launched:
     """Run what is not done.
@@ -122,6 +129,8 @@ def launch(
         budget: the most that all launches of the study on this root may spend; None for any amount.
         prices: what machines cost; None where that is not known.
         machines: nodes to foresee the cost for, where there is a budget; None foresees none.
+        chaos: faults to inject on purpose; None for none.
+        limits: how long jobs may show no progress; None for as long as usual.
         warn: takes warnings for the user, before anything runs and after.
 
     Returns:
@@ -132,11 +141,13 @@ def launch(
         SurroundingsError: the lock is held, the root is not writable, or there is no cluster.
     """
     patience = patience or Patience()
+    signatures = own_signatures(study.folder)
     plan = plan_study(root, study)
+    injected = Chaos(root, study.name, plan.jobs, chaos) if chaos else None
     identifier = new_launch_id()
     # Records alone say what is done; the ledger is read once, under the lock.
     decided = decide(plan, root, History())
-    if not _select_keys(plan, only) - decided.keys(Decision.REUSE):
+    if not selected_keys(plan.jobs, only) - decided.keys(Decision.REUSE):
         if decided.to_run:
             decided = decide(plan, root, read_history(root, study.name), fresh=fresh)
         _require_index(root, decided, identifier, takeover=takeover)
@@ -147,7 +158,7 @@ def launch(
         warn(str(wait) if wait else "the wait is over")
 
     # Also what is done by now: under the lock, or in a later round, it may be missing or stale.
-    wanted = _select_keys(plan, only)
+    wanted = selected_keys(plan.jobs, only)
     revisions = check_before_running(
         root,
         plan,
@@ -163,26 +174,53 @@ def launch(
     with (
         study_lock(root, study.name, identifier, takeover=takeover, above=above) as held,
         hub_offline(revisions.is_offline and not any(map(_pushes, plan.jobs))),
+        _armed(injected) as notes,
     ):
+        for text in notes:
+            warn(text)
+
         # Another launch may have run until now, or a data file changed: what was planned before
-        # the lock is checked, and everything is decided again.
-        remember_revisions(root, revisions.resolved)
-        plan = plan_study(root, study, plan)
-        past = read_history(root, study.name)
-        decided = decide(plan, root, past, fresh=fresh)
-        wanted = _select_keys(plan, only)
+        # the lock is checked, and everything is decided again. From here on faults of the storage
+        # are waited out, as in the loop.
+        def look_again() -> tuple[Plan, History, DecidedPlan]:
+            remember_revisions(root, revisions.resolved)
+            again, so_far = plan_study(root, study, plan), read_history(root, study.name)
+            return again, so_far, decide(again, root, so_far, fresh=fresh)
+
+        plan, past, decided = persist_under_lock(look_again, root, patience, tell)
+        wanted = selected_keys(plan.jobs, only)
+        hours: dict[str, float] = {}
+        if budget or any(node.num_gpus for node in machines or ()):
+            foreseen = persist_under_lock(
+                lambda: decide(plan, root, past, fresh=fresh, machines=machines),
+                root,
+                patience,
+                tell,
+            )
+            hours = {
+                item.job.key: item.fit.hours
+                for item in foreseen.decisions
+                if item.fit is not None and item.fit.hours is not None
+            }
         if budget:
-            foreseen = decide(plan, root, past, fresh=fresh, machines=machines)
             chosen = [item for item in foreseen.decisions if item.job.key in wanted]
-            for text in why_too_small(budget, chosen, spent_on(budget, root, past), prices):
+            spent = persist_under_lock(lambda: spent_on(budget, root, past), root, patience, tell)
+            for text in why_too_small(budget, chosen, spent, prices):
                 warn(f"warning: {text}")
-        for _ in range(_MOST_ROUNDS):
-            _warn_of_full_disk(root, decided, wanted, warn)
-            write_study(root, plan, plan_document(plan, decided.decisions), held)
+
+        def write_plan(decided: DecidedPlan) -> DecidedPlan:
+            document = plan_document(plan, decided.decisions, identifier, hours)
+            write_study(root, plan, document, held)
             if may_go_meanwhile(root, study.name, _reused_inputs(decided)):
                 # What another launch lets go from now on, it keeps for what this index names.
-                decided = decide(plan, root, past, fresh=fresh)
-            with progress() as watcher:
+                return decide(plan, root, past, fresh=fresh)
+            return decided
+
+        for _ in range(_MOST_ROUNDS):
+            warn_of_disk = partial(_warn_of_full_disk, root, decided, wanted, warn)
+            persist_under_lock(warn_of_disk, root, patience, tell)
+            decided = persist_under_lock(partial(write_plan, decided), root, patience, tell)
+            with progress() as watcher, live_mirror(root, study.name, identifier) as mirror:
                 report = run_study(
                     [job for job in plan.jobs if job.key in wanted],
                     done=decided.keys(Decision.REUSE),
@@ -201,9 +239,13 @@ def launch(
                     budget=budget,
                     prices=prices,
                     retention=retention_of(plan),
+                    chaos=injected,
+                    limits=limits,
+                    signatures=signatures,
                 )
+                mirror.state = report.state.value
             if reason := MirrorOutage(root.url, study.name, identifier).reason:
-                warn(f"W&B is away ({reason}): runs were written offline; `wandb sync` sends them")
+                warn(f"W&B is away ({reason}): runs are offline; `deltascale sync` sends them")
             if report.state in _STOPPED:
                 with suppress(SurroundingsError):
                     decided = decide(plan, root, past)
@@ -217,13 +259,17 @@ def launch(
                 break
         if written_token(root, study.name) != held.token:
             # A coordinator that woke after its lock was taken wrote over the plan of this one.
-            write_study(root, plan, plan_document(plan, decided.decisions), held)
+            write_study(root, plan, plan_document(plan, decided.decisions, identifier, hours), held)
         figures = persist(lambda: refresh_views(root, decided, held), patience, tell)
         if report.ran:
             with suppress(SurroundingsError), own_temp_folder():  # the study has its result
                 held.confirm()
                 _mirror(root, decided, report, figures, identifier)
     return Launched(report=report, decided=decided, figures=figures)
+
+
+def _armed(injected: Chaos | None) -> AbstractContextManager[Sequence[str]]:
+    return injected.armed() if injected else nullcontext(())
 
 
 def _pushes(job: Job) -> bool:
@@ -250,7 +296,7 @@ def _require_index(root: Storage, decided: DecidedPlan, launch: str, *, takeover
     if not is_written(root, plan):
         above = written_token(root, plan.study.name)
         with study_lock(root, plan.study.name, launch, takeover=takeover, above=above) as held:
-            write_study(root, plan, plan_document(plan, decided.decisions), held)
+            write_study(root, plan, plan_document(plan, decided.decisions, launch), held)
 
 
 def _let_go_read(root: Storage, decided: DecidedPlan, launch: str, *, takeover: bool) -> None:
@@ -281,15 +327,6 @@ def _reused_inputs(decided: DecidedPlan) -> set[str]:
     }
 
 
-def _select_keys(plan: Plan, only: Sequence[str]) -> Set[str]:
-    """Return the keys of the selected jobs and of all jobs that they need, in any stage."""
-    chosen = {job.key for job in select(plan.jobs, *only)}
-    for job in reversed(plan.jobs):
-        if job.key in chosen:
-            chosen |= needs(job)
-    return chosen
-
-
 def _mirror(
     root: Storage,
     decided: DecidedPlan,
@@ -300,30 +337,16 @@ def _mirror(
     """Write the summary run in W&B; a mirror that fails does not cost the study its result."""
     from jobs.comparing.view import View
     from jobs.comparing.wandb_summary import mirror_study
-    from jobs.worker.tracking import RunName
 
     done = [job for job in comparisons(decided) if job.key in decided.keys(Decision.REUSE)]
     if not done or report.state is not LaunchState.COMPLETE:
         return
     study, reused = decided.plan.study.name, set(report.reused)
-    assigner = Assigner(storage=root, root_id=root_id(root), study=study, commit=None)
     pictures = [
         path for folder in figures if isinstance(folder, Path) for path in folder.glob("*.png")
     ]
     mirror_study(
-        RunName(
-            root_id=assigner.root_id,
-            key=f"study {study}",
-            study=study,
-            kind="summary",
-            label=f"{study} summary",
-            folder=str(assigner.mirror_folder),
-            config={"stage": "summary", "study": study, "root": assigner.root_id},
-            tags=[study, "summary"],
-            root=root.url,
-            launch=launch,
-            finishes_within_s=60.0,
-        ),
+        summary_name(root, study, launch),
         comparisons=[(collect_measured(root, decided, job), job.params_as(View)) for job in done],
         figures=sorted(pictures),
         reused=[job.label for job in decided.plan.jobs if job.key in reused],

@@ -24,7 +24,8 @@ from jobs.kind import KINDS
 from jobs.provenance import Results
 from jobs.worker.measured_rows import FILE
 from orchestrator.plan.own_code import recorded_entries
-from orchestrator.plan.study_folder import known_studies, launched_jobs, open_study
+from orchestrator.plan.study_folder import launched_jobs, open_study
+from orchestrator.records.launched_studies import known_studies
 from orchestrator.study.names import value_name
 from orchestrator.study.study import Axis
 
@@ -187,6 +188,24 @@ class LaunchedStudy:
                 for source in self._sources(stage, jobs)
             ]
             return pd.read_parquet(io.BytesIO(long_table(collect(sources), "parquet")))
+
+    def telemetry(self, table: str = "attempts") -> "pd.DataFrame":
+        """Return what attempts used, of all launches: empty where nothing was kept.
+
+        Args:
+            table: `attempts`, a line per attempt that lasted a second at least, or `samples`, a
+                line per rank and look.
+
+        Raises:
+            UserError: there is no such table.
+        """
+        from jobs.telemetry.columns import TABLES
+        from jobs.telemetry.reading import read_telemetry
+
+        if table not in TABLES:
+            raise unknown_name("table", table, TABLES, where=f"study {self.name}")
+        frame: pd.DataFrame = read_telemetry(self.storage, self.name, table).to_pandas()
+        return frame
 
     def _sources(self, stage: str, jobs: "_Jobs") -> "list[Source]":
         """List the jobs of a stage, done or not; none when no job has measured anything."""

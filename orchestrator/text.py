@@ -1,5 +1,16 @@
 """Short texts for people: durations, sizes, first lines."""
 
+_CONTROLS = {
+    code: "" if chr(code) == "\r" else "?"
+    for code in (*range(32), *range(127, 160))
+    if chr(code) not in "\n\t"
+}
+
+
+def printable(text: str) -> str:
+    """Return a text without control characters: to a terminal, ESC begins a command."""
+    return text if text.isprintable() else text.translate(_CONTROLS)
+
 
 def duration(seconds: float) -> str:
     """Write a duration as `42 s`, `3 min 20 s` or `2 h 05 min`."""
@@ -17,10 +28,11 @@ def gigabytes(number: int) -> str:
 
 
 def pluralize(number: int, noun: str) -> str:
-    """Write a number with its noun: `1 job`, `4 jobs`."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+    """Write a number with its noun: `1 job`, `4 jobs`, `2 launches`."""
+    plural = "es" if noun.endswith(("ch", "sh", "s", "x")) else "s"
+    return f"{number} {noun}{'' if number == 1 else plural}"
 
 
 def first_line(text: str | None) -> str:
     """Return the first line of a message that is not blank; `no message` where there is none."""
-    return ((text or "").strip() or "no message").splitlines()[0]
+    return printable(((text or "").strip() or "no message").splitlines()[0])

@@ -37,12 +37,14 @@ _LONGEST_FRAMES = 60
 class UnforeseenFault(DeltascaleError):
     """A fault of this program."""
 
+    default_code = "program-fault"
     exit_code = 70
 
 
 class Interrupted(DeltascaleError):
     """Ctrl-C outside a launch, or a second one inside it."""
 
+    default_code = "interrupted"
     exit_code = 130
 
 

@@ -118,6 +118,7 @@ def _all_of(refused: Sequence[UserError]) -> UserError:
         + "; ".join(f"{fault.error} ({fault.where})" for fault in refused),
         hint="; ".join(hints) or None,
         fault_class=FaultClass.PERMISSION if is_permission else None,
+        code="gated",
     )
 
 
@@ -130,6 +131,7 @@ def require_room(parcels: Sequence[Parcel], free_bytes: int | None) -> None:
             where=parcels[0].shelf.root.url,
             hint="free space, or choose another root with --root; nothing was fetched",
             fault_class=FaultClass.STORAGE_FULL,
+            code="no-space",
         )
 
 

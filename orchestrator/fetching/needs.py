@@ -50,6 +50,7 @@ class Need:
                 "it has no such file, and no folder of that name with files of rows or text",
                 where=self.source,
                 allowed=SUFFIXES,
+                code="data-missing",
             )
         return chosen
 
@@ -148,6 +149,7 @@ def require_fetched(
             where=root.url,
             hint=f"`deltascale fetch {study} --root {root.url}` takes it there, on a machine with "
             "internet; with HF_HUB_OFFLINE=0 in the environment, jobs ask the hub themselves",
+            code="data-missing",
         )
 
 

@@ -5,6 +5,7 @@ keys:                     # which key may be sent where, by any study on any roo
 entries: [/lab/entries]   # folders of studies' own entries that others may write
 profiles: [/lab/profiles/hpc.yaml]   # profiles whose set-up, tokens and images are allowed
 environment: [MY_LAB_*]   # variables that jobs may see besides those that libraries read
+notify: [webhook:env:SLACK_URL]   # how you are told of your launches
 """
 
 import os
@@ -62,6 +63,9 @@ class UserConfiguration(_Part):
     environment: tuple[Annotated[str, AfterValidator(_check_pattern)], ...] = ()
     """Names of variables that jobs may see besides; `*` at the end: all that begin so."""
 
+    notify: tuple[str, ...] = ()
+    """How the user is told of every launch: `webhook:env:NAME`, `command:~/bin/tell`, `wandb`."""
+
     def allows(self, use: KeyUse) -> bool:
         """Tell whether a key may go to a host."""
         return any(
@@ -115,9 +119,7 @@ def read_configuration(root: Storage) -> UserConfiguration:
     try:
         return UserConfiguration(**written)
     except UserError as fault:
-        raise UserError(
-            fault.error, where=str(path), allowed=fault.allowed, hint=fault.hint
-        ) from None
+        raise fault.at(str(path)) from None
     except ValidationError as fault:
         raise user_error(
             fault, UserConfiguration, written, "field", lambda place: file.where(*place)

@@ -4,25 +4,25 @@ A study file is often somebody else's; it names a variable and an address, and w
 have any secret of the environment sent anywhere.
 """
 
-import json
-import os
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from pathlib import Path
 
 from pydantic import BaseModel
 
-from cluster.checked_json import parse_json
 from cluster.errors import UserError
 from cluster.storage import Storage
 from jobs.artifacts.job import Job
 from jobs.kind import KINDS
 from jobs.service.key_uses import KeyUse, key_uses, may_ask_hosts
 from orchestrator.permission.configuration import read_configuration
-from orchestrator.permission.own_files import configuration_path, confirmations_path, require_own
+from orchestrator.permission.own_files import (
+    configuration_path,
+    confirmations_path,
+    remember,
+    remembered,
+)
 
 Ask = Callable[[str], bool]
 """Asks the user a question, and returns whether the answer was yes."""
@@ -90,6 +90,7 @@ def _refusal(
         f"study {study!r} would send {sent}, which {why}",
         where=", ".join(sorted({f"stage {stages[use]!r}" for use in uses})),
         hint=f"where that is meant, write into {configuration_path()}:\nkeys:{lines}",
+        code="permission-needed",
     )
 
 
@@ -98,13 +99,9 @@ class _Confirmations:
 
     def __init__(self, root: Storage, study: str) -> None:
         self._path = confirmations_path()
-        require_own(self._path, root)
         where = str(Path(root.url).resolve()) if root.is_local else root.url
         self._scope = {"root": where, "study": study}
-        self._entries: list[object] = []
-        with suppress(OSError, ValueError):
-            content = parse_json(self._path.read_bytes())
-            self._entries = content if isinstance(content, list) else []
+        self._entries = remembered(self._path, root)
 
     def has(self, use: KeyUse) -> bool:
         """Tell whether this was confirmed."""
@@ -118,13 +115,8 @@ class _Confirmations:
         """Remember; where the home takes no file, the user is asked again next time."""
         if not uses:
             return
-        entries = [*self._entries, *({**self._entry(use), "at": time.time()} for use in uses)]
-        with suppress(OSError):
-            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            descriptor, name = tempfile.mkstemp(dir=self._path.parent)  # private
-            with os.fdopen(descriptor, "w") as stream:
-                json.dump(entries, stream, indent=1)
-            os.replace(name, Path(self._path))
+        added = ({**self._entry(use), "at": time.time()} for use in uses)
+        remember(self._path, [*self._entries, *added])
 
     def _entry(self, use: KeyUse) -> dict[str, object]:
         return {**self._scope, "variable": use.variable, "host": use.host}

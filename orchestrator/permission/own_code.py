@@ -6,19 +6,19 @@ first time, for `plan` looks as if it only looked. What a root says of a study i
 can write the root: its folder is taken where it is known from a study's own file.
 """
 
-import json
-import os
-import tempfile
-from contextlib import suppress
 from pathlib import Path
 
-from cluster.checked_json import parse_json
 from cluster.errors import UserError
 from cluster.storage import Storage
 from jobs.worker.mounted_root import ROOT_FILE
 from orchestrator.permission.configuration import configured_paths
 from orchestrator.permission.confirmation import Ask, ask_at_terminal
-from orchestrator.permission.own_files import configuration_path, known_entries_path, require_own
+from orchestrator.permission.own_files import (
+    configuration_path,
+    known_entries_path,
+    remember,
+    remembered,
+)
 from orchestrator.study.study import Study
 
 
@@ -54,6 +54,7 @@ def require_permitted(study: Study, root: Storage | None) -> bool:
             where=where,
             hint="name the study's own file instead; or, where this folder is meant, write into "
             f"{configuration_path()}:\nentries: [{folder}]",
+            code="permission-needed",
         )
     return False
 
@@ -68,6 +69,7 @@ def _ask(ask: Ask, study: Study, folder: Path) -> None:
             f"study {study.name!r} brings code of its own in {folder}, and you did not allow it",
             where=study.where("entries"),
             hint="read it first: it may do whatever you may",
+            code="permission-needed",
         )
 
 
@@ -84,13 +86,7 @@ def remember_launched(study: Study, root: Storage) -> None:
 
 
 def _remember(folder: Path, root: Storage | None) -> None:
-    known, path = _known(root), known_entries_path()
-    with suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor, name = tempfile.mkstemp(dir=path.parent)  # private
-        with os.fdopen(descriptor, "w") as stream:
-            json.dump([*known, str(folder)], stream, indent=1)
-        os.replace(name, path)
+    remember(known_entries_path(), [*_known(root), str(folder)])
 
 
 def require_outside_roots(folder: Path, where: str, root: Storage | None) -> None:
@@ -115,11 +111,4 @@ def _configured(root: Storage) -> set[Path]:
 
 
 def _known(root: Storage | None) -> list[str]:
-    path = known_entries_path()
-    if root is not None:
-        require_own(path, root)
-    with suppress(OSError, ValueError):
-        content = parse_json(path.read_bytes())
-        if isinstance(content, list):
-            return [str(folder) for folder in content]
-    return []
+    return [str(folder) for folder in remembered(known_entries_path(), root)]

@@ -1,9 +1,14 @@
 """Where are the files of the user's own, and may they be believed?"""
 
+import json
 import os
 import stat
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
+from cluster.checked_json import parse_json
 from cluster.errors import UserError
 from cluster.storage import Storage
 
@@ -77,3 +82,30 @@ def require_own(path: Path, root: Storage) -> None:
             where=str(path),
             hint=f"chmod go-w {path}",
         )
+
+
+def remembered(path: Path, root: Storage | None) -> list[object]:
+    """Return what a file of the user's own lists; nothing where there is none, or it is damaged.
+
+    Raises:
+        UserError: somebody else may write it.
+    """
+    if root is not None:
+        require_own(path, root)
+    with suppress(OSError, ValueError):
+        content = parse_json(path.read_bytes())
+        return content if isinstance(content, list) else []
+    return []
+
+
+def remember(path: Path, entries: Sequence[object]) -> None:
+    """Write such a list, readable by the user alone, at once.
+
+    Where the home takes no file, nothing is remembered: the user is asked again next time.
+    """
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor, name = tempfile.mkstemp(dir=path.parent)  # private
+        with os.fdopen(descriptor, "w") as stream:
+            json.dump(list(entries), stream, indent=1)
+        os.replace(name, path)

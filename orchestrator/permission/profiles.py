@@ -5,14 +5,9 @@ asked about once, as it stands: what it runs, what it sets, where it sends a tok
 """
 
 import hashlib
-import json
-import os
-import tempfile
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
-from cluster.checked_json import parse_json
 from cluster.errors import UserError
 from cluster.storage import Storage
 from orchestrator.permission.configuration import configured_paths
@@ -21,6 +16,8 @@ from orchestrator.permission.own_files import (
     configuration_path,
     known_profiles_path,
     profiles_folder,
+    remember,
+    remembered,
     require_own,
 )
 
@@ -49,12 +46,13 @@ def require_permitted_profile(
     configured = configured_paths(root, "profiles")
     if path in configured:
         return
-    known, entry = _known(root), {"path": str(path), "sha256": _digest(text)}
+    memory = known_profiles_path()
+    known, entry = remembered(memory, root), {"path": str(path), "sha256": _digest(text)}
     if entry in known:
         return
     listed = "\n".join(f"  {use}" for use in uses)
     if ask is not None and ask(f"profile {path}\n{listed}\nAllow it, as it stands now?"):
-        _remember([*known, entry])
+        remember(memory, [*known, entry])
         return
     why = "you did not allow" if ask else "has not been allowed, and nobody can be asked here"
     raise UserError(
@@ -62,28 +60,9 @@ def require_permitted_profile(
         where=str(path),
         hint=f"where it is meant, move it into {profiles_folder()}, or write into "
         f"{configuration_path()}:\nprofiles: [{path}]",
+        code="permission-needed",
     )
 
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _known(root: Storage) -> list[object]:
-    path = known_profiles_path()
-    require_own(path, root)
-    with suppress(OSError, ValueError):
-        content = parse_json(path.read_bytes())
-        return content if isinstance(content, list) else []
-    return []
-
-
-def _remember(entries: Sequence[object]) -> None:
-    """Remember; where the home takes no file, the user is asked again next time."""
-    path = known_profiles_path()
-    with suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor, name = tempfile.mkstemp(dir=path.parent)  # private
-        with os.fdopen(descriptor, "w") as stream:
-            json.dump(list(entries), stream, indent=1)
-        os.replace(name, path)

@@ -1,6 +1,8 @@
 """Verb `cancel`: ask a running launch to stop, or to stop some of its jobs."""
 
 import argparse
+import time
+from collections.abc import Set
 from contextlib import suppress
 
 from cluster.errors import SurroundingsError, UserError
@@ -12,6 +14,11 @@ ORDER = 80
 HELP = "stop a running launch, or some of its jobs; launching again resumes"
 
 
+_STOPPED_WITHIN_S = 75.0
+"""How long to wait for jobs to end: within 60 s of the request they are ended if need be."""
+_LOOK_EVERY_S = 0.5
+
+
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare STUDY and the jobs to cancel."""
     study_argument(parser)
@@ -20,6 +27,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         metavar="SELECTOR",
         help="stage:axis=value,value or the start of a key; everything when not given",
+    )
+    parser.add_argument(
+        "--no-wait",
+        action="store_true",
+        help="return at once; else wait, for a minute at most, and say what each job saved",
     )
     parser.add_argument(
         "--scancel",
@@ -41,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
         UserError: only some jobs are to be cancelled, and an allocation is of all.
         SurroundingsError: SLURM does not take its part.
     """
-    from orchestrator.dispatch.cancel_requests import ask_to_cancel
+    from orchestrator.dispatch.requests import ask_to_cancel
     from orchestrator.plan.decided_plan import Purpose, plan_study
     from orchestrator.records.lock import current_holder
     from orchestrator.study.selector import select
@@ -58,7 +70,12 @@ def run(options: argparse.Namespace) -> int:
     holder = current_holder(root, study.name)
     if holder is not None:
         ask_to_cancel(root, study.name, [job.key for job in jobs] if options.selectors else None)
+    is_kept_back = not options.selectors and _keep_back(root, study.name)
+    stopped: dict[str, str] = {}
+    if holder is not None and not getattr(options, "no_wait", False):
+        stopped = _wait_for_end(root, study.name, {job.key for job in jobs})
     queued = _queued(root, study.name, options)
+    labels = {job.key: job.label for job in jobs}
     if options.json:
         say_json(
             {
@@ -66,12 +83,24 @@ def run(options: argparse.Namespace) -> int:
                 "asked": holder is not None,
                 "jobs": len(jobs),
                 "scancelled": queued if options.scancel else [],
+                "stopped": [
+                    {"key": key, "job": labels[key], "saved": saved}
+                    for key, saved in stopped.items()
+                ],
+                "kept_back": is_kept_back,
             }
         )
         return 0
     if holder is not None:
         what = pluralize(len(jobs), "job") if options.selectors else "everything"
-        say(f"asked {holder} to cancel {what}; `deltascale launch {study.name}` resumes")
+        say(
+            f"asked the launch ({holder}) to cancel {what}; "
+            f"`deltascale launch {study.name}` resumes"
+        )
+        for key, saved in stopped.items():
+            say(f"  {key[:16]}  {labels[key]}: {saved}")
+    if is_kept_back:
+        say(f"the detached launch of {study.name!r} that has not begun will not begin any more")
     if options.scancel and queued:
         say(f"taken out of the queue of SLURM: {', '.join(queued)}")
     elif holder is None and queued:
@@ -79,9 +108,43 @@ def run(options: argparse.Namespace) -> int:
             f"no launch of {study.name!r} is running; job {queued[0]} is in the queue of SLURM, "
             "and `--scancel` takes it out"
         )
-    elif holder is None:
+    elif holder is None and not is_kept_back:
         say(f"no launch of {study.name!r} is running: nothing to cancel")
     return 0
+
+
+def _keep_back(root: Storage, study: str) -> bool:
+    """Keep a detached launch from beginning; return False where there is none that has not."""
+    from orchestrator.detached.following import keep_back
+
+    try:
+        return keep_back(root, study)
+    except SurroundingsError as fault:
+        note(f"note: {fault.error}: what was detached is not known")
+        return False
+
+
+def _wait_for_end(root: Storage, study: str, keys: Set[str]) -> dict[str, str]:
+    """Wait until the attempts at some jobs have ended; return what each says that it saved."""
+    from orchestrator.records.history import read_history
+    from orchestrator.records.lock import current_holder
+
+    def running() -> dict[str, list[str]]:
+        past = read_history(root, study)
+        return {key: list(job.open) for key, job in past.jobs.items() if key in keys and job.open}
+
+    begun, until = running(), time.monotonic() + _STOPPED_WITHIN_S
+    left = begun
+    while left and time.monotonic() < until and current_holder(root, study) is not None:
+        time.sleep(_LOOK_EVERY_S)
+        left = {key: attempts for key, attempts in running().items() if key in begun}
+    past = read_history(root, study)
+    return {
+        key: "it has not stopped yet"
+        if past.of_job(key).open
+        else (past.of_job(key).stopped or "it ended before it could be stopped")
+        for key in begun
+    }
 
 
 def _queued(root: Storage, study: str, options: argparse.Namespace) -> list[str]:

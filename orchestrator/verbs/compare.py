@@ -1,6 +1,7 @@
 """Verb `compare`: cross-scale tables of one or several studies, in any format."""
 
 import argparse
+import math
 import sys
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ _VIEW_OPTIONS = [
     "depth",
     "controls",
     "references",
+    "contrasts",
 ]
 """Options that stand in place of params of the study's own comparison."""
 
@@ -53,6 +55,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="AXIS=VALUE,…",
         help="only these values",
     )
+    parser.add_argument(
+        "--at",
+        action="append",
+        default=[],
+        type=_dose,
+        metavar="DOSE=VALUE",
+        help="read every number at one dose of training instead of at snapshots: kl=0.5, margin=1, "
+        "margin_per_token=0.1, toxic_mass_fall=0.3; may be given again",
+    )
     parser.add_argument("--site", help="site shown, such as resid_mid")
     parser.add_argument("--position", help="position policy shown, such as last")
     parser.add_argument("--depth", type=float, help="relative depth shown, 0 to 1")
@@ -74,6 +85,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         type=_split,
         metavar="NAMES",
         help="published numbers shown below, such as lee2024",
+    )
+    instead.add_argument(
+        "--contrast",
+        dest="contrasts",
+        action="append",
+        metavar="AXIS=FIRST-SECOND",
+        help="differences of two values of an axis, such as objective=dpo-sft, with p values",
     )
     instead.add_argument(
         "--trace",
@@ -130,15 +148,34 @@ def _render(options: argparse.Namespace, gathered: "Gathered", form: str) -> byt
     if options.answers:
         from jobs.comparing.answers import answers, rendered_answers
 
-        return rendered_answers(answers(comparison, view), form)
+        return rendered_answers(answers(comparison, view, places=True), form)
     from jobs.comparing.comparison import rendered
 
+    if options.contrasts:
+        return rendered(comparison.contrasts(view, gathered.own), form)
     return rendered(comparison.table(view), form)
 
 
 def _view_options(options: argparse.Namespace) -> dict[str, object]:
     chosen = {name: getattr(options, name) for name in _VIEW_OPTIONS}
-    return {**chosen, "where": dict(options.where) or None}
+    doses: dict[str, list[float]] = {}
+    for name, value in options.at:
+        doses.setdefault(name, []).append(value)
+    return {**chosen, "where": dict(options.where) or None, "at": doses or None}
+
+
+def _dose(text: str) -> tuple[str, float]:
+    name, _, value = text.partition("=")
+    try:
+        if math.isfinite(number := float(value)):
+            return name, number
+        raise ValueError(value)
+    except ValueError as fault:
+        raise UserError(
+            f"{text!r} is not DOSE=VALUE",
+            where="--at",
+            hint="such as --at kl=0.5; give it again for another dose: --at kl=0.1 --at kl=0.5",
+        ) from fault
 
 
 def _axis_and_values(text: str) -> tuple[str, list[str]]:

@@ -107,4 +107,5 @@ def _require_no_other(root: Storage, studies: Sequence[str], unlocked: Set[str])
             "a study was launched on this root meanwhile",
             where=root.url,
             hint="collect garbage when nothing runs",
+            code="study-running",
         )

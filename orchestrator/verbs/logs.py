@@ -1,29 +1,44 @@
-"""Verb `logs`: print what the newest attempt at a job has logged."""
+"""Verb `logs`: print what the newest attempt at a job logged, or a detached launch printed."""
 
 import argparse
-import sys
+from typing import TYPE_CHECKING
 
 from cluster.errors import UserError
-from orchestrator.console import flush_or_end, note, say_json
+from orchestrator.console import note, say_json, say_log
 from orchestrator.verb import chosen_study, study_argument
 
+if TYPE_CHECKING:
+    from cluster.storage import Storage
+    from jobs.artifacts.artifact import Artifact
+    from jobs.artifacts.job import Job
+
 ORDER = 70
-HELP = "print a job's log (newest attempt)"
+HELP = "print a job's log (newest attempt), or without a job what a detached launch printed"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare STUDY, JOB, and whether to follow the log."""
     study_argument(parser)
     parser.add_argument(
-        "job", metavar="JOB", help="one job: stage:axis=value, or the start of a key"
+        "job",
+        nargs="?",
+        metavar="JOB",
+        help="one job: stage:axis=value, or the start of a key; without it, what the latest "
+        "detached launch printed",
     )
     parser.add_argument(
         "--follow", action="store_true", help="keep printing until the job has ended"
     )
+    parser.add_argument(
+        "--rank",
+        type=int,
+        metavar="N",
+        help="the log of this rank alone (default: of all, each line with its rank)",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the log of one job, and follow it while the job runs.
+    """Print the log of one job, or of a detached launch, and follow it while that runs.
 
     Args:
         options: the words of the command line.
@@ -37,9 +52,11 @@ def run(options: argparse.Namespace) -> int:
     from jobs.artifacts.artifact import Artifact
     from orchestrator.plan.decided_plan import Purpose, plan_study
     from orchestrator.study.selector import select
-    from orchestrator.views.log_follower import attempts_with_log, follow, log_name
+    from orchestrator.views.log_follower import log_name, newest_with_log, ranks_with_log
 
     root, study = chosen_study(options)
+    if options.job is None:
+        return _print_detached(options, root, study.name)
     by_key = {
         job.key: job
         for job in select(plan_study(root, study, purpose=Purpose.ASK).jobs, options.job)
@@ -49,26 +66,77 @@ def run(options: argparse.Namespace) -> int:
             f"{options.job!r} selects {len(by_key)} jobs, not one",
             where="JOB",
             allowed=[f"{job.key16} {job.label}" for job in list(by_key.values())[:20]],
+            code="ambiguous-job",
         )
     (job,) = by_key.values()
-    artifact = Artifact(root, job.kind, job.key)
-    attempts = attempts_with_log(artifact)
-    if not attempts:
-        raise UserError(f"{job.label} has no log: it has not started", where=artifact.folder)
-    name = log_name(artifact, attempts[-1])
-    text = "" if options.follow and not options.json else root.read(name).decode(errors="replace")
+    artifact, rank = Artifact(root, job.kind, job.key), options.rank
+    attempt = newest_with_log(artifact, rank)
+    if attempt is None:
+        raise _no_log(artifact, job, rank)
+    ranks = ranks_with_log(artifact, attempt)
     if options.json:
-        say_json({"job": job.label, "key": job.key, "attempt": attempts[-1], "log": text})
+        names = {one: log_name(artifact, attempt, one) for one in ranks if rank in (None, one)}
+        logs = {one: root.read(name).decode(errors="replace") for one, name in names.items()}
+        first = logs.get(0 if rank is None else rank, "")
+        of_ranks = [{"rank": one, "log": text} for one, text in logs.items()]
+        about = {"job": job.label, "key": job.key, "attempt": attempt}
+        say_json({**about, "log": first, "ranks": of_ranks})
+    elif options.follow:
+        _follow(root, study.name, job, rank)
+    else:
+        note(f"{job.label}, attempt {attempt} of {len(artifact.attempts())}")
+        for one in ranks if rank is None else [rank]:
+            name = log_name(artifact, attempt, one)
+            text = root.read(name).decode(errors="replace")
+            note(name)
+            say_log(_marked(text, one) if len(ranks) > 1 and rank is None else text)
+    return 0
+
+
+def _no_log(artifact: "Artifact", job: "Job", rank: int | None) -> UserError:
+    """Make the fault for a job without a log, or without one of a rank."""
+    from orchestrator.views.log_follower import newest_with_log, ranks_with_log
+
+    attempt = newest_with_log(artifact)
+    if attempt is None:
+        what = f"{job.label} has no log: it has not started"
+        return UserError(what, where=artifact.folder, code="not-started")
+    ranks = ranks_with_log(artifact, attempt)
+    return UserError(
+        f"{job.label} has no log of rank {rank}", where="--rank", allowed=map(str, ranks)
+    )
+
+
+def _follow(root: "Storage", study: str, job: "Job", rank: int | None) -> None:
+    """Print what is logged until the job ends; what every rank logs is marked by its number."""
+    from orchestrator.views.log_follower import follow
+
+    current, ranks = "", set[int]()
+    for piece in follow(root, study, job, rank):
+        if piece.attempt != current:
+            note(f"{job.label}{', tried again' if current else ''}: attempt {piece.attempt}")
+            current, ranks = piece.attempt, set()
+        ranks.add(piece.rank)
+        is_marked = rank is None and ranks != {0}
+        say_log(_marked(piece.text, piece.rank) if is_marked else piece.text)
+    note(f"{job.label} has ended: `deltascale status {study}` says how")
+
+
+def _marked(text: str, rank: int) -> str:
+    """Put the number of a rank before each line."""
+    return "".join(f"[rank {rank}] {line}" for line in text.splitlines(keepends=True))
+
+
+def _print_detached(options: argparse.Namespace, root: "Storage", study: str) -> int:
+    """Print what the latest detached launch has printed. Raises UserError where there is none."""
+    from orchestrator.detached.following import follow_log, latest_log
+
+    launch, text = latest_log(root, study)
+    if options.json:
+        say_json({"study": study, "submission": launch, "log": text})
         return 0
-    if not options.follow:
-        note(f"{job.label}, attempt {attempts[-1]} of {len(attempts)}: {name}")
-        sys.stdout.write(text)
-        return 0
-    current = ""
-    for attempt, text in follow(root, study.name, job):
-        if attempt != current:
-            current = attempt
-            note(f"{job.label}, attempt {attempt}: {log_name(artifact, attempt)}")
-        sys.stdout.write(text)
-        flush_or_end()
+    note(f"{study}, detached launch {launch}")
+    pieces = follow_log(root, study, launch) if options.follow else [text]
+    for piece in pieces:
+        say_log(piece)
     return 0

@@ -15,6 +15,10 @@ ORDER = 25
 HELP = "write, show or check a profile: where launches run, and what that costs"
 
 
+_CHECKS = ("ray", "nodes", "queue", "root")
+"""What a profile names; `doctor` looks at the rest of the place."""
+
+
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what to do, and with which profile."""
     parser.add_argument(
@@ -127,14 +131,17 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from orchestrator.profiles.checking import check_profile
+    from orchestrator.doctor.check import Verdict
+    from orchestrator.doctor.examination import examine, is_fit
+    from orchestrator.doctor.opening import opened
+    from orchestrator.doctor.page import shown
     from orchestrator.profiles.finding import find_profile
-    from orchestrator.profiles.launching import require_permission
 
     chosen = find_profile(options.name, [])
-    require_permission(chosen, chosen_root(options), options)
-    findings = check_profile(chosen)
-    is_good = all(finding.is_good for finding in findings)
+    options.on, options.study, options.address = options.name, None, None
+    with opened(chosen, chosen_root(options), options) as site:
+        findings = list(examine(site, _CHECKS))
+    is_good = is_fit(findings)
     if options.json:
         say_json(
             {
@@ -142,13 +149,21 @@ def _check(options: argparse.Namespace) -> int:
                 "file": _place(chosen),
                 "kind": chosen.profile.kind,
                 "is_good": is_good,
-                "findings": [{"is_good": f.is_good, "text": f.text} for f in findings],
+                "findings": [
+                    {
+                        "is_good": finding.line.verdict is not Verdict.BAD,
+                        "text": f"{finding.check}: {finding.line.value}",
+                        **finding.as_json(),
+                    }
+                    for finding in findings
+                ],
             }
         )
         return 0 if is_good else 1
-    say(f"{chosen.name}: kind {chosen.profile.kind}, read without fault")
+    say(f"{chosen.name}: kind {chosen.profile.kind}, read without fault\n")
     for finding in findings:
-        say(f"  {'ok ' if finding.is_good else 'NOT'}  {finding.text}")
+        say(shown(finding))
+    say(f"\n`deltascale doctor --on {options.name}` looks at all else")
     return 0 if is_good else 1
 
 

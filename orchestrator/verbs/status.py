@@ -1,7 +1,11 @@
 """Verb `status`: show how far a study is, why unfinished jobs wait, and when it may end."""
 
 import argparse
+import gc
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from cluster.errors import DeltascaleError
@@ -10,8 +14,7 @@ from orchestrator.console import flush_or_end, say, say_json
 from orchestrator.verb import chosen_root
 
 if TYPE_CHECKING:
-    from orchestrator.plan.plan import Plan
-    from orchestrator.study.study import Study
+    from orchestrator.views.standing import Standing
 
 ORDER = 60
 HELP = "how far a study is and why each unfinished job waits; all studies when none is named"
@@ -31,7 +34,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "study", nargs="?", metavar="STUDY", help="a study file or name; all of the root if absent"
     )
-    parser.add_argument("--watch", action="store_true", help="refresh until nothing runs")
+    parser.add_argument(
+        "--watch", action="store_true", help="look on until nothing runs; Ctrl-C ends the watch"
+    )
+    parser.add_argument(
+        "--plain",
+        action="store_true",
+        help="with --watch: words only, a line when something has changed, no cursor moved",
+    )
     parser.add_argument(
         "--jobs", action="store_true", help="list every job that is not done, and why"
     )
@@ -50,9 +60,20 @@ def run(options: argparse.Namespace) -> int:
         UserError: there is no such study, or something in it is wrong.
     """
     root = chosen_root(options)
-    plans: dict[str, Plan] = {}
+    standings: dict[str, Standing] = {}
+
+    def look() -> list[_Status]:
+        with _collecting_no_garbage():
+            # One look at many studies holds no more than one of them at a time.
+            return _statuses(root, options.study, standings if options.watch else None)
+
+    if options.watch and not options.json:
+        from orchestrator.views.watching import watch
+
+        documents: list[_Status] = [*watch(look, sys.stdout, plain=options.plain)]
+    else:
+        documents = look()
     while True:
-        documents = _statuses(root, options.study, plans)
         if options.json:
             say_json(documents[0] if options.study else documents)
         else:
@@ -60,77 +81,87 @@ def run(options: argparse.Namespace) -> int:
                 _print(document, details=options.study is not None, every_job=options.jobs)
             if not documents:
                 say(f"no study has been launched under {root.url}")
-        is_running = any(
+        is_over = not any(
             document["state"] == "running" or (document.get("queue") or {}).get("is_queued")
             for document in documents
         )
-        if not options.watch or not is_running:
+        if not (options.watch and options.json) or is_over:
             return 0
         flush_or_end()
         time.sleep(_REFRESH_S)
+        documents = look()
 
 
-def _statuses(root: Storage, study: str | None, plans: "dict[str, Plan]") -> list[_Status]:
-    from orchestrator.plan.decided_plan import find_study
-    from orchestrator.plan.study_folder import known_studies
+@contextmanager
+def _collecting_no_garbage() -> Iterator[None]:
+    """Spare a search for garbage: 10,000 jobs are looked through for it, and none of them is."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _statuses(
+    root: Storage, study: str | None, standings: "dict[str, Standing] | None"
+) -> list[_Status]:
+    """Look at one study or all; what was read of each is kept where `standings` takes it."""
+    from orchestrator.records.launched_studies import known_studies
+    from orchestrator.views.standing import Standing
+
+    def standing_of(name: str) -> Standing:
+        standing = Standing(root, name)
+        return standing if standings is None else standings.setdefault(name, standing)
 
     if study is not None:
-        return [_status(root, find_study(root, study), plans)]
-    return [_status_or_error(root, name, plans) for name in known_studies(root)]
+        return [standing_of(study).status()]
+    return [_status_or_error(name, standing_of(name)) for name in known_studies(root)]
 
 
-def _status(root: Storage, study: "Study", plans: "dict[str, Plan]") -> _Status:
-    from orchestrator.plan.decided_plan import decide_plan
-    from orchestrator.plan.decisions import Decision
-    from orchestrator.records.ledger import LaunchState
-    from orchestrator.views.queued import queue_of
-    from orchestrator.views.status import status_of
-
-    decided = decide_plan(root, study, earlier=plans.get(study.name))
-    plans[study.name] = decided.plan
-    done = decided.keys(Decision.REUSE)
-    status = status_of(root, study.name, decided.plan.jobs, done=done, past=decided.history)
-    status["let_go"] = sum(item.is_let_go for item in decided.by_key.values())
-    is_complete = status["state"] == LaunchState.COMPLETE.value
-    return {**status, "queue": None if is_complete else queue_of(root, study.name)}
-
-
-def _status_or_error(root: Storage, name: str, plans: "dict[str, Plan]") -> _Status:
-    from orchestrator.plan.study_folder import open_study
+def _status_or_error(name: str, standing: "Standing") -> _Status:
     from orchestrator.text import first_line
 
     try:
-        return _status(root, open_study(root, name), plans)
+        return standing.status()
     except DeltascaleError as fault:
-        error = fault.error
+        error, code = fault.error, fault.code
     except Exception as fault:  # the boundary: one damaged study must not hide the others
-        error = f"{type(fault).__name__}: {fault}"
-    return {"study": name, "state": "unreadable", "error": first_line(error)}
+        error, code = f"{type(fault).__name__}: {fault}", "program-fault"
+    return {"study": name, "state": "unreadable", "error": first_line(error), "code": code}
 
 
 def _print(status: _Status, *, details: bool, every_job: bool) -> None:
-    from orchestrator.text import duration
+    from orchestrator.text import duration, pluralize
 
     if status["state"] == "unreadable":
         say(f"{status['study']}: unreadable; {status['error']}")
         return
     jobs = status["jobs"]
     counts = ", ".join(f"{count} {state}" for state, count in jobs.items() if count)
-    eta = f", about {duration(status['eta_seconds'])} left" if status["eta_seconds"] else ""
+    eta = f", {status['eta']['line']}" if status["eta"] and status["attempts"] else ""
     say(
         f"{status['study']}: {status['state']}; "
         f"{jobs['done']}/{sum(jobs.values())} done ({counts}){eta}"
     )
     say(
-        f"  {status['attempts']} attempts in {status['launches']} launches, "
+        f"  {pluralize(status['attempts'], 'attempt')} "
+        f"in {pluralize(status['launches'], 'launch')}, "
         f"{duration(status['seconds_used'])} of work, {status['gpu_hours_used']} GPU-hours"
     )
     if status["queue"]:
         say(f"  {status['queue']['line']}")
+    if status["chaos"]:
+        asked = f": --chaos {status['chaos']['faults']}" if status["chaos"]["faults"] else ""
+        say(f"  {status['chaos']['injected']} faults were injected on purpose{asked}")
     if status["budget"]:
         say(f"  {status['budget']['ended'] or status['budget']['line']}")
     if status["launch"] and status["launch"]["held_by"]:
         say(f"  running: {status['launch']['held_by']}")
+    for node in status["quarantined"]:
+        until = time.strftime("%H:%M:%S", time.localtime(node["until"]))
+        say(f"  node {node['node']} gets no jobs until {until}: {node['why']}")
     if status["waits_for"]:
         say(f"  {status['waits_for']['line']}")
     if status["let_go"]:
@@ -140,6 +171,9 @@ def _print(status: _Status, *, details: bool, every_job: bool) -> None:
     _print_stages(status["stages"])
     for state in _MOST_LISTED:
         _print_jobs(state, status["unfinished"], every_job=every_job)
+    remedies = {failure["key"]: failure["remedy"] for failure in status["failures"]}
+    for remedy in dict.fromkeys(filter(None, remedies.values())):
+        say(f"      what to do: {remedy}")
     if every_job:
         _print_jobs("waiting", status["unfinished"], every_job=True)
         _print_jobs("blocked", status["unfinished"], every_job=True)
@@ -179,7 +213,6 @@ def _print_stage_names(what: str, stages: list[_Status]) -> None:
 def _print_jobs(state: str, unfinished: list[_Status], *, every_job: bool) -> None:
     """Print the jobs in one state, a line for each, up to a number where not all are asked for."""
     from orchestrator.text import first_line
-    from orchestrator.views.text_output import layout_text
 
     jobs = [job for job in unfinished if job["state"] == state]
     listed = jobs if every_job else jobs[: _MOST_LISTED[state]]
@@ -188,8 +221,11 @@ def _print_jobs(state: str, unfinished: list[_Status], *, every_job: bool) -> No
         doing = f" {job['doing']}" if job["doing"] else ""
         share = f" {100 * job['fraction']:.0f} %" if job["fraction"] is not None else ""
         why = job["why"] if every_job else first_line(job["why"])
-        say(f"  {state:<8} {job['key'][:16]} {job['stage']}[{cell}] {why}{doing}{share}")
+        at = f" ({job['activity']['phase']})" if job["activity"] else ""
+        say(f"  {state:<8} {job['key'][:16]} {job['stage']}[{cell}] {why}{at}{doing}{share}")
         if state == "running" and job["fitted_by"]:
+            from orchestrator.views.text_output import layout_text
+
             say(f"      {layout_text(job['execution'], job['peak_memory_gb'])}; {job['fitted_by']}")
     if len(jobs) > len(listed):
         say(f"  … and {len(jobs) - len(listed)} more {state} (--jobs lists all)")

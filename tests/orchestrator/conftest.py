@@ -1,5 +1,6 @@
 """Plans of probes, and launches of them in this process."""
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,9 @@ from orchestrator.dispatch.execution import LaunchReport, new_launch_id, run_stu
 from orchestrator.records.history import read_history
 
 probe = Probe()
+
+OF_THE_PROCESS = {"signs of life", "heartbeats"}
+"""Threads that a process has once, for whatever runs in it."""
 
 
 @pytest.fixture
@@ -68,21 +72,29 @@ class Launcher:
     executor: Executor = field(default_factory=CountingExecutor)
 
     def __call__(self, jobs: Sequence[Job], **options: Any) -> LaunchReport:
-        """Launch; what has a record counts as done, as a planner would say."""
+        """Launch; what has a record counts as done, as a planner would say.
+
+        However it ends, it leaves none of its threads behind.
+        """
         found = {job.key for job in jobs if self.artifact(job).find_record() is not None}
-        return run_study(
-            jobs,
-            **{
-                "done": found - set(options.get("stale", ())),
-                "storage": self.root,
-                "study": "study",
-                "launch": new_launch_id(),
-                "executor": self.executor,
-                "executor_name": "local",
-                "past": read_history(self.root, "study"),
-                **options,
-            },
-        )
+        before = set(threading.enumerate())
+        try:
+            return run_study(
+                jobs,
+                **{
+                    "done": found - set(options.get("stale", ())),
+                    "storage": self.root,
+                    "study": "study",
+                    "launch": new_launch_id(),
+                    "executor": self.executor,
+                    "executor_name": "local",
+                    "past": read_history(self.root, "study"),
+                    **options,
+                },
+            )
+        finally:
+            left = {thread.name for thread in set(threading.enumerate()) - before}
+            assert left <= OF_THE_PROCESS, left
 
     def artifact(self, job: Job) -> Artifact:
         return Artifact(self.root, job.kind, job.key)

@@ -30,7 +30,7 @@ def fault(capsys, *words):
     """What a command line that is wrong answers in JSON."""
     assert main([*words, "--json"]) == 2
     answer = json.loads(capsys.readouterr().out)
-    assert answer.keys() == {"error", "where", "allowed", "hint"}
+    assert answer.keys() == {"error", "code", "exit_code", "where", "allowed", "hint", "next"}
     return answer
 
 
@@ -39,6 +39,15 @@ def test_an_unknown_verb_is_answered_with_all_verbs_and_the_nearest(capsys):
     assert "'lanch'" in answer["error"]
     assert set(answer["allowed"]) == set(verb_names())
     assert "'launch'" in answer["hint"]
+
+
+@pytest.mark.parametrize("words", [["--hang-after", "-5min"], ["--patience", "-1h"]])
+def test_a_negative_value_is_answered_with_what_is_allowed(capsys, tmp_path, words):
+    study = tmp_path / "s.yaml"
+    study.write_text("study: s\nstages:\n  base: {kind: probe, params: {index: 1}}\n")
+    answer = fault(capsys, "launch", str(study), "--root", str(tmp_path / "root"), *words)
+    assert answer["where"] == words[0] and words[1] in answer["error"]
+    assert "90s" in answer["allowed"]
 
 
 @pytest.mark.parametrize(
@@ -64,7 +73,7 @@ def test_an_unknown_option_or_value_is_answered_with_those_there_are(
     ("words", "error"),
     [
         (["launch"], "STUDY"),
-        (["logs", "study"], "JOB"),
+        (["why", "study"], "JOB"),
         (["plan", "study", "other"], "'other'"),
         (["plan", "study", "-z"], "'-z'"),
         (["compare", "study", "--depth", "deep"], "'deep'"),
@@ -207,7 +216,7 @@ def test_faults_of_every_kind_have_their_code_and_are_json_when_asked(
     assert main(["status", "--root", str(tmp_path / "none"), "--json"]) == code
     told = capsys.readouterr()
     answer = json.loads(told.out)
-    assert answer.keys() == {"error", "where", "allowed", "hint"}
+    assert answer.keys() == {"error", "code", "exit_code", "where", "allowed", "hint", "next"}
     assert words in answer["error"] and told.err == ""
 
 

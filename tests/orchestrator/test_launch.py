@@ -4,12 +4,13 @@ from contextlib import contextmanager, nullcontext
 
 import pytest
 
-from cluster.errors import UserError
+from cluster.errors import SurroundingsError, UserError
 from cluster.executors.local import Executor
 from cluster.storage import Storage
 from orchestrator import launch as launching
 from orchestrator.dispatch.watcher import Watcher
 from orchestrator.plan.plan import make_plan
+from orchestrator.records import what_runs
 from orchestrator.records.lock import study_lock
 from orchestrator.study.study import load_study
 
@@ -108,3 +109,35 @@ def test_keys_are_permitted_for_all_that_may_have_to_run_done_or_not(tmp_path, m
 
     assert set(launch(permit=permitted.extend).report.ran) == {first.key, second.key}
     assert {job.key for job in permitted} == {first.key, second.key}
+
+
+def test_a_fault_before_the_lock_names_the_launch_that_is_running(
+    launch_after, study, tmp_path, monkeypatch
+):
+    root = Storage(tmp_path / "root")
+
+    def is_away(*args, **options):
+        raise SurroundingsError("the storage is away", hint="mount it")
+
+    monkeypatch.setattr(launching, "check_before_running", is_away)
+    with pytest.raises(SurroundingsError) as alone:
+        launch_after(lambda: None)
+    assert alone.value.hint == "mount it"
+    with study_lock(root, "texts", "theirs"):
+        with pytest.raises(SurroundingsError) as beside:
+            launch_after(lambda: None)
+        monkeypatch.setattr(what_runs, "current_holder", is_away)
+        with pytest.raises(SurroundingsError) as unseen:
+            launch_after(lambda: None)
+    assert beside.value.hint.startswith("mount it; a launch of this study is running: process")
+    assert "launch theirs" in beside.value.hint and "`deltascale status texts`" in beside.value.hint
+    assert "cannot be seen" in unseen.value.hint
+
+
+def test_what_the_lock_itself_refuses_names_the_holder_once(launch_after, tmp_path):
+    with (
+        study_lock(Storage(tmp_path / "root"), "texts", "theirs"),
+        pytest.raises(SurroundingsError) as refused,
+    ):
+        launch_after(lambda: None)
+    assert str(refused.value).count("launch theirs") == 1

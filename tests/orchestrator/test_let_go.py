@@ -14,8 +14,8 @@ from cluster.executors.local import Executor
 from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact
 from orchestrator.cli import main
-from orchestrator.dispatch.patience import Patience
 from orchestrator.dispatch.peak_disk import peak_disk
+from orchestrator.dispatch.waiting.patience import Patience
 from orchestrator.dispatch.watcher import Watcher
 from orchestrator.launch import launch
 from orchestrator.notebook import open_root

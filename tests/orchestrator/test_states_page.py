@@ -11,7 +11,7 @@ from cluster.fault_classes import FaultClass
 from jobs.worker.answer import Code, State
 from orchestrator.dispatch.job_states import JobState
 from orchestrator.plan.decisions import Decision
-from orchestrator.records.failure import Consequence, Result
+from orchestrator.records.failure import Consequence, NextTry, Result
 from orchestrator.records.ledger import LaunchState
 
 ROOT = Path(__file__).parents[2]
@@ -21,7 +21,18 @@ WORDS = set(re.findall(r"\w+", PAGE))
 
 @pytest.mark.parametrize(
     "states",
-    [Ending, State, Code, FaultClass, Result, Consequence, JobState, Decision, LaunchState],
+    [
+        Ending,
+        State,
+        Code,
+        FaultClass,
+        Result,
+        Consequence,
+        NextTry,
+        JobState,
+        Decision,
+        LaunchState,
+    ],
 )
 def test_the_page_of_states_names_every_member(states):
     assert not {member.name for member in states} - WORDS

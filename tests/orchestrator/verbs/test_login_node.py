@@ -51,6 +51,7 @@ def login(tmp_path_factory):
         ("plan", "tests/end_to_end/miniature.yaml", "--on", "hpc"),
         ("status", "light", "--on", "hpc"),
         ("logs", "light", "KEY", "--on", "hpc"),
+        ("why", "light", "KEY", "--on", "hpc"),
         ("cancel", "light", "--on", "hpc"),
     ],
     ids=lambda words: f"{words[0]} {words[1]}",

@@ -10,7 +10,7 @@ from cluster.storage import Storage
 from orchestrator.cli import main
 from orchestrator.plan import plan
 from orchestrator.plan.decided_plan import plan_study
-from orchestrator.records import ledger
+from orchestrator.records import ledger, ledger_lines
 from orchestrator.study.study import load_study
 
 PROBES = """
@@ -49,6 +49,7 @@ def run(tmp_path, monkeypatch):
 
     counted(plan, "ordered_stages", "planned")
     counted(ledger, "read_events", "ledger")
+    counted(ledger_lines, "new_events", "ledger")
 
     def call(*words, code=0):
         counts.clear()

@@ -60,7 +60,7 @@ def test_what_waits_is_told_in_groups_and_what_failed_one_by_one(tmp_path, capsy
     rows = {line.split()[0]: line.split()[1:] for line in text.splitlines() if line.strip()}
     assert rows["first"] == ["3/3"] and rows["second"] == ["0/3", "3"]
     assert text.count("told to fail") == 3
-    assert "9 jobs of third: are blocked: a job of second is failed" in text
+    assert "9 jobs of third: blocked: a job of second is failed" in text
 
     assert main(["status", "probes", "--root", root, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)

@@ -1,0 +1,80 @@
+"""A mistyped option of `compare` is answered once: which option, what is allowed, what is near."""
+
+import pytest
+
+from cluster.storage import Storage
+from orchestrator.cli import main
+from orchestrator.views.several_studies import gather_studies
+
+STUDY = """
+study: small
+stages:
+  base: {kind: pretrain,
+         params: {config: {family: gpt2, num_layers: 1, d_model: 8, num_heads: 1},
+                  format: nursery, steps: 1, learning_rate: 1e-3}}
+  texts: {kind: prompts, params: {format: nursery}}
+  rates: {kind: behave, inputs: {model: base, prompts: texts}}
+  table: {kind: compare, gather: [rates], per: []}
+"""
+SNAPSHOTS = """
+axes: {snapshot: [step-1, end]}
+study: dosed
+stages:
+  base: {kind: pretrain,
+         params: {config: {family: gpt2, num_layers: 1, d_model: 8, num_heads: 1},
+                  format: nursery, steps: 1, learning_rate: 1e-3}}
+  pairs: {kind: pairs, params: {format: nursery}}
+  reference: {kind: reference, inputs: {model: base, pairs: pairs}}
+  aligned: {kind: align, inputs: {model: base, pairs: pairs, reference: reference},
+            params: {objective: dpo, steps: 2, snapshots: {steps: [1]}}}
+  dosed: {kind: snapshot, over: [snapshot], inputs: {aligned: aligned},
+          params: {snapshot: "${snapshot}"}}
+  texts: {kind: prompts, params: {format: nursery}}
+  rates: {kind: behave, inputs: {model: dosed, prompts: texts}}
+  table: {kind: compare, gather: [rates], per: []}
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "lines"),
+    [
+        (
+            ["--contrast", "dpo-sft"],
+            [
+                "'dpo-sft' is not AXIS=FIRST-SECOND, such as objective=dpo-sft",
+                "  where:   --contrast",
+            ],
+        ),
+        (["--at", "kl"], ["'kl' is not DOSE=VALUE", "  where:   --at", "  hint:    such as"]),
+        (["--at", "kl=nan"], ["'kl=nan' is not DOSE=VALUE", "  where:   --at"]),
+        (["--at", "kl=0"], ["a dose is a number above 0, the base's; 0.0", "  where:   --at"]),
+        (
+            ["--at", "kl_per_token=1"],
+            [
+                "unknown dose 'kl_per_token'",
+                "  where:   --at",
+                "  allowed: kl, margin",
+                "'kl', which",
+            ],
+        ),
+        (["--at", "kl=1"], ["no stage of kind snapshot", "  where:   --at", "dose.md"]),
+        (["--depth", "2"], ["less than or equal to 1, got 2", "  where:   --depth"]),
+        (["--metric", "toxic_mas"], ["unknown metric", "  where:   --metric", "'toxic_mass'?"]),
+        (["--site", "resid"], ["unknown site 'resid'", "  where:   --site", "did you mean"]),
+    ],
+)
+def test_a_mistyped_option_is_named_as_it_was_typed(tmp_path, capsys, words, lines):
+    (tmp_path / "study.yaml").write_text(STUDY)
+    study, root = str(tmp_path / "study.yaml"), str(tmp_path / "root")
+    assert main(["compare", study, *words, "--root", root]) == 2
+    said = capsys.readouterr()
+    assert not said.out and "Value error" not in said.err
+    for line in lines:
+        assert line in said.err
+
+
+def test_a_study_with_snapshots_that_has_not_run_is_not_told_that_it_has_none(tmp_path):
+    (tmp_path / "study.yaml").write_text(SNAPSHOTS)
+    root = Storage(str(tmp_path / "root"))
+    gathered = gather_studies(root, [str(tmp_path / "study.yaml")], {"at": {"kl": [0.5]}})
+    assert {row["status"] for row in gathered.comparison.rows} == {"not_run"}
