@@ -223,17 +223,17 @@ def draw_samples(cell: Cell, world: World, draw: int) -> Draw:
     """Draw rows of both conditions and summarise them as an extraction does."""
     rng = cell.rng(draw)
     at = Prompts.of(cell, rng)
-    normal = _normal_rows(cell, at, rng)
-    mixed = ALIKE * normal + (1 - ALIKE**2) ** 0.5 * _normal_rows(cell, at, rng)
+    normal = normal_rows(cell, at, rng)
+    mixed = ALIKE * normal + (1 - ALIKE**2) ** 0.5 * normal_rows(cell, at, rng)
     samples = []
     for condition, own in ((world.plain, normal), (world.other, mixed)):
         rows = condition.rows(own, draw_scales(cell.kind, cell.rows, rng))
-        samples.append(_summarise(world, at, rows, rng))
+        samples.append(summarise(world, at, rows, rng))
     earlier = {turn: _means_only(cell, world, at, DRIFT[turn] / DRIFT[3], rng) for turn in (1, 2)}
     return Draw(plain=samples[0], other=replace(samples[1], turn=3, earlier=earlier))
 
 
-def _normal_rows(cell: Cell, at: Prompts, rng: np.random.Generator) -> np.ndarray:
+def normal_rows(cell: Cell, at: Prompts, rng: np.random.Generator) -> np.ndarray:
     """Draw standard normal rows; in clusters those of a prompt share a part."""
     own = rng.standard_normal((cell.rows, cell.d))
     if cell.kind != "clusters":
@@ -242,7 +242,8 @@ def _normal_rows(cell: Cell, at: Prompts, rng: np.random.Generator) -> np.ndarra
     return np.asarray(SHARED**0.5 * shared + (1 - SHARED) ** 0.5 * own)
 
 
-def _summarise(world: World, at: Prompts, rows: np.ndarray, rng: np.random.Generator) -> Sample:
+def summarise(world: World, at: Prompts, rows: np.ndarray, rng: np.random.Generator) -> Sample:
+    """Summarise rows as an extraction does, with lengths of base rows and neurons drawn to them."""
     norms = draw_norms(len(rows), at.prompts, rng)
     neurons = world.firing + world.base_spread[:NUM_NEURONS] * rng.standard_normal(
         (len(rows), NUM_NEURONS)

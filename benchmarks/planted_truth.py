@@ -46,7 +46,11 @@ THESE_AXES = (
     "captured_energy_learned_ratio",
 )
 THIS_MANY_ROWS = ("participation_ratio_plugin",)
-UNPLANTED = {"intrinsic_dimension": "normal rows lie on no manifold of a dimension below d"}
+UNPLANTED = {
+    "intrinsic_dimension": "normal rows lie on no manifold of a dimension below d",
+    "first_token_cosine": "these rows are of no answer, so none of them is at its first token",
+    "paired_cosine": "no base rows are drawn, which would show that both saw the same tokens",
+}
 """Values that these populations have no truth for, and why."""
 
 
@@ -66,7 +70,11 @@ def world_of(spectrum: str, d: int) -> World:
 @cache
 def population_truths(spectrum: str, d: int, heavy: bool) -> Truths:
     """Return every number whose target is the population's."""
-    world = world_of(spectrum, d)
+    return truths_of(world_of(spectrum, d), heavy)
+
+
+def truths_of(world: World, heavy: bool = False) -> Truths:
+    """Return the same of any populations."""
     truths: dict[Key, float] = dict(_truths_of_rows(world, heavy))
     truths |= _truths_of_means(world)
     for centred in (False, True):

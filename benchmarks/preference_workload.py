@@ -35,7 +35,9 @@ class PreferenceWorkload:
     fields: Mapping[str, Any]
     """Our fields of its config."""
     num_pairs: int = 64
-    """Pairs, all for training."""
+    """Pairs for training."""
+    num_validation: int = 0
+    """Pairs held out, beside them."""
     prompt_tokens: int
     """Tokens of every prompt."""
     completion_tokens: int
@@ -66,7 +68,7 @@ class PreferenceWorkload:
                 "chosen": " ".join(text(self.completion_tokens)[:kept]),
                 "rejected": " ".join(text(self.completion_tokens)[:kept]),
             }
-            for _ in range(self.num_pairs)
+            for _ in range(self.num_pairs + self.num_validation)
         ]
 
 
@@ -179,7 +181,12 @@ def _write_pairs(workload: PreferenceWorkload, path: Path) -> None:
     import pyarrow.parquet as parquet
 
     rows = [
-        {"pair": number, **texts, "split": "train", "group": number % 20}
+        {
+            "pair": number,
+            **texts,
+            "split": "train" if number < workload.num_pairs else "validation",
+            "group": number % 20,
+        }
         for number, texts in enumerate(workload.texts())
     ]
     parquet.write_table(pa.Table.from_pylist(rows), path)

@@ -1,11 +1,21 @@
-"""From a killed rank to the next optimizer step, beside what a bare Ray Train needs to its first.
+"""How long work stands still after a kill, beside what bare Ray needs for the same.
 
-    python -m benchmarks.recovery
+    python -m benchmarks.recovery [--rounds N] [--only worker rank node coordinator]
 
-A launch on a Ray of its own trains on two ranks; one of them is killed by SIGKILL after a
-checkpoint. The clock stops when the next attempt has done a step, as its log shows. Beside it, a
-`TorchTrainer` of two workers with TRL as a person writes it, from `fit()` to its first optimizer
-step, on a Ray that is up: what starting such a gang costs anyone.
+Each part prints its rows as Markdown as soon as it is measured, with a bare baseline of the same
+run beside it, so that ratios hold on a machine that does other things, too:
+
+- worker: a training job of one process is killed by SIGKILL after a checkpoint; the clock stops
+  when its next attempt has done a step. Bare: a Ray task that trains with TRL as a person writes
+  it is killed after its first step, and Ray itself tries it again, until its next first step.
+- rank: one of two ranks is killed. Bare: a `TorchTrainer` of two workers from `fit()` to its first
+  optimizer step, on a Ray that is up: what starting such a gang costs anyone.
+- node: all processes of a node of a joined Ray are killed; the clock stops when the call on it has
+  a class. Bare: until Ray takes the node for dead; that the task's process died it says before.
+- coordinator: a launch of 10,000 jobs is killed, with no word to anybody; the clock runs from the
+  start of the same command to its first submission. Bare: a script that starts Ray and runs a task.
+
+Work that is lost is counted in steps from the training logs, and is at most a checkpoint interval.
 """
 
 import json
@@ -15,119 +25,154 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from benchmarks.preference_workload import PreferenceWorkload, gpt2_fields, random_checkpoint
+from benchmarks.preference_workload import random_checkpoint
+from benchmarks.recovery_bare import WORKLOAD, bare
 from benchmarks.workload import arguments, settled
 
-WORKLOAD = PreferenceWorkload(
-    fields=gpt2_fields(num_layers=4, d_model=128, num_heads=4, vocab_size=2000),
-    prompt_tokens=16,
-    completion_tokens=16,
-)
 BATCH = 4
 _STEPS = 2000
-_KILLED_AFTER = 40
-_LIMIT_S = 300.0
+_CHECKPOINT_EVERY = 20
+_LIMIT_S = 400.0
+_NUM_JOBS = 10_000
+T = TypeVar("T")
+_HEAD = "| what | target | ours | bare | ratio |\n|---|---|---|---|---|"
 
 
 def main() -> None:
-    """Print both times and their ratio."""
+    """Print the rows of all parts, or of the chosen ones."""
     parser = arguments(__doc__)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--only", nargs="+", choices=sorted(PARTS), default=list(PARTS))
     chosen = parser.parse_args()
     print(settled(chosen), flush=True)
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        random_checkpoint(WORKLOAD, folder / "model")
+    print(f"{WORKLOAD}\n\n{_HEAD}", flush=True)
+    with tempfile.TemporaryDirectory(prefix="recovery-") as name:
+        random_checkpoint(WORKLOAD, Path(name) / "model")
         for number in range(chosen.rounds):
-            bare = bare_start(folder)
-            killed = recovery(folder, number)
-            print(
-                f"{WORKLOAD}: kill to next step {killed:.1f} s; bare Ray Train, fit() to first "
-                f"line {bare['first_line']:.1f} s, to first step {bare['first_step']:.1f} s; "
-                f"ratio {killed / bare['first_step']:.2f} (at most 1.2, and the checkpoint)",
-                flush=True,
-            )
+            for part in chosen.only:
+                try:
+                    for row in PARTS[part](Path(name), number):
+                        print(row, flush=True)
+                except Exception as error:  # one part that fails leaves the others their turn
+                    why = f"{type(error).__name__}: {error}".splitlines()[0]
+                    print(f"| {part} | not measured: {why} | | | |", flush=True)
 
 
-def recovery(folder: Path, number: int) -> float:
-    """Seconds from the kill of a rank to the next attempt's first step."""
-    study, root = _study(folder, number), folder / f"root-{number}"
+def row(what: str, target: str, ours: float, theirs: float | None, unit: str = "s") -> str:
+    """Return one row of the table."""
+    bare_text = "" if theirs is None else f"{theirs:.1f} {unit}"
+    ratio = f"{ours / theirs:.2f}" if theirs else ""
+    return f"| {what} | {target} | {ours:.1f} {unit} | {bare_text} | {ratio} |"
+
+
+def worker(folder: Path, number: int) -> Iterator[str]:
+    """Kill the one process of a training job."""
+    theirs = bare("killed_task", folder)["recovery"]
+    ours, lost = _killed_training(folder, f"worker-{number}", ranks=1)
+    what = "kill −9 of a worker → a step of its job again"
+    yield row(what, "≤ 1.2 × bare + checkpoint load", ours, theirs)
+    yield row("work lost by that", f"≤ {_CHECKPOINT_EVERY} steps", lost, None, "steps")
+
+
+def rank(folder: Path, number: int) -> Iterator[str]:
+    """Kill one of two ranks of a training job."""
+    theirs = bare("first_steps_of_train", folder)["first_step"]
+    ours, lost = _killed_training(folder, f"rank-{number}", ranks=2)
+    what = "kill −9 of one rank → next optimizer step"
+    yield row(what, "≤ 1.1 × bare Ray Train + checkpoint load", ours, theirs)
+    yield row("work lost by that", f"≤ {_CHECKPOINT_EVERY} steps", lost, None, "steps")
+
+
+def node(folder: Path, number: int) -> Iterator[str]:
+    """Kill a node under a call."""
+    theirs = bare("node_killed", folder)
+    found = bare("node_killed_under_ours", folder)
+    what = f"node killed → class decided ({found['fault_class']}; bare: Ray knows the node as dead"
+    what += f", its task had raised {theirs['error']} after {theirs['raised']:.1f} s)"
+    yield row(what, "≤ 5 s", found["decided"], theirs["known"])
+
+
+def coordinator(folder: Path, number: int) -> Iterator[str]:
+    """Kill the launch of a large study, and launch it again."""
+    theirs = bare("started", folder)["first_task"]
+    study, root = folder / f"many-{number}.yaml", folder / f"root-many-{number}"
+    axis = json.dumps(list(range(_NUM_JOBS)))
+    study.write_text(
+        f"study: many\naxes: {{index: {axis}}}\nstages:\n"
+        '  s: {kind: probe, over: [index], params: {index: "${index}"}}\n',
+        encoding="utf-8",
+    )
+    with _launched(study, root) as launch:
+        until(lambda: _num_events(root, "ended") >= 300, launch)
+        os.kill(launch.pid, signal.SIGKILL)
+        launch.wait()
+    before, began = _num_events(root, "submitted"), time.monotonic()
+    with _launched(study, root) as launch:
+        until(lambda: _num_events(root, "submitted") > before, launch)
+        ours = time.monotonic() - began
+    what = f"coordinator SIGKILL → a new one dispatching, {_NUM_JOBS:,} jobs"
+    yield row(what, "≤ 10 s", ours, theirs)
+
+
+PARTS: Mapping[str, Callable[[Path, int], Iterator[str]]] = {
+    "worker": worker,
+    "rank": rank,
+    "node": node,
+    "coordinator": coordinator,
+}
+
+
+def _killed_training(folder: Path, name: str, *, ranks: int) -> tuple[float, int]:
+    """Return seconds from the kill of the last rank to the next attempt's step, and steps lost."""
+    study, root = training_study(folder, name, ranks), folder / f"root-{name}"
+    with _launched(study, root) as launch:
+        marker = f"checkpoints/checkpoint-{2 * _CHECKPOINT_EVERY}/COMPLETE.json"
+        attempt = until(lambda: _attempt_with(root, marker), launch)
+        log = "log.txt" if ranks == 1 else "log-rank-1.txt"
+        os.kill(_process_writing(attempt / log), signal.SIGKILL)
+        killed = time.monotonic()
+        until(lambda: _attempt_with(root, "training_log.jsonl", but=attempt), launch)
+        seconds = time.monotonic() - killed
+        lost = _last_step(attempt) - _last_checkpoint(attempt)
+        assert 0 <= lost <= _CHECKPOINT_EVERY, f"{lost} steps lost"
+        return seconds, lost
+
+
+def _last_step(attempt: Path) -> int:
+    lines = (attempt / "training_log.jsonl").read_text("utf-8").splitlines()
+    return max(int(json.loads(line)["step"]) for line in lines if line.endswith("}"))
+
+
+def _last_checkpoint(attempt: Path) -> int:
+    markers = attempt.glob("checkpoints/checkpoint-*/COMPLETE.json")
+    return max(int(marker.parent.name.rpartition("-")[2]) for marker in markers)
+
+
+@contextmanager
+def _launched(study: Path, root: Path) -> "Iterator[subprocess.Popen[bytes]]":
     words = [sys.executable, "-m", "orchestrator.cli", "launch", str(study), "--root", str(root)]
     with (
-        open(folder / f"launch-{number}.txt", "w", encoding="utf-8") as output,
+        open(f"{root}.txt", "ab") as output,
         subprocess.Popen(words, stdout=output, stderr=output) as launch,
     ):
         try:
-            marker = f"checkpoints/checkpoint-{_KILLED_AFTER}/COMPLETE.json"
-            attempt = _until(lambda: _attempt_with(root, marker), launch)
-            os.kill(_process_writing(attempt / "log-rank-1.txt"), signal.SIGKILL)
-            killed = time.monotonic()
-            _until(lambda: _attempt_with(root, "training_log.jsonl", but=attempt), launch)
-            return time.monotonic() - killed
+            yield launch
         finally:
-            launch.send_signal(signal.SIGINT)
-            launch.wait(timeout=60)
+            if launch.poll() is None:
+                launch.send_signal(signal.SIGINT)
+                try:
+                    launch.wait(timeout=60)
+                except subprocess.TimeoutExpired:
+                    launch.kill()
 
 
-def bare_start(folder: Path) -> dict[str, float]:
-    """Seconds from `fit()` to the first line of the workers' function, and to their first step."""
-    script = f"""
-import json, os, sys, time
-sys.path[:0] = [{str(Path.cwd())!r}]
-from benchmarks.recovery import bare_fit
-print("FOUND " + json.dumps(bare_fit({str(folder)!r})))
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=_LIMIT_S
-    )
-    line = next(line for line in done.stdout.splitlines() if line.startswith("FOUND "))
-    found: dict[str, float] = json.loads(line.removeprefix("FOUND "))
-    return found
-
-
-def bare_fit(folder: str) -> dict[str, float]:
-    """Run it on a Ray of our own."""
-    os.environ["RAY_TRAIN_V2_ENABLED"] = "1"
-    os.environ["PYTHONPATH"] = os.getcwd()
-    import ray
-    from ray.train import RunConfig, ScalingConfig
-    from ray.train.torch import TorchTrainer
-
-    ray.init(address="local", include_dashboard=False, num_cpus=2, log_to_driver=False)
-    trainer = TorchTrainer(
-        bare_worker,
-        train_loop_config={"folder": folder},
-        scaling_config=ScalingConfig(num_workers=2),
-        run_config=RunConfig(name="bare", storage_path=tempfile.mkdtemp()),
-    )
-    began = time.time()
-    stamps = trainer.fit().return_value
-    ray.shutdown()
-    return {name: stamps[name] - began for name in ("first_line", "first_step")}
-
-
-def bare_worker(config: dict[str, str]) -> dict[str, float]:
-    """TRL by hand on one of two ranks, one step of it."""
-    first_line = time.time()
-    from benchmarks.bare_trl import bare_trainer
-
-    folder = Path(config["folder"])
-    bare_trainer(
-        folder / "model",
-        WORKLOAD.texts(shorter_by=1),
-        folder / "bare",
-        steps=1,
-        batch=BATCH // 2,
-        resident_reference=True,
-    ).train()
-    return {"first_line": first_line, "first_step": time.time()}
-
-
-def _study(folder: Path, number: int) -> Path:
+def training_study(folder: Path, name: str, ranks: int) -> Path:
+    """Write a study that trains the workload once; return its file."""
     rows = "".join(json.dumps(texts) + "\n" for texts in WORKLOAD.texts())
     (folder / "pairs.jsonl").write_text(rows, encoding="utf-8")
     stages: dict[str, Any] = {
@@ -143,17 +188,23 @@ def _study(folder: Path, number: int) -> Path:
             "params": {
                 "steps": _STEPS,
                 "global_batch": BATCH,
-                "num_ranks": 2,
+                "num_ranks": ranks,
                 "num_gpus": 0,
-                "checkpoint_every": _KILLED_AFTER // 2,
+                "checkpoint_every": _CHECKPOINT_EVERY,
             },
         },
     }
-    path = folder / f"recovery-{number}.yaml"
+    path = folder / f"{name}.yaml"
     # JSON is YAML.
-    study = {"study": f"recovery-{number}", "stages": stages}
-    path.write_text(json.dumps(study), encoding="utf-8")
+    path.write_text(json.dumps({"study": name, "stages": stages}), encoding="utf-8")
     return path
+
+
+def _num_events(root: Path, name: str) -> int:
+    """Count the events of a name in all ledgers of a root."""
+    marker = f'"event": "{name}"'.encode()
+    files = [path for path in root.glob("studies/*/ledger/**/*") if path.is_file()]
+    return sum(path.read_bytes().count(marker) for path in files)
 
 
 def _attempt_with(root: Path, name: str, but: Path | None = None) -> Path | None:
@@ -178,11 +229,11 @@ def _process_writing(log: Path) -> int:
     raise AssertionError(f"nobody writes {log}")
 
 
-def _until(look: Callable[[], Path | None], launch: "subprocess.Popen[bytes]") -> Path:
-    until = time.monotonic() + _LIMIT_S
-    while time.monotonic() < until:
-        found = look()
-        if found is not None:
+def until(look: Callable[[], T | None], launch: "subprocess.Popen[bytes]") -> T:
+    """Look again and again until there is something; the launch must not end meanwhile."""
+    ends = time.monotonic() + _LIMIT_S
+    while time.monotonic() < ends:
+        if found := look():
             return found
         assert launch.poll() is None, f"the launch ended with {launch.returncode}"
         time.sleep(0.02)
