@@ -27,7 +27,8 @@ def _code_of(page: str) -> Iterator[tuple[str, bool]]:
     """Yield each line of code of a page, and whether it stands in a block; else in a sentence."""
     for number, part in enumerate(re.split(r"^ *```.*$", page, flags=re.M)):
         if number % 2:
-            yield from ((line, True) for line in part.replace("\\\n", " ").splitlines())
+            lines = part.replace("\\\n", " ").splitlines()
+            yield from ((line, True) for line in lines if not line.startswith("{"))  # JSON
         else:
             yield from ((span, False) for span in re.findall(r"`([^`\n]+)`", part))
 
