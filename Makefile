@@ -3,6 +3,8 @@
 # make real    set up, fetch a real model of 93 MB, and run studies/smollm2.yaml
 # make test    set up and run the tests          make check   set up and lint
 # make test-cluster | test-slow | bench          what make test leaves out
+# make soak    run a study of 200 jobs under 100 faults, on one node and on three, and compare what
+#              comes out with an undisturbed run (SEED=7: these faults; an hour and more)
 # make test-slurm  run a SLURM of two nodes in namespaces of this machine, and test on it (root;
 #              installs Debian's packages that are absent)
 # make test-hosts  run studies over hosts in namespaces of this machine that are cut off and come
@@ -25,6 +27,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 DEV    := $(VENV)/.dev
 DOCS   := $(VENV)/.docs
+CLUSTER := $(VENV)/.cluster
 TOOLS  := .venv-tools
 REAL   := .real
 TOKENIZERS := .tokenizers
@@ -36,7 +39,7 @@ LOCKED := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 # which fails beside a CUDA build of torch on a machine without the CUDA toolkit; none is built.
 BUILDING := DS_ACCELERATOR=cpu
 
-.PHONY: setup study real test test-cluster test-slow test-slurm test-hosts check format audit lock docs readme-figure coverage coverage-figure bench bench-capture gpu-check clean
+.PHONY: setup study real test test-cluster test-slow test-slurm test-hosts soak check format audit lock docs readme-figure coverage coverage-figure bench bench-capture gpu-check clean
 .DEFAULT_GOAL := study
 
 $(READY): constraints.txt pyproject.toml locks/build.txt locks/runtime.txt
@@ -55,6 +58,11 @@ $(DEV): $(READY) locks/gguf.txt locks/dev.txt
 	$(LOCKED) -r locks/gguf.txt -r locks/dev.txt
 	@touch $@
 
+$(CLUSTER): $(DEV) locks/cluster.txt
+	@echo "installing what the head of a Ray needs to take jobs"
+	$(LOCKED) -r locks/cluster.txt
+	@touch $@
+
 $(DOCS): $(READY) locks/docs.txt
 	@echo "installing what builds the documentation"
 	$(LOCKED) -r locks/docs.txt
@@ -68,7 +76,7 @@ $(TOOLS)/.ready: locks/tools.txt
 audit: $(TOOLS)/.ready
 	$(TOOLS)/bin/pip-audit --no-deps --disable-pip --strict -r constraints.txt
 
-lock: $(DEV) $(TOOLS)/.ready
+lock: $(CLUSTER) $(TOOLS)/.ready
 	$(BIN)/python -m locks.write $(TOOLS)/bin/uv
 
 setup: $(READY)
@@ -96,12 +104,18 @@ test: $(DEV)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
 	  --durations 10 -m "not cluster and not slow and not slurm and not hosts and not gpu"
 
-test-cluster: $(DEV)
+test-cluster: $(CLUSTER)
 	$(BIN)/python -m pytest -m "cluster and not gpu"
 
 test-slurm: $(DEV)
 	$(BIN)/python -m tests.slurm_site
 	$(BIN)/python -m pytest -m slurm
+
+# Another seed is another set of faults; it is printed first, and gives them again.
+soak: $(DEV)
+	$(BIN)/python -m tests.soak $(if $(SEED),--seed $(SEED))
+	$(BIN)/python -m tests.soak --nodes 3 $(if $(SEED),--seed $(SEED))
+	$(BIN)/python -m tests.soak --layouts $(if $(SEED),--seed $(SEED))
 
 test-hosts: $(DEV)
 	$(BIN)/python -m tests.hosts
@@ -165,6 +179,7 @@ bench: $(DEV)
 	$(BIN)/python -m benchmarks.analysis
 	$(BIN)/python -m benchmarks.store
 	$(BIN)/python -m benchmarks.training
+	$(BIN)/python -m benchmarks.snapshots
 	$(BIN)/python -m benchmarks.recovery
 	$(BIN)/python -m benchmarks.report
 

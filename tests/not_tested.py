@@ -7,6 +7,7 @@ import os
 import shutil
 from collections import Counter
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,10 @@ TOOLS = {
     "fake_gpu": Tool(
         "a C++ compiler, to pretend GPUs where there is none",
         COMPILER is not None and not _HAS_GPU,
+    ),
+    "job_server": Tool(
+        "what the head of a Ray needs to take jobs (deltascale[cluster])",
+        all(find_spec(name) for name in ("grpc", "aiohttp", "aiohttp_cors", "prometheus_client")),
     ),
     "hosts": Tool("root and namespaces", network_namespaces.what_is_missing() is None),
     "slurm": Tool("root, namespaces and SLURM", running.what_is_missing() is None),

@@ -15,7 +15,8 @@ DOORS = declared_doors()
 def test_every_folder_of_entries_has_a_door() -> None:
     folders = {door.door.package.replace(".", "/") for door in DOORS}
     without = {folder for folder in _door_folders() if folder not in folders}
-    assert without <= {"cluster/executors"}, "executors are started with options of their own"
+    # Executors are started with options of their own; `cluster` does not import `analysis.door`.
+    assert without <= {"cluster/executors", "cluster/chaos/faults"}
 
 
 @pytest.mark.parametrize("declared", DOORS, ids=lambda declared: declared.name)

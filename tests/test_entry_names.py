@@ -16,6 +16,7 @@ ORDINARY_WORDS = {
 """Names of kinds and formats that inputs, roles and fields have, too."""
 
 ALLOWED_LITERALS = {
+    ("analysis/dose/trajectories.py", "snapshot"): "a column of tables at equal dose",
     ("jobs/comparing/answers.py", "compare"): "where an error is: the verb",
     ("jobs/comparing/comparison.py", "compare"): "where an error is: the verb",
     ("jobs/training/alignment.py", "align"): "a tag of model cards",

@@ -32,7 +32,7 @@ _BYTES = st.binary(max_size=60) | _DOCUMENTS.map(lambda value: json.dumps(value)
 @settings(max_examples=60)
 @given(data=_BYTES)
 def test_json_of_every_shape_is_read_or_is_a_value_error(data: bytes) -> None:
-    for parse in (parse_json, Record.from_json, Marker.from_json, parse_marker, ledger._parse):
+    for parse in (parse_json, Record.from_json, Marker.from_json, parse_marker, ledger.parse_event):
         with suppress(ValueError):
             parse(data)
 

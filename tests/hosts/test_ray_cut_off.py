@@ -59,7 +59,12 @@ while len(ended) < 2 and time.monotonic() - began < 180:
         say("ended", ticket=outcome.ticket, node=outcome.node, error=outcome.error,
             fault=outcome.fault_class and outcome.fault_class.value,
             seconds=time.monotonic() - began)
-say("nodes", nodes=len(executor.nodes()), free=[node.num_cpus for node in executor.free()])
+for _ in range(60):  # Ray takes back what the gang's other rank held once its process has ended
+    free = [node.num_cpus for node in executor.free()]
+    if free == [1]:
+        break
+    time.sleep(0.5)
+say("nodes", nodes=len(executor.nodes()), free=free)
 executor.submit("next", "cut_off_calls:where", "", Resources())
 until = time.monotonic() + 60
 while time.monotonic() < until:

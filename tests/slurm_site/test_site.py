@@ -99,7 +99,7 @@ def test_nothing_is_left_of_a_site_whose_owner_was_killed() -> None:
 
 
 def test_without_root_it_is_refused_in_one_sentence() -> None:
-    code = "from tests.slurm_site.__main__ import main, os; os.setuid(65534); exit(main())"
+    code = "import os; from tests.slurm_site.__main__ import main; os.setuid(65534); exit(main())"
     words = [sys.executable, "-c", code]
     done = subprocess.run(words, capture_output=True, text=True, env={**os.environ, "PATH": "/bin"})
     assert done.returncode == 2, done.stderr
