@@ -7,9 +7,11 @@ import pytest
 from scipy import stats
 
 from analysis.contrasts.paired_difference import paired_difference
+from analysis.contrasts.sides import Sides, differences
 from analysis.estimates.intervals import Estimate, jackknife
 from analysis.long_table.seeds import t_interval
 from analysis.measurement import LeftOut, Measurement
+from analysis.metrics.relative_norm import RelativeNorm
 from analysis.status import Status
 
 
@@ -77,7 +79,7 @@ def test_an_interval_wider_than_its_left_out_values_widens_the_difference() -> N
     got = paired_difference(wider(one, 1.2), other)
     assert got is not None and got.low is not None
     assert got.value - got.low == pytest.approx(1.2 * (plain.value - plain.low))
-    assert paired_difference(wider(one, 1.3), other) is None  # as an outer quantile: not smooth
+    assert paired_difference(wider(one, 1.3), other) is None  # not smooth
 
 
 def wider(number: Measurement, factor: float) -> Measurement:
@@ -93,6 +95,22 @@ def test_a_count_that_no_group_moves_is_not_paired() -> None:
     constant = of_estimate(Estimate(value=0.0, low=0.0, high=0.0), (0.0,) * 20)
     got = paired_difference(measured(first), constant)
     assert got is not None and got.high == pytest.approx(measured(first).high)
+
+
+@pytest.mark.filterwarnings("error")
+def test_quantiles_over_rows_are_not_paired_however_wide_their_intervals() -> None:
+    """Two that move alike with the one prompt beside them: their difference would not move."""
+    moves = np.eye(20)[3]
+    sides = [
+        replace(
+            of_estimate(Estimate(value=value, low=0.0, high=2.0), tuple(value + moves)),
+            definition=RelativeNorm.DEFINITION,
+        )
+        for value in (1.0, 1.1)
+    ]
+    both, is_paired = differences(Sides.of(sides), Sides.of(sides[::-1]))
+    assert not is_paired.any()
+    assert both.p_values.min() > 0.8
 
 
 def test_uncounted_words_widen_their_own_side() -> None:
