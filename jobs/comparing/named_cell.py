@@ -77,13 +77,16 @@ def describe_row(row: Mapping[str, Scalar]) -> Iterator[str]:
 
 
 def _parse(text: str) -> "tuple[str, dict[str, list[str]]]":
-    """Return the metric, and column -> accepted values; a part without `=` is one more value."""
+    """Return the metric, and column -> accepted values; a part without `=` is one more value.
+
+    A value may hold one itself, as the dose `snapshot=kl=0.5` does.
+    """
     metric, *parts = [part.strip() for part in text.split(",")]
     filters: dict[str, list[str]] = {}
     column = ""
     for part in parts:
-        before, equals, value = part.rpartition("=")
-        column = before if equals else column
+        before, equals, after = part.partition("=")
+        column, value = (before, after) if equals else (column, before)
         if not column or not value:
             raise UserError(f"{part!r} is not axis=value", where=f"{WHERE} {text!r}", hint=_HINT)
         filters.setdefault(column, []).append(value)

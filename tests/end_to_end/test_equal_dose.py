@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from cluster.storage import Storage
+from orchestrator.cli import main
 from orchestrator.views.several_studies import gather_studies
 from tests.launching import launch_locally
 
@@ -13,7 +14,7 @@ STUDY = Path(__file__).parent / "equal_dose.yaml"
 
 
 @pytest.mark.slow
-def test_a_table_at_a_dose_comes_out_of_real_snapshots(tmp_path):
+def test_a_table_at_a_dose_comes_out_of_real_snapshots(tmp_path, capsys):
     root = Storage(str(tmp_path / "root"))
     launch_locally(root, tmp_path / "study.yaml", STUDY.read_text())
     folder = tmp_path / "root/studies/equal-dose/tables/table"
@@ -32,3 +33,18 @@ def test_a_table_at_a_dose_comes_out_of_real_snapshots(tmp_path):
     rows = gathered.comparison.rows
     assert {row["snapshot"] for row in rows} == {None, "kl=0.02"}
     assert {"kl_per_token", "step_at_dose", "consistency"} <= {row["metric"] for row in rows}
+    capsys.readouterr()
+    cell = "relative_norm,snapshot=kl=0.02"
+    words = ["compare", "equal-dose", "--at", "kl=0.02", "--trace", cell, "--json"]
+    assert main([*words, "--root", root.url]) == 0
+    told = json.loads(capsys.readouterr().out)
+    (number,) = told["measurements"]
+    assert set(number["key"].split()) == set(told["traces"]) and len(told["traces"]) > 1
+    kinds = {kind for chain in told["traces"].values() for kind in kinds_in(chain)}
+    assert kinds >= {"measure", "preferences", "extract", "snapshot", "align", "pretrain"}
+
+
+def kinds_in(chain):
+    yield chain["kind"]
+    for upstream in chain["inputs"]:
+        yield from kinds_in(upstream)

@@ -7,6 +7,7 @@ from analysis.long_table.columns import to_table
 from cluster.errors import UserError
 from jobs.comparing.comparison import Comparison, rendered
 from jobs.comparing.equal_dose import at_doses
+from jobs.comparing.named_cell import rows_of_cell
 from jobs.comparing.view import View
 
 STEPS = (10, 20, 40)
@@ -105,6 +106,23 @@ def test_every_format_and_the_fits_stand_at_the_dose(comparison):
     assert b"kl=0.2" in rendered(shown.table(view), "csv")
     assert "At equal dose" in shown.scaling(view).caption
     assert {row["snapshot"] for row in shown.rows} == {None, "kl=0.2"}
+
+
+def test_a_cell_at_a_dose_is_traced_to_what_it_was_read_between(comparison):
+    view = View(at={"kl": [0.15, 0.6]})
+    shown = at_doses(comparison, view)
+    with pytest.raises(UserError, match="matches 3 cells") as refused:
+        rows_of_cell(shown, view, "toxic_mass,model=small")
+    named = [f"{text},model=small" for text in refused.value.allowed]
+    assert sorted(named)[0] == "toxic_mass,snapshot=kl=0.15,model=small"
+    (read,), (lacking,), (base,) = (rows_of_cell(shown, view, text) for text in sorted(named))
+    assert read["value"] == pytest.approx(0.35)
+    assert {key.rpartition("@")[2] for key in read["key"].split()} >= {"10", "20"}
+    assert lacking["status"] == "not_at_dose" and lacking["snapshot"] == "kl=0.6"
+    assert base["value"] == 0.5
+    with pytest.raises(UserError, match="unknown value of snapshot") as refused:
+        rows_of_cell(shown, view, "toxic_mass,model=small,snapshot=kl=0.16")
+    assert "kl=0.15" in refused.value.allowed
 
 
 def test_without_a_dose_nothing_changes(comparison):
