@@ -126,19 +126,21 @@ class LettingGo:
     def _delete(self, artifact: Artifact, record: Record) -> None:
         """Delete what a record says is let go, also where a killed launch has begun to."""
         assert record.let_go is not None
-        # What they had saved is as large, and of no more use. An attempt that came later makes the
-        # artifact again for another study: what it saved is not ours.
-        for attempt in sorted({*record.let_go.attempts}.intersection(artifact.attempts())):
-            saved = f"{artifact.attempt_folder(attempt)}/checkpoints"
-            if self._root.exists(saved):
+        # What they had saved is as large, and of no more use: checkpoints, and what the winner took
+        # over by hard links, which takes its room until the last name is gone. An attempt that came
+        # later makes the artifact again for another study: what it saved is not ours. The winner's
+        # files go last: while there are any, `has_begun` tells that some are left.
+        attempts = {*record.let_go.attempts}.intersection(artifact.attempts()) - {record.attempt}
+        for attempt in (*sorted(attempts), record.attempt):
+            folder = artifact.attempt_folder(attempt)
+            if self._root.exists(f"{folder}/checkpoints"):
                 self._held.confirm()
-                self._root.remove(saved)
-        folder = artifact.attempt_folder(record.attempt)
-        standing = self._root.sizes(folder)
-        for name in record.let_go.files:
-            if name in standing:
-                self._held.confirm()
-                self._root.remove(f"{folder}/{name}")
+                self._root.remove(f"{folder}/checkpoints")
+            standing = self._root.sizes(folder)
+            for name in record.let_go.files:
+                if name in standing:
+                    self._held.confirm()
+                    self._root.remove(f"{folder}/{name}")
 
     def _are_done(self, readers: Mapping[str, str], key: str, digest: str) -> bool:
         """Tell whether jobs have records of having read just what stands there now."""

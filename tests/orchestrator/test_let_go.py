@@ -252,6 +252,20 @@ def test_checkpoints_of_attempts_that_were_cut_off_go_with_it(root):
     assert not root.exists(saved)
 
 
+def test_what_the_winner_took_over_from_an_attempt_that_was_cut_off_goes_with_it(any_root):
+    run(any_root, ladder(keep="always"))
+    job = jobs_of(any_root, ladder(), "base")[0].job
+    folder = f"{job.folder}/attempts/20260101T000000-aaaaaa-000001"
+    for name in ("probe.txt", "log.txt"):
+        any_root.write(f"{folder}/{name}", b"0\n")
+
+    run(any_root, ladder())
+
+    # As a hard link it would hold the bytes until `gc`.
+    assert not any_root.exists(f"{folder}/probe.txt")
+    assert any_root.exists(f"{folder}/log.txt")
+
+
 def make_again(monkeypatch, then):
     """Let every probe that reads nothing save a checkpoint, and do something before it goes on."""
     from jobs.kinds.probe import Probe
