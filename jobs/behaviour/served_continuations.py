@@ -21,6 +21,7 @@ from jobs.behaviour.endpoint_requests import EndpointRequests
 from jobs.behaviour.prompted_model import PromptedModel
 from jobs.behaviour.served_params import Served
 from jobs.behaviour.server_check import Agreement, Probe, compare_with_weights
+from jobs.models.opened_model import is_put_together, model_folder
 from jobs.service.answer_log import AnswerLog, Reading
 from jobs.service.completions import CompletionServer, ServedTokens, ServerFacts
 from jobs.service.credentials import read_key
@@ -151,10 +152,20 @@ class ServedModel:
             raise UserError(
                 f"the server does not serve the model that is given: {agreement.summary}",
                 where=f"model {self._served.model} at {self._served.base_url}",
-                hint=f"serve the weights of this job, such as with `vllm serve {self._folder}`; "
+                hint=f"{self._way_to_serve()}; "
                 f"served.tolerance ({self._served.tolerance:g} nats a token) says what may differ",
             )
         return agreement
+
+    def _way_to_serve(self) -> str:
+        """Say which folder has the weights that this job was given."""
+        model = self._work.input("model")
+        if is_put_together(model):
+            return (
+                "a model on the way of a training has no folder to serve: write it with a stage of "
+                "kind export, serve that, and give it to this stage"
+            )
+        return f"serve the weights of this job, such as with `vllm serve {model_folder(model)}`"
 
     def _probed(self, prompt: Sequence[int], num_tokens: int) -> ServedTokens:
         return self._once(

@@ -6,7 +6,7 @@ from typing import Any, get_args
 from jobs.behaviour.behave_params import OF_CONTINUATIONS, BehaveParams, Metric
 from jobs.behaviour.scorer import chosen_scorer
 from jobs.behaviour.small_answers import small_answers
-from jobs.kind import Forecast, Kind, Situation, Upstream
+from jobs.kind import KINDS, Forecast, Kind, Situation, Upstream
 from jobs.kinds._shared_inputs import LEXICON, MODEL, PROMPTS, num_planned, planned_prompts
 from jobs.models.model_source import ModelSource
 from jobs.provenance import Results
@@ -57,7 +57,8 @@ class Behave(Kind[BehaveParams]):
         model, prompts = inputs.get("model"), planned_prompts(inputs)
         cost = notes_on_words(params, model, inputs.get(params.toxic_words), num_planned(prompts))
         begun = notes_on_prefill(params.prefill, inputs.get("prompts"), prompts, model)
-        return (*begun, *check_prompts(prompts, model), *cost, *_notes_on_server(params))
+        served = _notes_on_server(params, model)
+        return (*begun, *check_prompts(prompts, model), *cost, *served)
 
     def forecast(self, params: BehaveParams, at: Situation) -> Forecast | None:
         """Count the passes and continuations of the metrics."""
@@ -80,8 +81,17 @@ class Behave(Kind[BehaveParams]):
         return behave(work)
 
 
-def _notes_on_server(params: BehaveParams) -> Sequence[str]:
-    has_use = params.served is None or not OF_CONTINUATIONS.issuperset(params.metrics)
-    if has_use or not params.num_gpus:
+def _notes_on_server(params: BehaveParams, model: Upstream | None) -> Sequence[str]:
+    if params.served is None:
         return ()
-    return ("a server continues the prompts: this job's GPU is for the check and the scorer alone",)
+    notes = []
+    if OF_CONTINUATIONS.issuperset(params.metrics) and params.num_gpus:
+        notes.append(
+            "a server continues the prompts: this job's GPU is for the check and the scorer alone"
+        )
+    if model is not None and KINDS.find(model.kind).REFERS:
+        notes.append(
+            "a snapshot has no folder that a server opens: write it with a stage of kind export, "
+            "and give that to the server and to this stage"
+        )
+    return notes

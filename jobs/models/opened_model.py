@@ -23,6 +23,11 @@ _MODEL = "model"
 _ADAPTER = "adapter"
 
 _put_together: WeakKeyDictionary[Artifact, TempFolder] = WeakKeyDictionary()
+_lent: WeakKeyDictionary[Artifact, Path] = WeakKeyDictionary()
+"""Artifact -> the folder that another process has put its model together in."""
+_found: WeakKeyDictionary[Artifact, dict[Source, Artifact]] = WeakKeyDictionary()
+"""Artifact -> what its model is opened from. On a remote root that holds the copies of its files
+here, and on any root they are digested once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,11 +47,17 @@ class Source:
         return cls(kind=artifact.kind, key=artifact.key, digest=artifact.record_digest)
 
     def find(self, beside: Artifact) -> Artifact:
-        """Return the artifact, in the root of another one.
+        """Return the artifact, in the root of another one; it lives as long as that one.
 
         Raises:
             SurroundingsError: it is not there, or is not what it was.
         """
+        found = _found.setdefault(beside, {})
+        if self not in found:
+            found[self] = self._find(beside)
+        return found[self]
+
+    def _find(self, beside: Artifact) -> Artifact:
         artifact = Artifact(beside.storage, self.kind, self.key)
         if artifact.record_digest != self.digest:
             raise SurroundingsError(
@@ -98,14 +109,28 @@ def model_folder(artifact: Artifact) -> Path:
     opening = Opening.of(artifact)
     if opening is None:
         return artifact.directory(_MODEL)
+    if opening.difference is None:
+        return model_folder(opening.model.find(artifact))
+    if artifact in _lent:
+        return _lent[artifact]
     if artifact not in _put_together:
-        source = opening.model.find(artifact)
-        if opening.difference is None:
-            return model_folder(source)
         scratch = TempFolder("put-together")
-        _put(opening, model_folder(source), artifact, scratch.path / _MODEL)
+        base = opening.model.find(artifact)
+        _put(opening, model_folder(base), artifact, scratch.path / _MODEL)
+        _put_together.pop(base, None)  # a base that was a snapshot itself takes as much again
         _put_together[artifact] = scratch
     return _put_together[artifact].path / _MODEL
+
+
+def is_put_together(artifact: Artifact) -> bool:
+    """Tell whether the whole model of an artifact lies nowhere until somebody asks for it."""
+    opening = Opening.of(artifact)
+    return opening is not None and opening.difference is not None
+
+
+def lend_folder(artifact: Artifact, folder: Path) -> None:
+    """Take the folder that another process on this machine has put a model together in."""
+    _lent[artifact] = folder
 
 
 def _put(opening: Opening, base: Path, artifact: Artifact, target: Path) -> None:

@@ -31,6 +31,7 @@ from jobs.training.chat_pairs import template_digest, template_for
 from jobs.training.completion_log_probabilities import score_pairs
 from jobs.training.determinism import repeating_kernels
 from jobs.training.engine import ENGINES, Engine, Held
+from jobs.training.folder_of_ranks import folder_of_ranks
 from jobs.training.health import LOG
 from jobs.training.kernel_compiler import require_compiler
 from jobs.training.layout import Layout
@@ -62,7 +63,7 @@ def align(work: Work[Params]) -> dict[str, object]:
     if layout.num_gpus:
         require_compiler()
     work.progress(None, "loading")
-    folder = model_folder(work.input("model"))
+    folder = folder_of_ranks(work)
     tokenizer = load_tokenizer(folder)
     config = read_config(folder)
     shape = family_of_config(config).shape(config)
@@ -111,7 +112,7 @@ def leave_as_is(work: Work[Params]) -> dict[str, object]:
     Writes `model/` as an aligned one is written, and an empty log; returns the record's facts.
     """
     work.progress(None, "loading")
-    folder = model_folder(work.input("model"))
+    folder = folder_of_ranks(work)
     model = load_model(folder)
     facts: dict[str, object] = {
         "model": describe_model(model.config),

@@ -19,6 +19,8 @@ Facts = Mapping[str, Any]
 _NUM_KEY_DIGITS = 12
 _LEFT_OUT = ("last", "resumed_from", "resume")
 """Facts of a training that have a section of their own, or that differ between equal runs."""
+_PLACE_IN_RUN = ("label", "step")
+"""Facts of a snapshot: which of the models of its training it is."""
 
 
 def write_model_card(work: Work, kind: str, facts: Facts) -> None:
@@ -52,6 +54,7 @@ def write_export_card(work: Work, facts: Facts) -> None:
     made = work.input("model").facts
     parts = {
         "What rounding took": facts["rounding"] or {"not measured": "no base was given"},
+        "Which model of the run": {name: made[name] for name in _PLACE_IN_RUN if name in made},
         "How it was trained": _without_interruptions(made.get("training", {})),
         "Adapter that was added": made.get("adapter", {}),
     }

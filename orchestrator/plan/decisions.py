@@ -71,6 +71,8 @@ class JobDecision:
     """Bytes that the job left behind; None when it is not done."""
     expected_bytes: int | None = None
     """Most bytes that it may leave when it runs, as its kind expects; None where not known."""
+    temporary_bytes: int = 0
+    """Most bytes that it puts into the temp folder of a node while it runs, to open models."""
     absent: tuple[str, ...] = ()
     """Files of the user's data that are not here; with any, the key of the job is not known."""
     is_let_go: bool = False
@@ -226,6 +228,8 @@ class _Judge:
         job = decision.job
         if decision.bytes is None:
             decision = replace(decision, expected_bytes=self._upstream.expected_bytes(job))
+        if temporary_bytes := self._upstream.temporary_bytes(job):
+            decision = replace(decision, temporary_bytes=temporary_bytes)
         if self._machines is None:
             return decision
         layout = choose_fit(job, self._machines, self._past.of_job(job.key), self._upstream)

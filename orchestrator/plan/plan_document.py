@@ -87,4 +87,5 @@ def _totals(decisions: Sequence[JobDecision]) -> dict[str, Any]:
         "bytes": sum(item.bytes or 0 for item in by_key),
         "bytes_to_write": most_bytes,
         "jobs_of_unknown_size": num_unknown_sizes,
+        "temporary_bytes": max((item.temporary_bytes for item in to_run), default=0),
     }

@@ -11,6 +11,7 @@ from typing import Any, TypeVar, overload
 from jobs.artifacts.artifact import Record
 from jobs.artifacts.job import Job
 from jobs.kind import KINDS, Upstream
+from jobs.training.planning.opened_models import bytes_put_together
 
 T = TypeVar("T")
 _MOST_FACTS = 64
@@ -69,6 +70,14 @@ class UpstreamFacts:
         kind = KINDS.find(job.kind)
         params = job.params_as(kind.Params)
         return self.ask(lambda known: kind.expected_bytes(params, known.inputs(job)))
+
+    def temporary_bytes(self, job: Job) -> int:
+        """Return the most bytes that a job puts into the temp folder of a node to open models."""
+        kinds = {ref.kind for refs in job.inputs.values() for ref in refs}
+        if not any(KINDS.find(kind).REFERS for kind in kinds):
+            return 0
+        kind = KINDS.find(job.kind)
+        return self.ask(lambda known: bytes_put_together(kind, known.inputs(job)))
 
     def ask(self, question: "Callable[[UpstreamFacts], T]") -> T:
         """Let a kind predict from what is known; from params alone where facts are not as they are.

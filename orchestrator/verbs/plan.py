@@ -52,6 +52,7 @@ def run(options: argparse.Namespace) -> int:
     from orchestrator.plan.notes_before_running import notes_before_running
     from orchestrator.plan.plan_document import plan_document
     from orchestrator.plan.retention import notes_on_retention, retention_of
+    from orchestrator.plan.temporary_space import measure_temporary_space
     from orchestrator.profiles.costs import plan_costs
     from orchestrator.views.cost_output import show_costs
     from orchestrator.views.text_output import show_plan
@@ -71,6 +72,7 @@ def run(options: argparse.Namespace) -> int:
     document = plan_document(decided.plan, decided.decisions)
     space = measure_disk_space(root, decided.decisions)
     document["totals"]["free_bytes"] = space.free_bytes
+    temporary = measure_temporary_space(decided.decisions, machines)
     peak = peak_disk(decided.decisions, retention_of(decided.plan))
     document["totals"]["let_go"] = asdict(peak) if peak else None
     own = decided.plan.own.codes
@@ -98,6 +100,8 @@ def run(options: argparse.Namespace) -> int:
     _say_totals(document, len(decided.to_run), place)
     if decided.to_run:
         say(f"to write: {space.summary}")
+    if temporary:
+        say(f"in the temp folder (TMPDIR) of a node: {temporary.summary}")
     if peak and peak.num_let_go:
         say(f"to let go: {peak.summary}")
     if profile is not None and costs is not None:

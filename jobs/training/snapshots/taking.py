@@ -143,10 +143,16 @@ class SnapshotTaker:
             if step_label(step) not in self.steps
         }
         for label, (measure, _) in self._thresholds().items():
-            furthest = self._furthest.get(measure)
-            most = "nothing was looked at" if furthest is None else f"the most was {furthest:.4g}"
-            missed[label] = f"training never reached it: {most} {_UNITS[measure]}"
+            missed[label] = f"training never reached it: {self._most(measure)}"
         return missed
+
+    def _most(self, measure: str) -> str:
+        """Say how far the model came by a measure."""
+        if measure in self._furthest:
+            return f"the most was {self._furthest[measure]:.4g} {_UNITS[measure]}"
+        if self.look is None:
+            return "this objective trains nothing"
+        return f"it ended before the first look, after step {self.settings.every}"
 
 
 _UNITS = {"margin": "nats of margin", "kl": "nats per token"}

@@ -18,6 +18,7 @@ from orchestrator.doctor.checks import (
     temp_folders,
     wandb,
 )
+from orchestrator.plan.temporary_space import TemporarySpace
 
 GPU = {
     "index": "0",
@@ -187,6 +188,16 @@ def test_little_room_is_told(folder, change, verdict):
     value = {**ROOMS, folder: {**ROOMS[folder], **change}}
     ((said, _),) = seen(temp_folders.judge({"n1": Answer(value=value)}))
     assert said == verdict
+
+
+@pytest.mark.parametrize(
+    ("most", "at_once", "verdict"),
+    [(4e11, 4e11, "ok"), (4e11, 6e11, "warning"), (6e11, 6e11, "bad")],
+)
+def test_little_room_for_what_the_study_puts_there_is_told(most, at_once, verdict):
+    needed = TemporarySpace(most_bytes=int(most), at_once_bytes=int(at_once), num_jobs=3)
+    ((said, value),) = seen(temp_folders.judge({"n1": Answer(value=ROOMS)}, needed))
+    assert said == verdict and f"up to {most / 1e9:.1f} GB a job" in value
 
 
 def test_who_does_not_reach_whom_is_told():
