@@ -96,13 +96,14 @@ class Clock:
             last = f"{self.measured.values[-1]:.3g} at step {self.measured.steps[-1]:g}, the last"
             raise NotAtDoseError(f"{what} {dose:g} was not reached: {last}")
         self._check_monotone(dose, what)
-        dose = min(dose, most)
+        nearest = float(self.doses[np.abs(self.doses - dose).argmin()])
+        dose = nearest if abs(nearest - dose) <= tolerance else min(dose, most)
         behind = int(np.clip(np.searchsorted(self.doses, dose), 1, len(self.doses) - 1))
         before, after = self.steps[behind - 1 : behind + 1]
         course = rising(self.steps, self.doses)
-        roots = course.solve(dose, extrapolate=False)
+        # At a pool itself the step is the pool's, to the bit: roots are rounded.
+        roots = () if dose in self.doses else course.solve(dose, extrapolate=False)
         inside = [float(root) for root in np.atleast_1d(roots) if before <= root <= after]
-        # At a pool itself rounding may leave no root.
         step = inside[0] if inside else float(np.interp(dose, self.doses, self.steps))
         return Instant(
             step=step,

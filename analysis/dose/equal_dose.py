@@ -3,9 +3,9 @@
 A training stands at the dose at one step (`clock.py`), and a number is read there between its
 snapshots by a cubic (`courses.py`), never beyond them; how far straight lines and parabolas through
 the same numbers lie from that is joined to the interval in squares: nobody measured what is between
-two snapshots. At the base a number is
-known where the study measured it or its definition says it (`AT_BASE`): only then is it read before
-the first snapshot.
+two snapshots. Where the dose is a snapshot's own, the number is that snapshot's, whatever its
+neighbours have. At the base a number is known where the study measured it or its definition says it
+(`AT_BASE`): only then is it read before the first snapshot.
 
 The interval is the delete-group jackknife of the whole reading, to first order: without a prompt
 group the number moves by its own shift less (change of the number over change of the dose between
@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import hypot
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -43,6 +44,10 @@ from analysis.long_table.circumstances import Circumstances
 from analysis.measurement import CONTROLS, LeftOut, Measurement, Row
 from analysis.status import Status
 
+if TYPE_CHECKING:
+    from scipy.interpolate import CubicHermiteSpline
+
+ONE_SNAPSHOT = "measured at one snapshot alone, so how it moves with the dose is not known"
 DEFINITION = "v1: training step at which the model stood at the dose, between snapshots"
 
 
@@ -222,18 +227,21 @@ class _Reading:
             return replace(
                 self.blank, status=Status(str(hole["status"])), reason=str(hole["reason"])
             )
+        read = _between(self.blank, around, self.trajectory, step)
         if len(curve.steps) < 2:
-            raise NotAtDoseError("this was measured at one snapshot alone")
+            value = float(curve.values[0])
+            return replace(read, value=value, reason=read.reason or ONE_SNAPSHOT)
         course = turning(curve.steps, curve.values)
         value = float(course(np.clip(step, *curve.steps[[0, -1]])))
-        ends = np.clip([instant.before, instant.after], curve.steps[0], curve.steps[-1])
-        steepness = float(np.diff(course(ends))[0]) / instant.rise
+        steepness = _steepness(course, curve, instant)
         gap = hypot(gap_of(course, curve.steps, curve.values, step), steepness * instant.gap)
-        read = replace(_between(self.blank, around, self.trajectory, step), value=value)
-        return self._with_interval(read, curve, instant, steepness, gap)
+        return self._with_interval(replace(read, value=value), curve, instant, steepness, gap)
 
     def _around(self, curve: Curve, step: float) -> list[Row]:
-        """Return the snapshots between which a step lies; the base's row where that is one."""
+        """Return the snapshots between which a step lies, or the one that it is.
+
+        Before the first one that is the first, with the base, where the number is known there.
+        """
         steps, rows = self.trajectory.steps, self.trajectory.rows
         if not len(curve.steps):
             return [rows[-1]]
@@ -245,6 +253,8 @@ class _Reading:
                     "at which this was measured"
                 )
             return [rows[-1]]
+        if steps[behind] == step:
+            return [rows[behind]]
         if behind == 0 and steps[0] > step and curve.steps[0] > 0:
             raise NotAtDoseError(
                 f"the dose was passed at step {step:.4g}, before step {steps[0]}, the first "
@@ -285,6 +295,17 @@ class _Reading:
         if _share_prompts(self.trajectory.about, self.clock.trajectory.about):
             return float(own.minus(of_dose).halves[0])
         return hypot(float(own.halves[0]), float(of_dose.halves[0]))
+
+
+def _steepness(course: CubicHermiteSpline, curve: Curve, instant: Instant) -> float:
+    """Return by how much the number changes with the dose between the pools around an instant.
+
+    Where it is known on a part of the way alone, or at one end, its slope there counts.
+    """
+    pools = np.array([instant.before, instant.after])
+    first, last = np.clip(pools, curve.steps[0], curve.steps[-1])
+    slope = course(first, 1) if first == last else (course(last) - course(first)) / (last - first)
+    return float(slope * np.diff(pools)[0]) / instant.rise
 
 
 def _share_prompts(first: Circumstances, second: Circumstances) -> bool:

@@ -111,6 +111,43 @@ def test_a_snapshot_without_the_number_leaves_a_hole(trainings):
     assert (hole.value, hole.status, hole.reason) == (None, Status.UNDEFINED, "no rows")
 
 
+@pytest.mark.parametrize("power", [0.3, 1.0, 1.7])
+@pytest.mark.parametrize("step", [20, 80])
+def test_at_a_snapshot_the_number_is_its_own_whatever_the_one_before_lacks(trainings, power, step):
+    """The dose is that of the snapshot; a hole before it, or the unknown base, is not needed."""
+    trainings.add("kl_per_token", lambda at: (at / 80) ** power, error=0.02)
+    known = {at: 0.3 + at / 200 if at >= step else None for at in (10, 20, 40, 80)}
+    trainings.add("consistency", known, error=0.02)
+    number = read(trainings, Dose.named("kl", (step / 80) ** power))
+    assert (number.value, number.status) == (pytest.approx(0.3 + step / 200), Status.OK)
+    assert (number.low is None) == (step == 80)  # of one snapshot: its slope is not known
+    assert (number.reason is None) == (step == 20)
+
+
+def test_at_the_first_snapshot_nothing_of_the_base_is_needed(trainings):
+    for step in range(1, 30):
+        trainings = type(trainings)()
+        steps = (step, 3 * step, 5 * step)
+        trainings.add("kl_per_token", lambda at: np.log1p(at / 7), steps=steps)
+        trainings.add("consistency", lambda at: 0.5 + at / 1000, steps=steps)
+        number = read(trainings, Dose.named("kl", float(np.log1p(step / 7))))
+        assert number.value == pytest.approx(0.5 + step / 1000), step
+
+
+def test_the_dose_s_error_counts_where_the_number_begins_at_the_very_snapshot(trainings):
+    """Known from step 20 on it is as unsure there as one known from step 10 on."""
+
+    def error(step):
+        return 0.1 * np.random.default_rng(7).standard_normal(20)
+
+    trainings.add("kl_per_token", lambda at: at / 80, error=error)
+    trainings.add("consistency", lambda at: at / 80, source="other")
+    trainings.add("mean_cosine", {10: None, 20: 0.25, 40: 0.5, 80: 1.0}, source="other")
+    at = Dose.named("kl", 0.25)
+    whole, part = (read(trainings, at, metric) for metric in ("consistency", "mean_cosine"))
+    assert part.high - part.low == pytest.approx(whole.high - whole.low) and part.low < 0.24
+
+
 def test_a_number_that_is_a_function_of_the_dose_group_by_group_is_sure(trainings):
     """Both move together: leaving out a group moves number and dose along one line."""
 
