@@ -44,6 +44,8 @@ class Metric(ABC):
     NEEDS_TOXIC: ClassVar[bool] = False
     """Whether it reads the sample's toxic directions or neurons, which a probe of the base finds.
     """
+    NEEDS_FIRST_TOKEN: ClassVar[bool] = False
+    """Whether it holds tokens of an answer against the first one, which must be extracted."""
     IN_ALL: ClassVar[bool] = True
     """Whether `all` in a study means it, too. False of one that came when studies had keys with
     `all` written out: it is measured where it is named, and no finished work is made anew."""

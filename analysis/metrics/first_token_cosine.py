@@ -26,6 +26,7 @@ class FirstTokenCosine(Metric):
     )
     REPORTS = ("first_token_cosine",)
     AXIS_LABEL = "cosine with the mean offset at the first token (-1 to 1)"
+    NEEDS_FIRST_TOKEN = True
     IN_ALL = False
 
     def prepare(self, sample: Sample, against: Sample | None, centred: bool) -> list[Computation]:

@@ -10,8 +10,8 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerFast
 
-from cluster.errors import UserError
 from jobs.behaviour.behave_params import BehaveParams
+from jobs.behaviour.given_words import words_unknown
 from jobs.behaviour.scored_params import LocalModelParams, WordsParams
 from jobs.models.family import family_of_config
 from jobs.models.folder import read_config
@@ -118,9 +118,5 @@ def load_toxic_words(work: Work[WordsParams]) -> list[str]:
         return []
     artifact = work.input(source)
     if TOXIC_WORDS not in artifact.record.files:
-        raise UserError(
-            "the source of these prompts knows no toxic words",
-            where=artifact.folder,
-            hint="leave toxic_words out and give pairs as the input `lexicon`",
-        )
+        raise words_unknown(artifact.folder)
     return read_toxic_words(artifact.path(TOXIC_WORDS))

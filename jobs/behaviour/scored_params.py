@@ -29,9 +29,14 @@ class WordsParams(Params):
     )
 
     @property
+    def word_metrics(self) -> tuple[str, ...]:
+        """The metrics that need to know which words are toxic."""
+        raise NotImplementedError
+
+    @property
     def counts_words(self) -> bool:
         """True when a metric needs to know which words are toxic."""
-        raise NotImplementedError
+        return bool(self.word_metrics)
 
     @property
     def words_input(self) -> frozenset[str]:
@@ -47,12 +52,10 @@ class ScoredParams(WordsParams, ComputeParams):
     new_tokens: int = Field(20, ge=1, description="Most tokens of a continuation.")
 
     @property
-    def counts_words(self) -> bool:
-        """True when a metric needs to know which words are toxic."""
-        judged_by_words = chosen_scorer(self.scorer).uses_words
-        return "toxic_mass" in self.metrics or (
-            judged_by_words and not JUDGED.isdisjoint(self.metrics)
-        )
+    def word_metrics(self) -> tuple[str, ...]:
+        """The metrics that need to know which words are toxic."""
+        judged = JUDGED if chosen_scorer(self.scorer).uses_words else frozenset()
+        return tuple(name for name in self.metrics if name == "toxic_mass" or name in judged)
 
 
 class LocalModelParams(ScoredParams, CutParams, OneModelParams):

@@ -114,7 +114,10 @@ class AbsentEntry:
         )
 
 
-_NEEDS = ("NEEDS_AGAINST", "NEEDS_TOXIC", "NEEDS_OFFSETS", "IS_SPECTRAL")
+_NEEDS = (
+    *("NEEDS_AGAINST", "NEEDS_TOXIC", "NEEDS_OFFSETS", "NEEDS_FIRST_TOKEN"),
+    "IS_SPECTRAL",
+)
 
 
 def declaration_of(room: str, entry: Any) -> Declared | None:

@@ -50,6 +50,15 @@ def planned_prompts(inputs: Mapping[str, Upstream]) -> Planned[PromptLine]:
     return kind.planned(kind.Params(**upstream.params))
 
 
+def know_toxic_words(inputs: Mapping[str, Upstream]) -> bool:
+    """Tell whether the prompts that a job will read name toxic words, as far as that is known."""
+    upstream = inputs.get("prompts")
+    if upstream is None or upstream.kind != "prompts":
+        return True
+    kind = Prompts()
+    return kind.knows_toxic_words(kind.Params(**upstream.params))
+
+
 @lru_cache(maxsize=64)
 def num_planned(prompts: Planned[PromptLine]) -> int:
     """Return the number of prompts that a job will read, 0 where that is not known."""

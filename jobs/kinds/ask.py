@@ -3,12 +3,13 @@
 Behaviour only, measured as `behave` measures it. What needs weights is missing, `no_weights`.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import get_args
 
 from jobs.behaviour.ask_params import AskParams, Metric
 from jobs.behaviour.scorer import chosen_scorer
-from jobs.kind import Kind
-from jobs.kinds._shared_inputs import LEXICON, PROMPTS
+from jobs.kind import Kind, Upstream
+from jobs.kinds._shared_inputs import LEXICON, PROMPTS, know_toxic_words
 from jobs.models.model_source import ModelSource
 from jobs.provenance import Results
 from jobs.worker.work import Work
@@ -32,6 +33,12 @@ class Ask(Kind[AskParams]):
     def source(self, params: AskParams) -> ModelSource | None:
         """Return the model that the scorer reads, where it reads one."""
         return chosen_scorer(params.scorer).source
+
+    def notes(self, params: AskParams, inputs: Mapping[str, Upstream]) -> Sequence[str]:
+        """Say which metrics have no list of toxic words."""
+        from jobs.behaviour.given_words import notes_on_given_words
+
+        return notes_on_given_words(params, inputs, know_toxic_words)
 
     def run(self, work: Work[AskParams]) -> dict[str, object]:
         """Write `measurements.parquet`; no text, of prompts or answers, is kept."""

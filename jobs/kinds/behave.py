@@ -7,7 +7,14 @@ from jobs.behaviour.behave_params import OF_CONTINUATIONS, BehaveParams, Metric
 from jobs.behaviour.scorer import chosen_scorer
 from jobs.behaviour.small_answers import small_answers
 from jobs.kind import KINDS, Forecast, Kind, Situation, Upstream
-from jobs.kinds._shared_inputs import LEXICON, MODEL, PROMPTS, num_planned, planned_prompts
+from jobs.kinds._shared_inputs import (
+    LEXICON,
+    MODEL,
+    PROMPTS,
+    know_toxic_words,
+    num_planned,
+    planned_prompts,
+)
 from jobs.models.model_source import ModelSource
 from jobs.provenance import Results
 from jobs.rehearsal import StandIns
@@ -50,6 +57,7 @@ class Behave(Kind[BehaveParams]):
 
         Raises UserError where a prompt's token has no embedding.
         """
+        from jobs.behaviour.given_words import notes_on_given_words
         from jobs.behaviour.planned_words import notes_on_words
         from jobs.tokens.begun_replies import notes_on_prefill
         from jobs.tokens.planned_tokens import check_prompts
@@ -57,8 +65,9 @@ class Behave(Kind[BehaveParams]):
         model, prompts = inputs.get("model"), planned_prompts(inputs)
         cost = notes_on_words(params, model, inputs.get(params.toxic_words), num_planned(prompts))
         begun = notes_on_prefill(params.prefill, inputs.get("prompts"), prompts, model)
-        served = _notes_on_server(params, model)
-        return (*begun, *check_prompts(prompts, model), *cost, *served)
+        given = notes_on_given_words(params, inputs, know_toxic_words)
+        borders, served = check_prompts(prompts, model), _notes_on_server(params, model)
+        return (*given, *begun, *borders, *cost, *served)
 
     def forecast(self, params: BehaveParams, at: Situation) -> Forecast | None:
         """Count the passes and continuations of the metrics."""

@@ -10,7 +10,7 @@ from jobs.kinds._shared_inputs import MODEL, PROMPTS, planned_prompts
 from jobs.provenance import Results
 from jobs.rehearsal import StandIns, lowered
 from jobs.shared_params import begun_in_small
-from jobs.tokens.position_policy import WITHOUT_MARKUP
+from jobs.tokens.position_policy import DEFAULT, WITHOUT_MARKUP
 from jobs.worker.work import Work
 
 
@@ -44,14 +44,23 @@ class Extract(Kind[ExtractParams]):
         return bound_planned_store_bytes(params, inputs)
 
     def notes(self, params: ExtractParams, inputs: Mapping[str, Upstream]) -> Sequence[str]:
-        """Say which prompts the chat template refuses; raises where they fit no tokenizer."""
+        """Say which prompts the chat template refuses, and where none has a token.
+
+        Raises UserError where they fit no tokenizer, or have a token nowhere.
+        """
         from jobs.tokens.begun_replies import notes_on_prefill
+        from jobs.tokens.planned_answers import notes_on_positions, planned_answers
+        from jobs.tokens.planned_tokenizer import planned_tokenizer
         from jobs.tokens.planned_tokens import check_prompts_of_pair
 
         prompts, base = planned_prompts(inputs), inputs.get("base")
         begun = notes_on_prefill(params.prefill, inputs.get("prompts"), prompts, base)
         aligned = inputs.get("aligned")
-        return (*begun, *check_prompts_of_pair(prompts, base, aligned, params.template))
+        asked = inputs["prompts"].params.get("positions") if "prompts" in inputs else None
+        answers = planned_answers(prompts, planned_tokenizer(base))
+        absent = notes_on_positions(params.positions or asked or DEFAULT, params.first, answers)
+        borders = check_prompts_of_pair(prompts, base, aligned, params.template)
+        return (*begun, *absent, *borders)
 
     def forecast(self, params: ExtractParams, at: Situation) -> Forecast | None:
         """Count both models' passes, and the rows and moments of them."""

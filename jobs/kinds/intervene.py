@@ -11,7 +11,14 @@ from jobs.behaviour.small_answers import small_answers
 from jobs.intervening.intervene_params import InterveneParams, Metric
 from jobs.intervening.intervention import PARTS
 from jobs.kind import Forecast, Input, Kind, Situation, Upstream
-from jobs.kinds._shared_inputs import LEXICON, MODEL, PROMPTS, num_planned, planned_prompts
+from jobs.kinds._shared_inputs import (
+    LEXICON,
+    MODEL,
+    PROMPTS,
+    know_toxic_words,
+    num_planned,
+    planned_prompts,
+)
 from jobs.models.model_source import ModelSource
 from jobs.provenance import Results
 from jobs.rehearsal import StandIns, lowered
@@ -59,6 +66,7 @@ class Intervene(Kind[InterveneParams]):
 
         Raises UserError where prompts do not fit the tokenizers of both models.
         """
+        from jobs.behaviour.given_words import notes_on_given_words
         from jobs.behaviour.planned_words import notes_on_words
         from jobs.tokens.begun_replies import notes_on_prefill
         from jobs.tokens.planned_tokens import check_prompts_of_pair
@@ -72,7 +80,9 @@ class Intervene(Kind[InterveneParams]):
             num_passes=params.num_passes,
         )
         begun = notes_on_prefill(params.prefill, inputs.get("prompts"), prompts, base)
-        return (*begun, *check_prompts_of_pair(prompts, base, inputs.get("aligned")), *cost)
+        given = notes_on_given_words(params, inputs, know_toxic_words)
+        borders = check_prompts_of_pair(prompts, base, inputs.get("aligned"))
+        return (*given, *begun, *borders, *cost)
 
     def forecast(self, params: InterveneParams, at: Situation) -> Forecast | None:
         """Count a measurement for every dose and control."""

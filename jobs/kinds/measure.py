@@ -8,6 +8,7 @@ from jobs.kind import Input, Upstream
 from jobs.kinds._shared_inputs import planned_prompts
 from jobs.measuring.metric_names import MetricNameParams
 from jobs.measuring.metrics_kind import MetricsKind
+from jobs.measuring.needed_inputs import needed_inputs, require_inputs
 from jobs.measuring.over_answer import OverAnswerParams
 from jobs.provenance import Results
 from jobs.worker.work import Work
@@ -46,16 +47,17 @@ class Measure(MetricsKind[MeasureParams]):
 
     def uses(self, params: MeasureParams) -> frozenset[str]:
         """Return `delta`, and of the others only what a chosen metric needs."""
-        metrics = [METRICS.find(name) for name in params.metrics]
-        against = any(metric.NEEDS_AGAINST for metric in metrics)
-        toxic = any(metric.NEEDS_TOXIC for metric in metrics)
-        wanted = {"delta": True, "against": against, "toxic": toxic}
-        return frozenset(name for name, used in wanted.items() if used)
+        needed = needed_inputs(params.metrics)
+        return frozenset({"delta", *(name for name, metrics in needed.items() if metrics)})
 
     def notes(self, params: MeasureParams, inputs: Mapping[str, Upstream]) -> Sequence[str]:
-        """Say which metrics may be refused for want of prompts."""
+        """Say which metrics may be refused for want of prompts.
+
+        Raises UserError where one that the study names needs what the stage does not give.
+        """
         from jobs.measuring.few_prompts import notes_on_few_prompts
 
+        require_inputs(params.named, params.over_answer, inputs)
         delta = inputs["delta"]
         return notes_on_few_prompts(params.metrics, delta, planned_prompts(delta.inputs))
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from analysis.estimates.answer_metric import ANSWER_METRICS
 from jobs.kind import Forecast, Kind, Situation, Upstream
-from jobs.kinds._shared_inputs import LEXICON, MODEL, PROMPTS, planned_prompts
+from jobs.kinds._shared_inputs import LEXICON, MODEL, PROMPTS, know_toxic_words, planned_prompts
 from jobs.predicting.predictions_params import Params as PredictionsParams
 from jobs.provenance import Results
 from jobs.rehearsal import StandIns, lowered
@@ -43,13 +43,16 @@ class Predictions(Kind[PredictionsParams]):
 
     def notes(self, params: PredictionsParams, inputs: Mapping[str, Upstream]) -> Sequence[str]:
         """Say which prompts the chat template refuses; raises where they fit no tokenizer."""
+        from jobs.behaviour.given_words import notes_on_given_words
         from jobs.tokens.begun_replies import notes_on_prefill
         from jobs.tokens.planned_tokens import check_prompts_of_pair
 
         prompts, base = planned_prompts(inputs), inputs.get("base")
         begun = notes_on_prefill(params.prefill, inputs.get("prompts"), prompts, base)
         aligned = inputs.get("aligned")
-        return (*begun, *check_prompts_of_pair(prompts, base, aligned, params.template))
+        given = notes_on_given_words(params, inputs, know_toxic_words)
+        borders = check_prompts_of_pair(prompts, base, aligned, params.template)
+        return (*given, *begun, *borders)
 
     def forecast(self, params: PredictionsParams, at: Situation) -> Forecast | None:
         """Count both models' passes, and the lens."""

@@ -7,7 +7,7 @@ stand the same with their words out of order, for the decode control of `behave`
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from functools import lru_cache
 from typing import Annotated, Any
 
@@ -73,8 +73,10 @@ class Prompts(Kind[PromptsParams]):
         """Read the sources once, to report early what is wrong; their paths are digested."""
         load_transform(params.transform)
         self.notes(params, {})
-        if params.answer is not None and not _is_any(self.planned(params)):
+        roles = _roles(self.planned(params))
+        if not roles:
             _usable(_read(params).items, params)  # says why there is none
+        _check_positions(roles, params)
         return {}
 
     def notes(self, params: PromptsParams, inputs: Mapping[str, Upstream]) -> Sequence[str]:
@@ -90,6 +92,10 @@ class Prompts(Kind[PromptsParams]):
     def planned(self, params: PromptsParams) -> Planned[PromptLine]:
         """Describe what a job will leave."""
         return planned(params, _sources(params), lambda: self._read_ahead(params))
+
+    def knows_toxic_words(self, params: PromptsParams) -> bool:
+        """Tell whether the sources say which words are toxic, as far as they can be read."""
+        return _know_words(self.planned(params))
 
     def _read_ahead(self, params: PromptsParams) -> Sequence[PromptLine]:
         """Read what a job will leave, as it will; nothing where its source cannot be read."""
@@ -111,7 +117,7 @@ class Prompts(Kind[PromptsParams]):
         reading = _read(params)
         usable, dropped = _usable(reading.items, params)
         prompts = _sampled(usable, params.max_prompts, params.seed)
-        _check_positions(prompts, params)
+        _check_positions({part.role for one in prompts for part in one.segments}, params)
         for name, shuffled in ((PROMPTS, False), (SHUFFLED, True)):
             lines = _lines(prompts, params, shuffled=shuffled)
             written = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
@@ -165,8 +171,16 @@ def _read(params: PromptsParams) -> Reading[Prompt]:
 
 
 @lru_cache(maxsize=64)
-def _is_any(prompts: Planned[PromptLine]) -> bool:
-    return bool(prompts.read())
+def _roles(prompts: Planned[PromptLine]) -> frozenset[str]:
+    return frozenset(part["role"] for line in prompts.read() for part in line["segments"])
+
+
+@lru_cache(maxsize=64)
+def _know_words(prompts: Planned[PromptLine]) -> bool:
+    try:
+        return _read(PromptsParams.model_validate_json(prompts.params)).toxic_words is not None
+    except UserError:
+        return True  # planning the stage itself says what is wrong
 
 
 def _usable(prompts: Sequence[Prompt], params: PromptsParams) -> tuple[list[Prompt], list[Dropped]]:
@@ -215,10 +229,10 @@ def _sampled(prompts: Sequence[Prompt], most: int | None, seed: int) -> list[Pro
     return [prompt for prompt in prompts if prompt.source in taken]
 
 
-def _check_positions(prompts: Sequence[Prompt], params: PromptsParams) -> None:
+def _check_positions(roles: Set[str], params: PromptsParams) -> None:
+    """Refuse positions that prompts of these roles have no token at, and no prompts at all."""
     where = f"format {params.format}"
-    roles = {segment.role for prompt in prompts for segment in prompt.segments}
-    if not prompts:
+    if not roles:
         raise UserError("no prompt is left", where=where, hint="raise max_words")
     of_answers = [name for name in params.positions if name.startswith("response")]
     if of_answers and not roles & {"response", "assistant"}:

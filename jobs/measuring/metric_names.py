@@ -32,6 +32,12 @@ class MetricNameParams(ComputeParams):
         """Return the names that `all` stands for: of the package's metrics, all by default."""
         return cls.METRICS.package_names()
 
+    @property
+    def named(self) -> frozenset[str]:
+        """Those that the study names itself: without what `all` stands for, where it is there."""
+        of_all, chosen = frozenset(self.in_all()), frozenset(self.metrics)
+        return chosen - of_all if of_all <= chosen else chosen
+
     @field_validator("metrics", mode="before", json_schema_input_type=str | tuple[str, ...])
     @classmethod
     def _as_tuple(cls, value: object) -> object:

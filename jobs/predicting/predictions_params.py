@@ -39,6 +39,7 @@ class Params(OverAnswerParams, WordsParams, PairParams):
     )
 
     @property
-    def counts_words(self) -> bool:
-        """True when a metric needs to know which words are toxic."""
-        return "logit_lens" in self.metrics and self.token_ids is None
+    def word_metrics(self) -> tuple[str, ...]:
+        """The metrics that need to know which words are toxic."""
+        is_of_words = "logit_lens" in self.metrics and self.token_ids is None
+        return ("logit_lens",) if is_of_words else ()

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 from cluster.errors import UserError
 from jobs.kind import Upstream
 from jobs.text.planned import Planned
 from jobs.text.prompt_lines import PromptLine
-from jobs.tokens.joining import join_segments
-from jobs.tokens.planned_tokenizer import PlannedTokenizer, planned_tokenizer
+from jobs.tokens.planned_answers import planned_answers
+from jobs.tokens.planned_tokenizer import planned_tokenizer
 
 
 def notes_on_prefill(
@@ -19,7 +18,7 @@ def notes_on_prefill(
     prompts: Planned[PromptLine],
     model: Upstream | None,
 ) -> Sequence[str]:
-    """Say how many prompts have no answer that is long enough to be begun.
+    """Say how many prompts surely have no answer that is long enough to be begun.
 
     Args:
         prefill: tokens of the begun reply; 0 asks for none.
@@ -28,7 +27,8 @@ def notes_on_prefill(
         model: whose tokens they are.
 
     Raises:
-        UserError: the prompts do not say whose answer it is that begins the reply.
+        UserError: the prompts do not say whose answer it is that begins the reply, or none of
+            their answers is long enough.
     """
     if not prefill or asked is None:
         return ()
@@ -39,28 +39,18 @@ def notes_on_prefill(
             allowed=["answer: rejected", "answer: chosen"],
             hint="set `answer: rejected` in the params of the prompts",
         )
-    tokenizer = planned_tokenizer(model)
-    if tokenizer is None:
-        return ()
-    short, count = _short_answers(prefill, prompts, tokenizer)
+    answers = planned_answers(prompts, planned_tokenizer(model))
+    short, count = answers.num_short(prefill), len(answers.lengths)
     if not short:
         return ()
-    few = "" if short < count else "; none is left: lower `prefill`"
+    if short == count:
+        raise UserError(
+            f"no answer has the {prefill} tokens that are to begin a reply: the longest of {count} "
+            f"has {answers.longest} {answers.unit}",
+            where="prefill",
+            hint="lower `prefill`",
+        )
     return (
-        f"{short} of {count} prompts have answers of under {prefill} tokens and are left out{few}",
+        f"{short} of {count} prompts have answers of under {prefill} {answers.unit} and are left "
+        "out: too short to begin a reply",
     )
-
-
-@lru_cache(maxsize=256)
-def _short_answers(
-    prefill: int, prompts: Planned[PromptLine], tokenizer: PlannedTokenizer
-) -> tuple[int, int]:
-    """Return how many answers are too short to be begun, and how many prompts there are.
-
-    Outside of a chat template, which may cut white space off an answer.
-    """
-    lines = prompts.read()
-    texts = [[segment["text"] for segment in line["segments"]] for line in lines]
-    joined = join_segments(texts, tokenizer.bare()) if texts else []
-    lengths = [each.segments.count(len(text) - 1) for each, text in zip(joined, texts, strict=True)]
-    return sum(length < prefill for length in lengths), len(lines)

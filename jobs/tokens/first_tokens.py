@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from jobs.tokens.chat import TokenRow
 
-_ANSWERERS = ("response", "assistant")
+ANSWERERS = ("response", "assistant")
 """Roles of text that a model generates."""
 
 
@@ -34,7 +34,7 @@ class FirstTokens:
             row: tokens of the prompt.
             final: number of its last segment.
         """
-        answer = [n for n, token in enumerate(row) if token[2] == final and token[1] in _ANSWERERS]
+        answer = [n for n, token in enumerate(row) if token[2] == final and token[1] in ANSWERERS]
         start, stop = (answer[0], answer[-1] + 1) if answer else (len(row), len(row))
         is_whole = self.of_answer is None or stop - start <= self.of_answer
         return [
@@ -57,7 +57,7 @@ class FirstTokens:
         Returns:
             The tokens; None of an answer that is too short to be begun so far.
         """
-        answer = [n for n, token in enumerate(row) if token[2] == final and token[1] in _ANSWERERS]
+        answer = [n for n, token in enumerate(row) if token[2] == final and token[1] in ANSWERERS]
         if self.begun == 0:
             return row
         if len(answer) < self.begun:

@@ -19,7 +19,7 @@ def notes_of(metrics: tuple[str, ...], prompts: Upstream, **base: Any) -> list[s
     kind = Measure()
     model = upstream("pretrain", base or {"config": CONFIG})
     delta = upstream("extract", {}, base=model, prompts=prompts)
-    return list(kind.notes(kind.Params(metrics=metrics), {"delta": delta}))
+    return list(kind.notes(kind.Params(metrics=metrics), {"delta": delta, "against": delta}))
 
 
 @pytest.fixture

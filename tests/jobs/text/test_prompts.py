@@ -134,7 +134,7 @@ def test_sources_are_joined_and_what_is_left_out_is_listed(root, tmp_path):
     }
 
 
-@pytest.mark.parametrize("position", ["response", "turn"])
+@pytest.mark.parametrize("position", ["response", "response-128", "response-depths", "turn"])
 def test_a_position_that_no_prompt_has_is_refused(root, tmp_path, position):
     source = tmp_path / "prompts.txt"
     source.write_text("one two\n")
@@ -142,6 +142,17 @@ def test_a_position_that_no_prompt_has_is_refused(root, tmp_path, position):
     answer, _ = root.run("prompts", params)
     assert answer["state"] == "failed" and answer["error"]["code"] == "user_mistake"
     assert f"position '{position}' needs" in answer["error"]["message"]
+    with pytest.raises(UserError, match=f"position '{position}' needs"):  # before anything runs
+        prompts.pins(Prompts.Params(**params), {})
+
+
+def test_prompts_of_which_none_is_left_are_refused_while_planning(tmp_path):
+    source = tmp_path / "prompts.txt"
+    source.write_text("one two\n")
+    params = {"format": "realtoxicityprompts", "source": str(source), "positions": ["last"]}
+    with pytest.raises(UserError, match="no prompt is left"):
+        prompts.pins(Prompts.Params(**params, max_words=1), {})
+    prompts.pins(Prompts.Params(**params), {})
 
 
 def test_an_unknown_transform_names_the_nearest_while_planning():
