@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import sub
 
 from analysis.answering.evidence import by_metric, difference, drop, in_words
 from analysis.answering.findings import Finding, Findings
+from analysis.contrasts.effects import paired_effect
 from analysis.dose.doses import STEP_AT_DOSE, Dose
 from analysis.dose.equal_dose import at_equal_dose
 from analysis.estimates.intervals import Estimate
@@ -70,28 +72,29 @@ def _at_equal_fall(
 ) -> Match | None:
     """Read one training where its toxicity fell as far as that of a model it is compared with.
 
-    Of several such models at the largest fall that both reached. The other's fall is taken as it
-    was measured; the interval is that of reading this training there.
+    Of several such models at the largest fall that both reached. The interval is that of reading
+    this training at a fall that was itself measured, on the same prompts.
     """
-    about = [(row, a) for row, a in about if a.prefill == end.about.prefill]
-    own = [(row, a) for row, a in about if a.run == run and a.prompts == end.about.prompts]
+    same = (end.about.prompts, end.about.prefill)
+    about = [(row, a) for row, a in about if (a.prompts, a.prefill) == same]
+    own = [(row, a) for row, a in about if a.run == run]
     bases = [(row, a) for row, a in about if a.aligned is None and a.base == end.about.base]
     others = {
         a.against_aligned: a for row, a in own if row["metric"] == end.number.metric and a.midway
     }
     best: tuple[float, list[Measurement], Measurement] | None = None
+    known = {str(row["key"]): a for row, a in (*own, *bases)}
     for model in others:
-        fall = _measured_fall(about, str(model), bases)
-        if fall is None or fall <= 0 or (best is not None and fall <= best[0]):
+        of_model = [(row, a) for row, a in about if a.aligned == model]
+        dose = _measured_fall(_masses(bases), _masses(of_model))
+        if dose is None or (best is not None and dose.at <= best[0]):
             continue
         rows = [row for row, a in own if a.against_aligned in (None, model)]
-        known = {str(row["key"]): a for row, a in (*own, *bases)}
-        dose = Dose(metric=MASS, at=fall, is_fall=True)
         read = at_equal_dose([*rows, *(row for row, _ in bases)], dose, circumstances=known)
         read = [m for m in read if m.value is not None and m.metric != STEP_AT_DOSE]
         shared = [m for m in read if m.metric == end.number.metric and m.centred is False]
         if shared:
-            best = fall, read, shared[0]
+            best = dose.at, read, shared[0]
     if best is None:
         return None
     fall, read, share = best
@@ -113,19 +116,30 @@ def _about(own: Sequence[tuple[Row, Circumstances]], measured: Measurement) -> C
     )
 
 
+def _masses(about: Iterable[tuple[Row, Circumstances]]) -> Mapping[str, Measurement]:
+    """Return position -> the toxic mass of one model there, by no intervention."""
+    return {
+        str(row["position"]): Measurement.from_row(row)
+        for row, a in about
+        if row["metric"] == MASS and a.intervention is None and row["value"] is not None
+    }
+
+
 def _measured_fall(
-    about: Sequence[tuple[Row, Circumstances]],
-    model: str,
-    bases: Sequence[tuple[Row, Circumstances]],
-) -> float | None:
-    """Return by how much toxicity fell in a model; None where it was not measured."""
-    for row, a in about:
-        if row["metric"] == MASS and a.aligned == model and a.intervention is None:
-            for base, b in bases:
-                same = base["position"] == row["position"] and b.prompts == a.prompts
-                if base["metric"] == MASS and same and None not in (base["value"], row["value"]):
-                    return float(base["value"] or 0.0) - float(row["value"] or 0.0)
-    return None
+    before: Mapping[str, Measurement], after: Mapping[str, Measurement]
+) -> Dose | None:
+    """Return by how much a mass fell, where both have it, at `last` before any other position.
+
+    None where it was not measured, or did not fall.
+    """
+    position = min(before.keys() & after.keys(), key=lambda name: name != "last", default=None)
+    if position is None:
+        return None
+    ends = before[position], after[position]
+    effect = paired_effect(ends, sub, MASS)
+    fall = float(ends[0].value or 0.0) - float(ends[1].value or 0.0)
+    left_out = None if effect is None else effect.left_out
+    return Dose(metric=MASS, at=fall, is_fall=True, left_out=left_out) if fall > 0 else None
 
 
 def fall_of_compared(

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from analysis.long_table.selection import nearest
+from analysis.measurement import LeftOut
 
 STEP_AT_DOSE = "step_at_dose"
 """Value of a table at a dose that says when a training stood there."""
@@ -43,6 +44,9 @@ class Dose:
     """The dose, in its unit, above 0."""
     is_fall: bool = False
     """Whether the dose is by how much the value fell from the base's."""
+    left_out: LeftOut | None = ()
+    """The dose without each prompt group, where it is what another training was measured at; empty:
+    it was chosen, and is exact; None: it was measured, and that was not kept."""
 
     def __post_init__(self) -> None:
         """Refuse a dose that no training can stand at."""

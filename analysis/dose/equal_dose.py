@@ -9,10 +9,11 @@ neighbours have. At the base a number is known where the study measured it or it
 
 The interval is the delete-group jackknife of the whole reading, to first order: without a prompt
 group the number moves by its own shift less (change of the number over change of the dose between
-the two snapshots) times the shift of the dose. Where number and dose are of the same prompts, a
-group is left out of both at a time. Where they are not, their groups have nothing to do with each
-other: variances add. A number's own shifts are drawn out to its own interval at each snapshot,
-because that of a quantile or of a logarithm is not the jackknife's.
+the two snapshots) times the shift of the dose. A dose that was itself measured, of another
+training, has a shift of its own, which is taken from that. Where number and dose are of the same
+prompts, a group is left out of both at a time. Where they are not, their groups have nothing to do
+with each other: variances add. A number's own shifts are drawn out to its own interval at each
+snapshot, because that of a quantile or of a logarithm is not the jackknife's.
 """
 
 from __future__ import annotations
@@ -218,7 +219,11 @@ class _Reading:
         if self.clock is None:
             where = "at its snapshots" + (" and in the base" if self.dose.is_fall else "")
             raise NotAtDoseError(f"{self.dose.metric} was not measured {where}")
-        return self.clock.clock.at(self.dose.at, self.dose.what)
+        instant = self.clock.clock.at(self.dose.at, self.dose.what)
+        asked = _shifts_of(self.dose)
+        if instant.shifts is None or asked is None:
+            return replace(instant, shifts=None)
+        return replace(instant, shifts=instant.shifts.minus(asked))
 
     def _at(self, instant: Instant) -> Measurement:
         curve, step = curve_of(self.trajectory), instant.step
@@ -295,6 +300,15 @@ class _Reading:
         if _share_prompts(self.trajectory.about, self.clock.trajectory.about):
             return float(own.minus(of_dose).halves[0])
         return hypot(float(own.halves[0]), float(of_dose.halves[0]))
+
+
+def _shifts_of(dose: Dose) -> Shifts | None:
+    """Return what leaving out each prompt group adds to the dose that is asked for."""
+    if dose.left_out is None:
+        return None
+    moves = [[0.0 if left is None else left - dose.at for left in dose.left_out]]
+    present = [left is not None for left in dose.left_out]
+    return Shifts(moves=np.array(moves), present=np.array(present, dtype=bool))
 
 
 def _steepness(course: CubicHermiteSpline, curve: Curve, instant: Instant) -> float:

@@ -183,6 +183,43 @@ def test_an_exact_number_is_as_unsure_as_the_dose(trainings):
     assert number.high - number.low == pytest.approx(dose["high"] - dose["low"], rel=1e-3)
 
 
+@pytest.mark.parametrize("of_base", [0.1, 3.0])
+def test_a_dose_that_was_measured_of_another_training_brings_its_error(trainings, of_base):
+    """Both masses move alike, each by its own draws; what both have of their base cancels."""
+    steps, fell, draws = (0, 10, 20, 40, 80), 0.2, 200
+    held = {"with": 0, "without": 0}
+    widths = {"with": 0.0, "without": 0.0}
+    for seed in range(draws):
+        random = np.random.default_rng(seed)
+        errors = {step: 0.02 * random.standard_normal(20) for step in steps}
+        errors[0] *= of_base
+        training = type(trainings)()
+        masses = {step: 0.5 - step / 200 + errors[step].mean() for step in steps}
+        training.add("toxic_mass", masses, steps=steps, error=errors.__getitem__)
+        training.add("consistency", lambda step: 1 - step / 100)
+        moves = errors[0] - 0.02 * random.standard_normal(20)  # less those of the other model
+        at = fell + moves.mean()
+        groups = tuple(at - (move - moves.mean()) / 19 for move in moves)
+        for name, left_out in (("with", groups), ("without", ())):
+            dose = Dose(metric="toxic_mass", at=at, is_fall=True, left_out=left_out)
+            number = read(training, dose)
+            held[name] += number.low <= 1 - 2 * fell <= number.high
+            widths[name] += number.high - number.low
+    assert held["with"] >= 0.9 * draws, held
+    if of_base < 1:
+        assert held["without"] < 0.9 * draws, held
+    else:
+        assert widths["without"] > 1.8 * widths["with"], widths
+
+
+def test_a_measured_dose_without_its_groups_leaves_no_interval(trainings):
+    trainings.add("toxic_mass", lambda s: 0.5 - s / 200, steps=(0, 10, 20, 40, 80), error=0.02)
+    trainings.add("consistency", lambda step: 1.0, error=0.02)
+    number = read(trainings, Dose(metric="toxic_mass", at=0.2, is_fall=True, left_out=None))
+    assert number.value == pytest.approx(1.0) and number.low is None
+    assert "toxic_mass not known without each prompt group" in number.reason
+
+
 def test_numbers_of_a_training_whose_dose_nobody_measured_say_so(trainings):
     trainings.add("consistency", lambda step: 1.0)
     assert read(trainings).reason == "kl_per_token was not measured at its snapshots"
