@@ -94,6 +94,8 @@ class Specification:
     """Position policy."""
     depth: float
     """A relative depth that stands for all that choose the same layers."""
+    centring: str
+    """What spectra are about, `the mean` or `zero`; empty where the answer reads none."""
     verdict: Verdict
     """Verdict by the same rule."""
     numbers: tuple[Evidence, ...]
@@ -107,7 +109,8 @@ class Specifications:
     verdict: Verdict
     """Verdict at the study's own place."""
     of: tuple[Specification, ...]
-    """The places; those of which the answer reads nothing else than at another come once."""
+    """The places; those of which the answer reads nothing else than at another come once. None
+    where it rests on no number of activations."""
     is_placed: bool
     """Whether any vote is different at any two places, be it in its number alone."""
 
@@ -120,8 +123,12 @@ class Specifications:
     def in_words(self) -> str:
         """Say at how many places the answer holds, and what it is at the others."""
         total = len(self.of)
+        if not total:
+            return "It rests on no number of activations, so that no other place could be chosen."
+        if total == 1:
+            return "It was measured at one place alone."
         if not self.is_placed:
-            return f"The votes are the same at each of {total} places: they are of behaviour."
+            return f"The votes are the same at each of {total} places: none is of activations."
         others = Counter(each.verdict for each in self.of if each.verdict is not self.verdict)
         apart = ", ".join(f"{verdict.value} at {count}" for verdict, count in others.items())
         holds = f"The answer is {self.verdict.value} at {self.num_holding} of {total} places"

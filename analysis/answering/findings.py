@@ -7,24 +7,22 @@ the first site where it is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any, TypeVar, cast
 
+from analysis.answering.placed_rows import TURN, PlacedRows, rows_at_place
 from analysis.dose.doses import Dose
 from analysis.dose.equal_dose import rows_at
 from analysis.dose.trajectories import ends_of_trainings
 from analysis.estimates.intervals import Estimate
 from analysis.long_table.circumstances import CONTROLS, DPO, Circumstances
-from analysis.long_table.depth import layer_at
 from analysis.long_table.seeds import over_seeds
 from analysis.long_table.selection import Selection, resolve
 from analysis.measurement import Measurement, Row, Scalar, label_of
 
-TURN = "turn-"
-"""Prefix of the positions of dialogue turns."""
-ABOUT_ZERO = ("shared_part", "energy_inside_sft", "energy_outside_sft", "energy_inside_sft_ceiling")
-"""Spectral values that are read about zero too: there the mean offset belongs to them."""
+Made = TypeVar("Made")
 LEAST_COVERAGE = 0.9
 """A number of toxic words bears on an answer where at least this share of them is counted."""
 
@@ -101,26 +99,55 @@ class AtSnapshots:
     """The place that a view shows."""
     seeds: str | None
     """Axis that is averaged over."""
+    centred: bool | None = None
+    """As of `Findings`."""
+    is_near: bool = False
+    """Whether nothing is read at other sites and positions than the selection's, as where an answer
+    is given at every place; else a metric that is not measured there is read where it is."""
+    made: dict[object, Any] = field(default_factory=dict, repr=False)
+    """What was made of all snapshots once, for every place."""
+
+    def near(self, selection: Selection, centred: bool | None) -> AtSnapshots:
+        """Return the same at one place and centring, what was made of them shared."""
+        return replace(self, selection=selection, centred=centred, is_near=True)
+
+    def once(self, name: object, make: Callable[[], Made]) -> Made:
+        """Return what is made of all snapshots under a name; made when it is first asked for."""
+        if name not in self.made:
+            self.made[name] = make()
+        return cast("Made", self.made[name])
 
     def at_place(self) -> list[tuple[Row, Circumstances]]:
         """Return the rows where the view looks, seeds apart, with their circumstances."""
+        rows = self._read(self.once(PlacedRows, lambda: PlacedRows.of(self.rows)))
         by_metric: dict[str, list[Row]] = {}
-        for row in self.rows:
+        for row in rows:
             by_metric.setdefault(str(row["metric"]), []).append(row)
-        groups = (_rows_at_place(group, self.selection) for group in by_metric.values())
+        groups = (rows_at_place(g, self.selection, self.centred) for g in by_metric.values())
         return [(row, self.circumstances[str(row["key"])]) for group in groups for row in group]
 
     def at(self, dose: Dose) -> Findings:
         """Return the findings where every training stood at one dose."""
-        rows, circumstances = rows_at(self.rows, [dose], self.circumstances)
+        placed, circumstances = self.once(dose, lambda: self._at_dose(dose))
         return Findings.from_rows(
-            rows,
+            self._read(placed),
             circumstances,
             selection=self.selection,
             seeds=self.seeds,
             snapshots=None,
             doses=[dose.words],
+            centred=self.centred,
         )
+
+    def _at_dose(self, dose: Dose) -> tuple[PlacedRows, Mapping[str, Circumstances]]:
+        rows, circumstances = rows_at(self.rows, [dose], self.circumstances)
+        return PlacedRows.of(rows), circumstances
+
+    def _read(self, placed: PlacedRows) -> Sequence[Row]:
+        site, position = self.selection.site, self.selection.position
+        if not self.is_near or site is None or position is None:
+            return placed.all
+        return [*placed.anywhere, *placed.near(site, position)]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -137,6 +164,8 @@ class Findings:
     """What was measured along answers that the study chose or began: of no other prompts' kind."""
     snapshots: AtSnapshots | None = None
     """What was measured on the way of the trainings; None: no model was kept there."""
+    centred: bool | None = None
+    """Whether spectra are read about the mean (True) or about zero; None: each as answers do."""
     doses: Sequence[str] = ()
     """The doses at which numbers are read, in words; none: at the end of each training."""
     effects: dict[tuple[Finding, str], object] = field(default_factory=dict, repr=False)
@@ -152,6 +181,7 @@ class Findings:
         seeds: str | None,
         snapshots: tuple[Sequence[Row], Mapping[str, Circumstances]] | None = None,
         doses: Sequence[str] = (),
+        centred: bool | None = None,
     ) -> Findings:
         """Combine rows of every seed, site and layer over seeds, at the selection's place.
 
@@ -171,7 +201,7 @@ class Findings:
         for row in measured:
             parts[circumstances[str(row["key"])].is_along_answer].append(row)
         findings, along_answers = (
-            _findings(part, circumstances, selection, seeds) for part in parts
+            _findings(part, circumstances, selection, seeds, centred) for part in parts
         )
         place = _place_in_words(resolve(selection, parts[0] or measured))
         at_snapshots = AtSnapshots(
@@ -184,6 +214,7 @@ class Findings:
             along_answers=along_answers,
             snapshots=at_snapshots if has_snapshots else None,
             doses=doses,
+            centred=centred,
         )
 
     def of_metric(self, metric: str) -> list[Finding]:
@@ -286,11 +317,12 @@ def _findings(
     circumstances: Mapping[str, Circumstances],
     selection: Selection,
     seeds: str | None,
+    centred: bool | None,
 ) -> list[Finding]:
     by_metric: dict[str, list[Row]] = {}
     for row in rows:
         by_metric.setdefault(str(row["metric"]), []).append(row)
-    kept = [row for group in by_metric.values() for row in _rows_at_place(group, selection)]
+    kept = [row for group in by_metric.values() for row in rows_at_place(group, selection, centred)]
     findings = [
         _finding(row, circumstances)
         for group in _comparable_groups(kept, circumstances)
@@ -319,29 +351,6 @@ def _comparable_groups(
             compared = (*against, same_model, about.prefill, about.pairs)
             groups.setdefault((*compared, about.intervention), []).append(row)
     yield from groups.values()
-
-
-def _rows_at_place(rows: Sequence[Row], selection: Selection) -> Iterator[Row]:
-    """Yield rows of one metric at the selection's site, position and depths.
-
-    Turns and behaviour have positions of their own. Spectra are taken centred: an uncentred rank
-    near 1 may only say that there is a mean. What is also read about zero is in ABOUT_ZERO.
-    """
-    # A metric also has rows at sites where it is not defined: the site is chosen among the others.
-    measured = [row for row in rows if row["value"] is not None] or rows
-    if selection.site not in {row["site"] for row in measured}:
-        selection = replace(selection, site=None)
-    chosen = resolve(selection, measured)
-    depths = chosen.depths or (0.75,)
-    for row in rows:
-        layer, layers = row["layer"], row["num_layers"]
-        at_position = row["position"] in (None, chosen.position)  # None: over a whole answer
-        at_position = at_position or str(row["position"]).startswith(TURN)
-        at_layer = layer is None or layer in {layer_at(depth, int(layers or 1)) for depth in depths}
-        at_site = row["site"] is None or (row["site"] == chosen.site and at_position)
-        is_read = row["centred"] is not False or row["metric"] in ABOUT_ZERO
-        if is_read and at_layer and at_site:
-            yield row
 
 
 def _place_in_words(chosen: Selection) -> str:

@@ -92,7 +92,9 @@ def _at_equal_fall(
         rows = [row for row, a in own if a.against_aligned in (None, model)]
         read = at_equal_dose([*rows, *(row for row, _ in bases)], dose, circumstances=known)
         read = [m for m in read if m.value is not None and m.metric != STEP_AT_DOSE]
-        shared = [m for m in read if m.metric == end.number.metric and m.centred is False]
+        shared = [
+            m for m in read if m.metric == end.number.metric and m.centred is end.number.centred
+        ]
         if shared:
             best = dose.at, read, shared[0]
     if best is None:

@@ -47,7 +47,9 @@ def answers(comparison: Comparison, view: View, *, places: bool = False) -> list
             doses=comparison.doses,
         )
         studied = [entry.answer(findings) for entry in ordered_answers()]
-        everywhere = specifications(rows, circumstances, studied, view.seeds) if places else {}
+        everywhere = (
+            specifications(rows, circumstances, studied, findings, view.seeds) if places else {}
+        )
     except ValueError as fault:
         raise UserError(str(fault), where="compare") from fault
     return [replace(answer, places=everywhere.get(answer.name)) for answer in studied]

@@ -23,8 +23,6 @@ from analysis.dose.reach import Reach, reaches
 
 QUESTION = "Does that hold at equal dose, where every size was trained equally hard?"
 ORDER = 6
-READS_DOSES = True
-"""Where models were kept on the way, numbers are read between them."""
 METRICS = (*growth.METRICS, *(scale.metric for scale in SCALES.values()))
 
 
@@ -54,13 +52,15 @@ def answer(findings: Findings) -> StudyAnswer:
 
 
 def _reaches(findings: Findings) -> Sequence[Reach]:
-    if findings.snapshots is None:
+    along = findings.snapshots
+    if along is None:
         return []
-    objectives = {finding.about.objective for finding in findings.aligned}
-    return reaches(
-        findings.snapshots.rows,
-        findings.snapshots.circumstances,
-        lambda about: about.objective in objectives,
+    objectives = frozenset(finding.about.objective for finding in findings.aligned)
+    return along.once(
+        (reaches, objectives),
+        lambda: reaches(
+            along.rows, along.circumstances, lambda about: about.objective in objectives
+        ),
     )
 
 

@@ -29,8 +29,6 @@ from analysis.long_table.circumstances import CONTROLS, SFT, SHUFFLED
 
 QUESTION = "What of DPO's offset does SFT share?"
 ORDER = 9
-READS_DOSES = True
-"""Where models were kept on the way, numbers are read between them."""
 SHARE = "shared_part"
 OUTSIDE, COSINE = "energy_outside_sft", "paired_cosine"
 PARTS = ("energy_inside_sft", OUTSIDE, "energy_inside_sft_ceiling", COSINE)
@@ -42,7 +40,8 @@ METRICS = (SHARE, *PARTS, *evidence.BEHAVIOUR, *(f"recovered_{m}" for m in evide
 def answer(findings: Findings) -> StudyAnswer:
     """Return what the parts of DPO's δ are and do; see the rule above."""
     compared = [f for f in findings.all if _is_compared_with_sft(findings, f)]
-    shares = [f for f in compared if f.number.metric == SHARE and f.number.centred is False]
+    about = findings.centred or False  # about zero, unless another centring is asked for
+    shares = [f for f in compared if f.number.metric == SHARE and f.number.centred is about]
     dpo = matches(findings, [f for f in shares if f.about.objective not in CONTROLS])
     shuffled = [f for f in shares if f.about.objective == SHUFFLED]
     energy = [_is_most(match.finding) for match in dpo]

@@ -69,6 +69,8 @@ def _point(
     at: Specification, piece: Evidence, value: float, low: float | None, high: float | None
 ) -> _Point:
     place = {"site": at.site, "position": at.position, "depth": f"{at.depth:.2g}"}
+    if at.centring:
+        place["about"] = at.centring
     return _Point(
         value,
         value if low is None else low,
