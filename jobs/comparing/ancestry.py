@@ -138,7 +138,7 @@ def _circumstances(request: _Request) -> Circumstances:
         objective=None if run is None else str(run.params.get("objective", "published")),
         preferences=None if run is None else _origin(run.inputs.get("pairs")),
         prompts=None if prompts is None else prompts.key,
-        source=None if prompts is None else _source(params),
+        source=None if prompts is None else _source(prompts),
         answer=params.get("answer"),
         prefill=_prefill(request),
         transform=params.get("transform"),
@@ -211,10 +211,12 @@ def _prefill(request: _Request) -> int:
     return int(request.params.get("prefill") or delta.params.get("prefill") or 0)
 
 
-def _source(params: Mapping[str, Any]) -> str:
+def _source(prompts: _Request) -> str:
     """Describe prompts before any transform: equal for all transforms of one set."""
     left_out = ("transform", "positions")
-    kept = {name: value for name, value in params.items() if name not in left_out}
+    kept = {name: value for name, value in prompts.params.items() if name not in left_out}
+    if (pairs := prompts.inputs.get("pairs")) is not None:
+        kept["pairs"] = pairs.key
     if kept.get("answer") is None:
         kept.pop("answer", None)  # as prompts say it that were written before it could be chosen
     return json.dumps(kept, sort_keys=True)

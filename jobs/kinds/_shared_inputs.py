@@ -16,7 +16,7 @@ WEIGHTS = Input(kinds=frozenset({"pretrained", "pretrain", "align", "adapter", "
 the SFT model that DPO starts from."""
 MODEL = Input(kinds=WEIGHTS.kinds | {"export"})
 """A model to run, aligned or not."""
-PROMPTS = Input(kinds=frozenset({"prompts"}))
+PROMPTS = Input(kinds=frozenset({"prompts", "prompts-of-pairs"}))
 """Prompts to measure models on."""
 PAIRS = Input(kinds=frozenset({"pairs", "generated-pairs"}))
 """Preference pairs."""

@@ -6,7 +6,6 @@ by who measures. Groups come from the plain text: the same under every transform
 stand the same with their words out of order, for the decode control of `behave`.
 """
 
-import json
 from collections.abc import Mapping, Sequence, Set
 from functools import lru_cache
 from typing import Annotated, Any
@@ -17,9 +16,10 @@ from cluster.errors import UserError
 from jobs.kind import Kind, Names, Params, Upstream, added, data_path
 from jobs.provenance import Data
 from jobs.rehearsal import FEW, StandIns, sampled, with_data
-from jobs.text.format import FORMATS, Dropped, Prompt, Reading, Side, bucket, formats_of_pairs
+from jobs.text.format import FORMATS, Dropped, Prompt, Reading, Side, formats_of_pairs
 from jobs.text.planned import Planned, planned
-from jobs.text.prompt_lines import PROMPTS, SHUFFLED, PromptLine, prompt_line
+from jobs.text.prompt_artifact import lines_of, sampled_prompts, write_prompts
+from jobs.text.prompt_lines import PromptLine
 from jobs.text.reading_report import about_source, write_report, write_toxic_words
 from jobs.text.source_check import check_source, max_dropped, read_source
 from jobs.text.transform import TRANSFORMS, load_transform
@@ -103,8 +103,8 @@ class Prompts(Kind[PromptsParams]):
             usable, _ = _usable(_read(params).items, params)
         except UserError:
             return []  # planning the stage itself says what is wrong
-        prompts = _sampled(usable, params.max_prompts, params.seed)
-        return _lines(prompts, params)
+        prompts = sampled_prompts(usable, params.max_prompts, params.seed)
+        return lines_of(prompts, params.transform, params.seed)
 
     def in_small(self, written: Mapping[str, Any], stand_ins: StandIns) -> dict[str, Any]:
         """Take a few prompts."""
@@ -116,12 +116,9 @@ class Prompts(Kind[PromptsParams]):
         params = work.params
         reading = _read(params)
         usable, dropped = _usable(reading.items, params)
-        prompts = _sampled(usable, params.max_prompts, params.seed)
+        prompts = sampled_prompts(usable, params.max_prompts, params.seed)
         _check_positions({part.role for one in prompts for part in one.segments}, params)
-        for name, shuffled in ((PROMPTS, False), (SHUFFLED, True)):
-            lines = _lines(prompts, params, shuffled=shuffled)
-            written = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-            (work.folder / name).write_text(written, "utf-8")
+        write_prompts(work.folder, prompts, params.transform, params.seed)
         counts = {
             "num_prompts": len(prompts),
             "num_dropped": len(reading.dropped) + len(dropped),
@@ -137,16 +134,6 @@ class Prompts(Kind[PromptsParams]):
             "positions": list(params.positions),
             **answer,
         }
-
-
-def _lines(
-    prompts: Sequence[Prompt], params: PromptsParams, *, shuffled: bool = False
-) -> list[PromptLine]:
-    transform = load_transform(params.transform)
-    return [
-        prompt_line(number, prompt, transform, params.seed, shuffled=shuffled)
-        for number, prompt in enumerate(prompts)
-    ]
 
 
 def _sources(params: PromptsParams) -> Sequence[str | None]:
@@ -220,13 +207,6 @@ def _answered(
         )
     reason = f"it comes from no pair, so that there is no {side} answer"
     return kept, [Dropped(row=was.row, reason=reason) for was, now in answered if now is None]
-
-
-def _sampled(prompts: Sequence[Prompt], most: int | None, seed: int) -> list[Prompt]:
-    """By hash, so that a larger sample holds the smaller one; in the source's order."""
-    ranked = sorted(prompts, key=lambda prompt: bucket(f"{seed}/{prompt.source}", 1 << 64))
-    taken = {prompt.source for prompt in ranked[:most]}
-    return [prompt for prompt in prompts if prompt.source in taken]
 
 
 def _check_positions(roles: Set[str], params: PromptsParams) -> None:
