@@ -17,9 +17,9 @@ axes:
   towards: [dpo, sft]
   draw: [0, 1]
   asked:
-    - {name: straight, transform: plain, positions: [last]}
-    - {name: turned, transform: rot13, positions: [last]}
-    - {name: talk, transform: plain, positions: [last, turn]}
+    - {name: straight, transform: plain, positions: [last], options: {}}
+    - {name: turned, transform: rot13, positions: [last], options: {}}
+    - {name: talk, transform: plain, positions: [last, turn], options: {contexts: dialogue}}
 stages:
   base:
     kind: pretrain
@@ -29,7 +29,8 @@ stages:
   texts:
     kind: prompts
     over: [asked]
-    params: {format: nursery, transform: "${asked.transform}", positions: "${asked.positions}"}
+    params: {format: nursery, options: "${asked.options}", transform: "${asked.transform}",
+             positions: "${asked.positions}"}
   reference: {kind: reference, inputs: {model: base, pairs: pairs}}
   aligned:
     kind: align

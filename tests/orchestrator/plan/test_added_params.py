@@ -29,6 +29,7 @@ REQUIRED = {
     "generated-pairs": {},
     "labelled-texts": {"format": "jigsaw"},
     "preferences": {},
+    "prompts-of-pairs": {"answer": "rejected"},
     "snapshot": {"snapshot": "end"},
 }
 """Params of the kinds that the nursery does without."""
