@@ -43,7 +43,7 @@ from orchestrator.plan.decisions import Decision
 from orchestrator.plan.disk_space import measure_disk_space
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.plan_document import plan_document
-from orchestrator.plan.retention import retention_of
+from orchestrator.plan.retention import keys_behind, retention_of
 from orchestrator.plan.revisions import remember_revisions
 from orchestrator.plan.study_folder import is_written, write_study, written_token
 from orchestrator.records.history import History, read_history
@@ -322,8 +322,11 @@ def _let_go_read(root: Storage, decided: DecidedPlan, launch: str, *, takeover: 
 
 def _reused_inputs(decided: DecidedPlan) -> set[str]:
     """Return the keys of what is done and what jobs that are to run read."""
+    jobs = decided.plan.by_key
     return decided.keys(Decision.REUSE) & {
-        key for item in decided.to_run for key in needs(item.job)
+        key
+        for item in decided.to_run
+        for key in needs(item.job) | (set() if item.job.gathers else keys_behind(item.job, jobs))
     }
 
 

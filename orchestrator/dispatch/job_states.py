@@ -6,6 +6,7 @@ from enum import Enum
 
 from jobs.artifacts.job import Job
 from orchestrator.dispatch.policy import needs
+from orchestrator.plan.retention import keys_behind
 
 
 class JobState(Enum):
@@ -39,7 +40,14 @@ class JobStates:
         self._counts = Counter(self.by_key.values())
         for key, job in self.jobs.items():
             if self.by_key[key] is JobState.WAITING:
-                self._link(key, needs(job) - done)
+                self._link(key, self._needs(job) - done)
+
+    def _needs(self, job: Job) -> set[str]:
+        """Return the keys of what must be there before a job starts.
+
+        Of a model that only refers to others that is these, too: they may have been let go.
+        """
+        return needs(job) if job.gathers else needs(job) | keys_behind(job, self.jobs)
 
     def _link(self, key: str, unmet: set[str]) -> None:
         self._unmet[key] = unmet

@@ -198,7 +198,7 @@ class _Judge:
                 wanted.setdefault(job.key, f"the stage {job.stage} keeps them")
             runs = item.decision in RUNS or (item.is_let_go and job.key in wanted)
             if runs and not KINDS.find(job.kind).GATHERS:
-                read = keys_read_by(job, self._plan)
+                read = keys_read_by(job, self._plan.by_key)
                 wanted.update(dict.fromkeys(read, f"{job.label} reads them"))
         remade: dict[str, JobDecision] = {}
         for at, item in enumerate(decisions):

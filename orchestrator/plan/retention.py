@@ -41,7 +41,7 @@ def retention_of(plan: Plan) -> Retention:
     readers: dict[str, set[str]] = {}
     for job in plan.jobs if going else ():
         if not KINDS.find(job.kind).GATHERS:
-            for key in keys_read_by(job, plan) & going:
+            for key in keys_read_by(job, plan.by_key) & going:
                 readers.setdefault(key, set()).add(job.key)
     named = {*readers, *(key for keys in readers.values() for key in keys)}
     return Retention(
@@ -50,15 +50,27 @@ def retention_of(plan: Plan) -> Retention:
     )
 
 
-def keys_read_by(job: Job, plan: Plan) -> set[str]:
-    """Return keys of what a job reads, also by way of a job that only refers to other models."""
+def keys_read_by(job: Job, jobs: Mapping[str, Job]) -> set[str]:
+    """Return keys of what a job reads, also by way of a job that only refers to other models.
+
+    Args:
+        job: one that does not gather.
+        jobs: key -> job, of all that are behind it.
+    """
     keys = {ref.key for refs in job.inputs.values() for ref in refs}
-    read = set(keys)
-    for other in (plan.by_key[key] for key in keys):
-        if KINDS.find(other.kind).REFERS:
-            behind = keys_read_by(other, plan)
-            read |= behind.union(*(keys_read_by(plan.by_key[key], plan) for key in behind))
-    return read
+    return keys | keys_behind(job, jobs)
+
+
+def keys_behind(job: Job, jobs: Mapping[str, Job]) -> set[str]:
+    """Return keys of what a job reads only by way of another one; arguments as `keys_read_by`."""
+    behind: set[str] = set()
+    for refs in job.inputs.values():
+        for ref in refs:
+            kind = KINDS.get(ref.kind)
+            if kind is not None and kind.REFERS and ref.key in jobs:
+                read = keys_read_by(jobs[ref.key], jobs)
+                behind |= read.union(*(keys_read_by(jobs[key], jobs) for key in read & jobs.keys()))
+    return behind
 
 
 def notes_on_retention(plan: Plan) -> list[str]:

@@ -1,5 +1,6 @@
 """Who reads a model that only refers to others reads those: they stay until then, and come back."""
 
+from orchestrator.dispatch.job_states import JobStates
 from orchestrator.plan.plan import make_plan
 from orchestrator.plan.retention import keys_read_by, retention_of
 from orchestrator.study.study import parse_study
@@ -42,6 +43,17 @@ def test_the_training_and_its_base_stay_until_all_that_read_a_snapshot_are_done(
     assert readers[aligned] == keys["dosed"] | keys["said"]
     assert readers[base] == keys["aligned"] | keys["said"]
     for job in plan.stages["said"]:
-        assert {base, aligned} <= keys_read_by(job, plan)
+        assert {base, aligned} <= keys_read_by(job, plan.by_key)
     for job in plan.stages["aligned"]:
-        assert keys_read_by(job, plan) == {base, *keys["pairs"]}
+        assert keys_read_by(job, plan.by_key) == {base, *keys["pairs"]}
+
+
+def test_what_was_let_go_comes_back_before_a_new_reader_of_a_snapshot_starts():
+    plan = make_plan(parse_study(STUDY))
+    keys = {stage: {job.key for job in jobs} for stage, jobs in plan.stages.items()}
+    (base,), (aligned,) = keys["base"], keys["aligned"]
+    done = plan.by_key.keys() - {base, aligned} - keys["said"]
+    states = JobStates(plan.jobs, done)
+    assert states.startable() == [base]
+    assert states.finish(base) == [aligned]
+    assert set(states.finish(aligned)) == keys["said"]
