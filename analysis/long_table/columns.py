@@ -43,7 +43,7 @@ def axis_column(axis: str) -> str:
 
     The axis `model` *is* the fixed column; any other clash gets the prefix `axis_`.
     """
-    return axis if axis == "model" or axis not in FIXED.names else f"axis_{axis}"
+    return axis if axis == "model" or axis not in FIELDS else f"axis_{axis}"
 
 
 def axis_columns(axes: Iterable[str]) -> list[str]:
@@ -75,7 +75,7 @@ def common_type(values: Iterable[object]) -> pa.DataType:
 
 def axes_of(columns: Iterable[str]) -> list[str]:
     """Return the axis columns among the columns of a table of measurements."""
-    return [name for name in columns if name not in FIXED.names]
+    return [name for name in columns if name not in FIELDS]
 
 
 def to_table(
