@@ -5,6 +5,7 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
+from analysis.answering.answer import Specifications, Verdict
 from jobs.comparing.reporting.embedding import embedded
 from jobs.comparing.reporting.page import cell_counts, figure_files, render
 
@@ -104,6 +105,15 @@ def test_equal_contents_give_equal_bytes(small):
 
 def test_statuses_are_counted_the_most_frequent_first(small):
     assert list(cell_counts(small)) == [("ok", 15), ("not_run", 1)]
+
+
+def test_an_answer_says_at_how_many_places_it_holds(small):
+    section, none = small.sections[0], Specifications(verdict=Verdict.YES, of=(), is_placed=False)
+    placed = [replace(answer, places=none) for answer in section.answers]
+    told = b"It rests on no number of activations"
+    assert told not in render(small)
+    page = render(replace(small, sections=[replace(section, answers=placed)]))
+    assert page.count(told) == len(placed) > 0
 
 
 def test_of_a_figure_the_vector_file_is_shown_and_captions_are_found():
