@@ -10,7 +10,7 @@ from jobs.kinds._shared_inputs import MODEL, PROMPTS, planned_prompts
 from jobs.provenance import Results
 from jobs.rehearsal import StandIns, lowered
 from jobs.shared_params import begun_in_small
-from jobs.tokens.position_policy import DEFAULT, WITHOUT_MARKUP
+from jobs.tokens.position_policy import WITHOUT_MARKUP
 from jobs.worker.work import Work
 
 
@@ -48,6 +48,7 @@ class Extract(Kind[ExtractParams]):
 
         Raises UserError where they fit no tokenizer, or have a token nowhere.
         """
+        from jobs.extraction.planned_places import planned_positions
         from jobs.tokens.begun_replies import notes_on_prefill
         from jobs.tokens.planned_answers import notes_on_positions, planned_answers
         from jobs.tokens.planned_tokenizer import planned_tokenizer
@@ -56,9 +57,9 @@ class Extract(Kind[ExtractParams]):
         prompts, base = planned_prompts(inputs), inputs.get("base")
         begun = notes_on_prefill(params.prefill, inputs.get("prompts"), prompts, base)
         aligned = inputs.get("aligned")
-        asked = inputs["prompts"].params.get("positions") if "prompts" in inputs else None
+        positions = planned_positions(params.positions, inputs.get("prompts"))
         answers = planned_answers(prompts, planned_tokenizer(base))
-        absent = notes_on_positions(params.positions or asked or DEFAULT, params.first, answers)
+        absent = notes_on_positions(positions, params.first, answers)
         borders = check_prompts_of_pair(prompts, base, aligned, params.template)
         return (*begun, *absent, *borders)
 

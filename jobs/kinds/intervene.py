@@ -52,10 +52,8 @@ class Intervene(Kind[InterveneParams]):
 
         `delta` for mean offsets, with `against` for parts of them; else `toxic`.
         """
-        acted_on = {"delta"} if params.made_of == "mean-offset" else {"toxic"}
-        if params.made_of in PARTS:
-            acted_on = {"delta", "against"}
-        return params.words_input | {"base", "aligned", "prompts"} | acted_on
+        acted_on = _extractions(params) or ("toxic",)
+        return params.words_input | {"base", "aligned", "prompts", *acted_on}
 
     def source(self, params: InterveneParams) -> ModelSource | None:
         """Return the model that the scorer reads, where it reads one."""
@@ -64,13 +62,16 @@ class Intervene(Kind[InterveneParams]):
     def notes(self, params: InterveneParams, inputs: Mapping[str, Upstream]) -> Sequence[str]:
         """Say where borders between segments move, and what the mass of words costs.
 
-        Raises UserError where prompts do not fit the tokenizers of both models.
+        Raises UserError where prompts do not fit the tokenizers of both models, or an extraction
+        has no rows where it is read.
         """
         from jobs.behaviour.given_words import notes_on_given_words
         from jobs.behaviour.planned_words import notes_on_words
+        from jobs.extraction.planned_places import require_place
         from jobs.tokens.begun_replies import notes_on_prefill
         from jobs.tokens.planned_tokens import check_prompts_of_pair
 
+        require_place(inputs, _extractions(params), params.site, params.position)
         base, prompts = inputs.get("base"), planned_prompts(inputs)
         cost = notes_on_words(
             params,
@@ -101,3 +102,10 @@ class Intervene(Kind[InterveneParams]):
         from jobs.intervening.intervene import intervene
 
         return intervene(work)
+
+
+def _extractions(params: InterveneParams) -> tuple[str, ...]:
+    """Return the inputs from which a mean offset, or a part of one, is taken."""
+    if params.made_of in PARTS:
+        return ("delta", "against")
+    return ("delta",) if params.made_of == "mean-offset" else ()

@@ -10,8 +10,8 @@ from collections.abc import Collection, Mapping, Sequence
 
 from analysis.metric import METRICS
 from cluster.errors import UserError
+from jobs.extraction.planned_places import positions_of
 from jobs.kind import Upstream
-from jobs.tokens.position_policy import DEFAULT, expanded
 
 _WHAT = {
     "against": "another extraction to compare with",
@@ -51,7 +51,7 @@ def require_inputs(
                 hint=f"add `{name}: …` to the inputs of the stage, or leave out what needs it",
             )
     along = [name for name in named if METRICS.find(name).NEEDS_FIRST_TOKEN]
-    kept = _positions(inputs["delta"])
+    kept = positions_of(inputs["delta"])
     for param, names in (("metrics", along), ("over_answer", sorted(over_answer))):
         if names and _FIRST not in kept:
             raise UserError(
@@ -64,10 +64,3 @@ def require_inputs(
 
 def _subject(names: Sequence[str], one: str, several: str) -> str:
     return f"{', '.join(sorted(names))} {one if len(names) == 1 else several}"
-
-
-def _positions(delta: Upstream) -> Sequence[str]:
-    """Return the positions that an extraction is asked for."""
-    prompts = delta.inputs.get("prompts")
-    of_prompts = prompts.params.get("positions") if prompts is not None else None
-    return expanded(delta.params.get("positions") or of_prompts or DEFAULT)
