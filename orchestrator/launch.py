@@ -28,8 +28,8 @@ from orchestrator.budget.spending import spent_on
 from orchestrator.chaos import Chaos, ChaosRequest
 from orchestrator.diagnosis.own_signatures import own_signatures
 from orchestrator.dispatch.execution import LaunchReport, new_launch_id, run_study
+from orchestrator.dispatch.job_states import keys_needed
 from orchestrator.dispatch.peak_disk import peak_disk
-from orchestrator.dispatch.policy import needs
 from orchestrator.dispatch.selection import selected_keys
 from orchestrator.dispatch.waiting.outage import Wait, persist, persist_under_lock
 from orchestrator.dispatch.waiting.patience import Patience
@@ -43,7 +43,7 @@ from orchestrator.plan.decisions import Decision
 from orchestrator.plan.disk_space import measure_disk_space
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.plan_document import plan_document
-from orchestrator.plan.retention import keys_behind, retention_of
+from orchestrator.plan.retention import retention_of
 from orchestrator.plan.revisions import remember_revisions
 from orchestrator.plan.study_folder import is_written, write_study, written_token
 from orchestrator.records.history import History, read_history
@@ -324,9 +324,7 @@ def _reused_inputs(decided: DecidedPlan) -> set[str]:
     """Return the keys of what is done and what jobs that are to run read."""
     jobs = decided.plan.by_key
     return decided.keys(Decision.REUSE) & {
-        key
-        for item in decided.to_run
-        for key in needs(item.job) | (set() if item.job.gathers else keys_behind(item.job, jobs))
+        key for item in decided.to_run for key in keys_needed(item.job, jobs)
     }
 
 

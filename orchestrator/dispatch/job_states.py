@@ -26,6 +26,18 @@ class JobState(Enum):
     """The job needs one that failed, was cancelled, or is not part of this launch."""
 
 
+def keys_needed(job: Job, jobs: Mapping[str, Job]) -> set[str]:
+    """Return the keys of what must be there before a job starts.
+
+    Of a model that only refers to others that is these, too: they may have been let go.
+
+    Args:
+        job: the job.
+        jobs: key -> job, of all that are behind it.
+    """
+    return needs(job) if job.gathers else needs(job) | keys_behind(job, jobs)
+
+
 class JobStates:
     """All jobs of a launch and their states, by key; two cells with equal work are one job."""
 
@@ -40,14 +52,7 @@ class JobStates:
         self._counts = Counter(self.by_key.values())
         for key, job in self.jobs.items():
             if self.by_key[key] is JobState.WAITING:
-                self._link(key, self._needs(job) - done)
-
-    def _needs(self, job: Job) -> set[str]:
-        """Return the keys of what must be there before a job starts.
-
-        Of a model that only refers to others that is these, too: they may have been let go.
-        """
-        return needs(job) if job.gathers else needs(job) | keys_behind(job, self.jobs)
+                self._link(key, keys_needed(job, self.jobs) - done)
 
     def _link(self, key: str, unmet: set[str]) -> None:
         self._unmet[key] = unmet

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jobs.artifacts.job import Job
-from orchestrator.dispatch.job_states import JobState, JobStates
-from orchestrator.dispatch.policy import needs
+from orchestrator.dispatch.job_states import JobState, JobStates, keys_needed
 from orchestrator.plan.durations import Durations, Task
 from orchestrator.plan.time_left import Left, TimeLeft, shares, time_left
 from orchestrator.records.failure import Result
@@ -63,7 +62,7 @@ def expected_end(
         since = past.of_job(key).open_since if key in running else None
         left[key] = Left(
             task=_task(states.jobs[key], planned),
-            needs=frozenset(needs(states.jobs[key])),
+            needs=frozenset(keys_needed(states.jobs[key], states.jobs)),
             share=share,
             spent_s=None if since is None else max(0.0, now - since),
             remaining_s=_remaining(running.get(key)),

@@ -16,6 +16,7 @@ from orchestrator.diagnosis.evidence import evidence_name, read_evidence
 from orchestrator.diagnosis.log_tail import tail_of_file
 from orchestrator.diagnosis.matching import MOST_LINES, Remains, search
 from orchestrator.diagnosis.signature import shipped
+from orchestrator.dispatch.job_states import keys_needed
 from orchestrator.dispatch.policy import needs
 from orchestrator.plan.decided_plan import DecidedPlan
 from orchestrator.plan.study_folder import launched_jobs
@@ -198,7 +199,7 @@ def _needs(
     jobs = {other.key: other for other in decided.plan.jobs}
     return [
         {"job": jobs[key].label, "key": key, "state": unfinished[key]["state"]}
-        for key in sorted(needs(job))
+        for key in sorted(needs(job) & unfinished.keys() or keys_needed(job, jobs))
         if key in unfinished and key in jobs
     ]
 
@@ -208,7 +209,7 @@ def _root_cause(
 ) -> dict[str, Any] | None:
     """Return the failed or cancelled job that keeps a job from running, however far up it is."""
     jobs = {other.key: other for other in decided.plan.jobs}
-    seen, ahead = {job.key}, [*sorted(needs(job))]
+    seen, ahead = {job.key}, [*sorted(keys_needed(job, jobs))]
     while ahead:
         key = ahead.pop(0)
         if key in seen or key not in unfinished or key not in jobs:
@@ -218,7 +219,7 @@ def _root_cause(
         if state in ("failed", "cancelled"):
             why = unfinished[key]["why"]
             return {"job": jobs[key].label, "key": key, "state": state, "why": why}
-        ahead += sorted(needs(jobs[key]))
+        ahead += sorted(keys_needed(jobs[key], jobs))
     return None
 
 

@@ -10,7 +10,7 @@ from cluster.storage import Storage
 from jobs.artifacts.job import Job
 from orchestrator.budget.budget import Budget, describe_amount
 from orchestrator.budget.spending import spent_on, unpriced_seconds
-from orchestrator.dispatch.job_states import JobState, JobStates
+from orchestrator.dispatch.job_states import JobState, JobStates, keys_needed
 from orchestrator.dispatch.policy import needs
 from orchestrator.records.attempt_progress import Progress, read_progress
 from orchestrator.records.failure import (
@@ -148,7 +148,7 @@ def _waiting(states: JobStates, past: History, *, is_running: bool) -> list[dict
 
 def _what_for(states: JobStates, past: JobHistory, key: str, *, is_running: bool) -> str:
     """Return what a waiting job waits for, without what is its own: other jobs say the same."""
-    unmet = _unmet(states, key)
+    unmet = unmet_needs(states, key)
     if unmet:
         # What another of them needs itself says nothing more.
         nearest = set(unmet).difference(*(needs(states.jobs[upstream]) for upstream in unmet))
@@ -162,7 +162,7 @@ def _what_for(states: JobStates, past: JobHistory, key: str, *, is_running: bool
 
 def _root_of_block(states: JobStates, key: str) -> str:
     """Say which stage has the failed or cancelled job that blocks a job, itself or further up."""
-    for upstream in sorted(needs(states.jobs[key])):
+    for upstream in sorted(keys_needed(states.jobs[key], states.jobs)):
         state = states.by_key.get(upstream)
         if state is JobState.BLOCKED:
             return _root_of_block(states, upstream)
@@ -269,7 +269,7 @@ def _why(states: JobStates, job_past: JobHistory, key: str, *, is_running: bool)
     if states.by_key[key] is JobState.RUNNING:
         workers = f", {len(job_past.open)} workers" if len(job_past.open) > 1 else ""
         return f"attempt {job_past.num_attempts}{workers}"
-    unmet = _unmet(states, key)
+    unmet = unmet_needs(states, key)
     if unmet:
         labels = [
             f"{states.jobs[upstream].label} ({states.by_key[upstream].value})"
@@ -296,13 +296,18 @@ def _why_stopped(past: History, key: str) -> str | None:
     return "cancelled; the next launch runs it" if key in past.cancelled else None
 
 
-def _unmet(states: JobStates, key: str) -> list[str]:
-    """List the jobs that a job needs and that are not done."""
-    return [
-        upstream
-        for upstream in sorted(needs(states.jobs[key]))
-        if states.by_key.get(upstream) is not JobState.DONE and upstream in states.jobs
-    ]
+def unmet_needs(states: JobStates, key: str) -> list[str]:
+    """List the jobs that a job needs and that are not done; what lies behind them where none is."""
+    job = states.jobs[key]
+    for needed in (needs(job), keys_needed(job, states.jobs)):
+        unmet = [
+            upstream
+            for upstream in sorted(needed)
+            if states.by_key.get(upstream) is not JobState.DONE and upstream in states.jobs
+        ]
+        if unmet:
+            return unmet
+    return []
 
 
 def _why_not_started(job_past: JobHistory, *, is_running: bool) -> str:

@@ -4,6 +4,7 @@ from orchestrator.dispatch.job_states import JobStates
 from orchestrator.plan.plan import make_plan
 from orchestrator.plan.retention import keys_read_by, retention_of
 from orchestrator.study.study import parse_study
+from orchestrator.views.status import unmet_needs
 
 STUDY = """\
 study: through
@@ -57,3 +58,13 @@ def test_what_was_let_go_comes_back_before_a_new_reader_of_a_snapshot_starts():
     assert states.startable() == [base]
     assert states.finish(base) == [aligned]
     assert set(states.finish(aligned)) == keys["said"]
+
+
+def test_status_says_what_such_a_reader_waits_for():
+    plan = make_plan(parse_study(STUDY))
+    said = {job.key for job in plan.stages["said"]}
+    done = plan.by_key.keys() - said - {job.key for job in plan.stages["aligned"]}
+    states = JobStates(plan.jobs, done)
+    assert {needed for key in said for needed in unmet_needs(states, key)} == {
+        job.key for job in plan.stages["aligned"]
+    }
