@@ -163,6 +163,14 @@ def test_weights_stay_until_every_reader_of_a_snapshot_is_done_and_come_back(
     assert tables(root) == tables(launched)
 
 
+def test_it_rehearses_whole(tmp_path: Path, capsys: Any, monkeypatch: Any) -> None:
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    assert main(["rehearse", str(STUDY), "--root", str(tmp_path / "results"), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["faults"] == [] and {one["state"] for one in report["stages"]} == {"held"}
+    assert main(["fetch", str(STUDY), "--root", str(tmp_path / "results")]) == 0
+
+
 def test_on_an_object_storage_it_is_the_same(
     launched: Storage, edited: Callable[..., str], bucket: str, monkeypatch: Any, capsys: Any
 ) -> None:

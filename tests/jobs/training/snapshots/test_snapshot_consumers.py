@@ -6,6 +6,8 @@ from safetensors.torch import load_file
 
 from jobs.kind import KINDS
 from jobs.models.opened_model import adapter_on, model_folder
+from tests.jobs.root import Root
+from tests.jobs.training.ranks import stop_at
 
 PARAMS = {"objective": "sft", "max_length": 32, "steps": 6, "learning_rate": 3e-3}
 LORA = {"rank": 2, "alpha": 4.0}
@@ -111,6 +113,28 @@ def test_an_exported_snapshot_says_which_model_of_the_run_it_is(root):
     assert_equal(weights(exported), weights(root.artifact("full step-3")))
     card = exported.read("model/README.md").decode()
     assert "| label | step-3 |" in card and "| step | 3 |" in card
+
+
+@pytest.mark.parametrize("lora", [None, LORA])
+def test_on_a_remote_root_a_run_that_goes_on_has_the_snapshots_of_an_undisturbed_one(
+    tmp_path, texts, tiny_model, word_tokenizer, lora
+):
+    root = Root(f"memory://{tmp_path.name}-snapshots")
+    root.model("model", tiny_model("gpt2"), word_tokenizer(eos_token="<end>"), "pretrained")
+    root.parquet("pairs", "pairs", texts)
+    inputs = {"model": "model", "pairs": "pairs"}
+    asked = {"checkpoint_every": 2, "snapshots": {"steps": [1, 3, 5], "kl": [9.0]}, "lora": lora}
+    whole = trained(root, "whole", **asked)
+    params = {**PARAMS, **asked}
+    answer, _ = root.run("align", params, name="cut off", stop=stop_at(4), **inputs)
+    assert answer["state"] == "stopped"
+    again = root.done("align", params, name="cut off", attempt="2", **inputs)
+    assert again.facts["training"]["resume"]["resumed_from"] == 4
+    names = whole.names("snapshots/")
+    assert len([n for n in names if n.endswith("SNAPSHOT.json")]) == 3
+    assert {n: whole.read(n) for n in names} == {n: again.read(n) for n in again.names("snapshots")}
+    one, two = opened(root, "whole", "step-3"), opened(root, "cut off", "step-3")
+    assert_equal(weights(one), weights(two))
 
 
 @pytest.mark.parametrize("lora", [None, LORA])
