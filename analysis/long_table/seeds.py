@@ -76,7 +76,8 @@ def _combine(cell: list[Row], seeds: str | None) -> Row:
     if len(cell) == 1:
         return cell[0] | blank | {"num_seeds": len(good)}
     if not good:
-        return _most_common(bad) | blank | {"num_seeds": 0, "reason": _missing_seeds(bad)}
+        missing: Row = {"num_seeds": 0, "reason": _missing_seeds(bad), "key": _keys(bad)}
+        return _most_common(bad) | blank | missing
     if len(good) == 1:
         reasons = [str(good[0]["reason"])] if good[0]["reason"] else []
         reasons.append(_missing_seeds(bad))
@@ -92,12 +93,17 @@ def _combine(cell: list[Row], seeds: str | None) -> Row:
         "uncounted": max(uncounted, default=None),
         "num_seeds": len(good),
         "left_out": cast("Scalar", _mean_left_out(good)),
-        "key": " ".join(sorted({str(row["key"]) for row in good})),
+        "key": _keys(good),
         # An interval over seeds stands by itself: too few groups within one no longer matter.
         "status": Status.OK.value,
         "reason": "; ".join([*_notes(good), *([_missing_seeds(bad)] if bad else [])]) or None,
     }
     return good[0] | blank | _outermost(good) | combined
+
+
+def _keys(rows: Sequence[Row]) -> str | None:
+    """Return the keys of all jobs behind rows; None where no job left any of them."""
+    return " ".join(sorted({str(row["key"]) for row in rows if row["key"] is not None})) or None
 
 
 def _mean_left_out(rows: Sequence[Row]) -> LeftOut | None:

@@ -14,12 +14,16 @@ from typing import Any
 from analysis.long_table.circumstances import Circumstances, Origin
 from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact
+from jobs.artifacts.identity import key_of
 from jobs.artifacts.job import artifact_folder
-from jobs.artifacts.request import readable_request
+from jobs.artifacts.request import Request, readable_request
 from jobs.kind import KINDS
 from jobs.models.model_facts import rounded_weights
 from jobs.provenance import Data, Leaves, Model
 from jobs.text.format import FORMATS
+
+_KEPT = "snapshots"
+"""Param of a training that says which models on its way are kept. It changes none of its steps."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +38,8 @@ class _Request:
     """Params of the job."""
     inputs: Mapping[str, _Request]
     """Requests of its inputs by name, the first of each."""
+    training: str
+    """Key of the same training with no model kept on its way; its own key of any other job."""
     step: int | None = None
     """The training step that a snapshot was taken after; None for any other job."""
     midway: bool = False
@@ -79,6 +85,7 @@ class Ancestry:
             key=key,
             params=content["params"],
             inputs=inputs,
+            training=_training(content),
             rounded=rounded,
             **(self._place_in_run(kind, key) if "aligned" in inputs else {}),
         )
@@ -131,9 +138,9 @@ def _circumstances(request: _Request) -> Circumstances:
     trained_on = None if run is None else run.inputs.get("pairs")
     return Circumstances(
         base=None if base is None else base.key,
-        aligned=None if aligned is None else (aligned if aligned.midway else run or aligned).key,
+        aligned=None if aligned is None else _key_of_model(aligned),
         midway=aligned is not None and aligned.midway,
-        run=None if run is None else run.key,
+        run=None if run is None else run.training,
         step=None if aligned is None else aligned.step,
         objective=None if run is None else str(run.params.get("objective", "published")),
         preferences=None if run is None else _origin(run.inputs.get("pairs")),
@@ -179,6 +186,21 @@ def _job_that_made(model: _Request) -> _Request:
 def _run_of(aligned: _Request) -> _Request:
     """Return the job that trained an aligned model: behind a snapshot, the run it was taken of."""
     return aligned.inputs.get("aligned", aligned)
+
+
+def _key_of_model(aligned: _Request) -> str:
+    """Return what tells an aligned model from others: what training left in the end is one."""
+    return aligned.key if aligned.midway else _run_of(aligned).training
+
+
+def _training(request: Request) -> str:
+    """Return the key that a job would have if it kept no model on its way: no step would differ."""
+    identity = request["identity"]
+    params = identity.get("params", {})
+    if _KEPT not in params:
+        return request["key"]
+    others = {name: value for name, value in params.items() if name != _KEPT}
+    return key_of({**identity, "kind": request["kind"], "params": others})
 
 
 def _origin_of(model: _Request) -> _Request:

@@ -114,12 +114,24 @@ def answer(findings: Findings) -> StudyAnswer:
 
 
 def _achievements(findings: Sequence[Finding]) -> list[Achievement]:
-    """Group findings by aligned model and set of pairs, in their order."""
-    groups: dict[tuple[object, ...], dict[str, Finding]] = {}
+    """Group findings by aligned model and set of pairs, in their order.
+
+    A mean over seeds is of the model of which some number has fewer of them.
+    """
+    found: list[Achievement] = []
     for finding in findings:
-        cell = (finding.model, finding.aligned, finding.about.pairs)
-        groups.setdefault(cell, {}).setdefault(finding.number.metric, finding)
-    return [Achievement(by_metric=group) for group in groups.values()]
+        known = next((one for one in found if _is_of(one.first, finding)), None)
+        if known is None:
+            found.append(known := Achievement())
+        known.by_metric.setdefault(finding.number.metric, finding)
+    return found
+
+
+def _is_of(first: Finding, second: Finding) -> bool:
+    """Whether two findings are of one aligned model, or of one base, on one set of pairs."""
+    if (first.model, first.about.pairs) != (second.model, second.about.pairs):
+        return False
+    return bool(first.aligned & second.aligned) or first.aligned == second.aligned
 
 
 def _summary(own: Sequence[Achievement], votes: Sequence[bool | None]) -> str:

@@ -67,3 +67,14 @@ def test_foreign_pairs_stand_beside_and_decide_where_there_are_no_others(study: 
     mixed = study.answer(NAME)
     assert mixed.verdict is Verdict.MIXED
     assert "No held-out pairs of their own sets were measured: b." in mixed.caveats
+
+
+@pytest.mark.parametrize("lacking", [1, 2])
+def test_a_number_that_some_seeds_lack_makes_no_model_of_its_own(study: Any, lacking: int) -> None:
+    for seed in ("0", "1"):
+        achieved(study, seed=seed)
+        value = None if int(seed) < lacking else 0.5
+        study.add("reward_margin_at_equal_length", value, model="a", position=None, seed=seed)
+    answer = study.answer(NAME)
+    assert answer.verdict is Verdict.YES
+    assert "1 of 1 models say yes" in answer.summary

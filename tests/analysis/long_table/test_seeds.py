@@ -66,6 +66,9 @@ def test_a_cell_whose_seeds_all_failed_stays_missing():
     (row,) = over_seeds(cell(None, None))
     assert row["value"] is None and row["status"] == "job_failed" and row["num_seeds"] == 0
     assert row["reason"] == "2 seeds missing (2 × job_failed: killed)"
+    assert row["key"] == "k0 k1"
+    (left_nothing,) = over_seeds(cell(None, None, key=None))
+    assert left_nothing["key"] is None
 
 
 def test_a_seed_below_the_noise_floor_is_no_number():

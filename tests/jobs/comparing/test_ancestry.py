@@ -173,6 +173,21 @@ def test_a_snapshot_knows_its_step_and_the_run_that_it_was_taken_of(tmp_path):
     assert end.aligned == plain.aligned != midway.aligned
 
 
+def test_a_training_that_keeps_models_on_its_way_is_the_one_that_keeps_none(tmp_path):
+    root = Storage(tmp_path)
+    plan = make_plan(parse_study(STUDY.replace("  table:", KEEPING_NONE + "  table:")))
+    for job in plan.jobs:
+        write_request(root, job)
+    measuring = [job for job in plan.jobs if job.stage in ("said", "behaviour")]
+    known = circumstances_of([Artifact(root, job.kind, job.key) for job in measuring])
+    cell = "rung=small,towards=dpo,draw=1,asked=straight"
+    by_label = {job.label: known[job.key] for job in measuring}
+    none, keeping = by_label[f"said[{cell}]"], by_label[f"behaviour[{cell}]"]
+    assert (keeping.run, keeping.aligned) == (none.run, none.aligned)
+    other = by_label[f"said[{cell.replace('dpo', 'sft')}]"]
+    assert other.run != none.run
+
+
 KEPT = """\
   dosed:
     kind: snapshot
@@ -180,4 +195,16 @@ KEPT = """\
     inputs: {aligned: aligned}
     params: {snapshot: "${kept}"}
   said: {kind: behave, inputs: {model: dosed, prompts: texts}, params: {toxic_words: prompts}}
+"""
+
+KEEPING_NONE = """\
+  straight-through:
+    kind: align
+    over: [towards, draw]
+    inputs: {model: base, pairs: pairs, reference: reference}
+    params: {objective: "${towards}", seed: "${draw}", steps: 9}
+  said:
+    kind: behave
+    inputs: {model: straight-through, prompts: texts}
+    params: {toxic_words: prompts}
 """
