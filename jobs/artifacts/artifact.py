@@ -5,7 +5,6 @@ are checked when a file is opened as an input, and by `verify`.
 """
 
 import hashlib
-import json
 import time
 import uuid
 from collections.abc import Mapping, Sequence
@@ -20,6 +19,7 @@ from pydantic import ConfigDict, TypeAdapter, with_config
 from cluster.checked_json import parse_as, read_file
 from cluster.disk.disk_faults import ForeignEntry, disk_faults
 from cluster.errors import SurroundingsError
+from cluster.readable_json import readable_json
 from cluster.storage import Storage
 from jobs.artifacts.job import artifact_folder
 from jobs.artifacts.local_copies import HeldCopies, local_copy, place_of_copy
@@ -102,10 +102,13 @@ class Record:
 
     def to_json(self) -> bytes:
         """Write the bytes of `record.json`."""
-        values = asdict(self)
+        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        values["files"] = {
+            name: {"bytes": entry.bytes, "xxh3": entry.xxh3} for name, entry in self.files.items()
+        }
         if self.let_go is None:
             del values["let_go"]
-        return (json.dumps(values, indent=1, sort_keys=True) + "\n").encode()
+        return readable_json(values, default=asdict)
 
     @classmethod
     def from_json(cls, data: bytes) -> "Record":

@@ -1,6 +1,5 @@
 """Both ways between a `Job` and a worker: the assignment, `job.json`, what came back."""
 
-import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
@@ -12,6 +11,7 @@ from cluster.disk.temp_folders import private_base
 from cluster.errors import DeltascaleError
 from cluster.executor import Ending, Outcome
 from cluster.fault_classes import FaultClass
+from cluster.readable_json import readable_json
 from cluster.storage import Storage
 from jobs.artifacts.job import InputRef, Job
 from jobs.kind import KINDS, Fit
@@ -170,8 +170,7 @@ def write_request(storage: Storage, job: Job, *, syncs_names: bool = True) -> No
         },
         "resources": asdict(job.resources),
     }
-    text = json.dumps(request, indent=1, sort_keys=True) + "\n"
-    storage.create(name, text.encode(), syncs_names=syncs_names)
+    storage.create(name, readable_json(request), syncs_names=syncs_names)
 
 
 @dataclass(frozen=True, kw_only=True)
