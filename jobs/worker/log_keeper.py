@@ -8,6 +8,7 @@ command line. It ends when worker and pipes are gone.
 
 import json
 import os
+import select
 import selectors
 import signal
 import socket
@@ -25,6 +26,9 @@ from jobs.worker.log_lines import LogLines
 from jobs.worker.log_turns import Mark, Turns
 
 _READ_BYTES = 1 << 16
+_GATHERED_S = 0.02
+"""How long what short jobs write may wait for more of it: to be woken costs more than to write it.
+A pipe holds what comes meanwhile, and outlives who wrote it."""
 _LAST_LOOKS_S = 10.0
 """How long a worker may take to be gone once all that it wrote was read."""
 _LAST_WORDS_S = 1.0
@@ -60,8 +64,11 @@ class _TurnsStream:
         self._keeper = keeper
         self._turns = Turns(prefix, self._take, self._obey)
         self._lines: LogLines | None = None
+        self.is_slow = True
+        """Whether the last bytes left most of the pipe empty."""
 
     def take(self, data: bytes) -> None:
+        self.is_slow = len(data) < _READ_BYTES // 4
         self._turns.take(data)
 
     def finish(self) -> None:
@@ -118,10 +125,17 @@ class _Keeper:
             while self._orders:
                 self._obey(self._orders.popleft())
             self._watch()
+            self._let_gather()
         until = time.monotonic() + _LAST_LOOKS_S
         while self.witness.is_watching and time.monotonic() < until:
             self._watch()  # the kernel closes what a process had before it is gone
             time.sleep(0.01)
+
+    def _let_gather(self) -> None:
+        """Leave what short jobs write in its pipe for a moment, unless the worker has a word."""
+        stream = self._current
+        if isinstance(stream, _TurnsStream) and not stream.is_over and stream.is_slow:
+            select.select([self._control] if self._is_told else [], [], [], _GATHERED_S)
 
     def _watch(self) -> None:
         """Look after the worker while it makes an attempt."""

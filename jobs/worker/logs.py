@@ -79,9 +79,7 @@ def captured(
         takes_turn: write to the pipe of `taking_turns`; then all is there when that has ended.
     """
     turn = _KEEPERS.turn(path) if takes_turn else None
-    handler = logging.StreamHandler(_SINK)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    root = logging.getLogger()
+    handler, root = _handler(), logging.getLogger()
     with (
         # Held open here: it is there at once, and shows which process is at the attempt.
         _opened(path),
@@ -138,6 +136,14 @@ class _Sink(io.TextIOBase):
 
 
 _SINK = _Sink()
+
+
+@cache
+def _handler() -> logging.Handler:
+    """Return what writes log records of all attempts of this process."""
+    handler = logging.StreamHandler(_SINK)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    return handler
 
 
 @cache
