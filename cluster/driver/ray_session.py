@@ -17,6 +17,7 @@ from cluster.delivery.node_versions import NodeChecks
 from cluster.driver.ray_access import AUTH_MODE, FIRST_MODE, enter, find_address
 from cluster.driver.ray_endings import first_line
 from cluster.driver.session_folder import SessionFolder
+from cluster.driver.spared_import import leave_out_pyarrow
 from cluster.driver_messages import Start
 from cluster.errors import SurroundingsError
 from cluster.executor import STARTED_IN
@@ -33,7 +34,7 @@ from cluster.orphans.left_processes import end_left_by_earlier_launches
 if TYPE_CHECKING:
     from ray._private.node import Node
 
-_CALLS = "cluster.driver.ray_calls"
+_OURS = ("cluster.driver.worker_start", "cluster.driver.ray_calls")
 _PRELOADED = "RAY_preload_python_modules"
 """Ray's variable: each of its processes imports these modules before it takes its first task."""
 _OBJECT_STORE_BYTES = 100_000_000
@@ -107,6 +108,7 @@ def open_session(start: Start, await_code: Callable[[], None]) -> RaySession:
     try:
         import ray
 
+        leave_out_pyarrow()
         if address is None and start.code is not None:
             await_code()
         if address is not None:
@@ -156,7 +158,7 @@ def _swept_here(start: Start) -> str | None:
 def _prepare_own(preloaded: Sequence[str]) -> SessionFolder:
     """Make the folder of a Ray of our own, and ask for a token and for loopback alone."""
     if preloaded:
-        os.environ[_PRELOADED] = ",".join([_CALLS, *preloaded])
+        os.environ[_PRELOADED] = ",".join([*_OURS, *preloaded])
     folder = SessionFolder()
     token = folder.write_private("token", secrets.token_hex(32))
     os.environ[AUTH_MODE] = "token"

@@ -16,6 +16,11 @@ def place_of_early(payload, surroundings):
     import sys
     module = sys.modules.get("edited_calls.early")
     return "" if module is None else module.__file__
+def spared(payload, surroundings):
+    import sys
+    imported = [name for name in ("numpy", "pyarrow") if name in sys.modules]
+    import pyarrow
+    return f"{imported}, then {pyarrow.array([1])[0]}"
 '''
 
 
@@ -42,5 +47,8 @@ def test_an_edit_in_the_checkout_reaches_no_call_of_a_running_launch(tmp_path, m
         early = first_outcome(executor, 120).answer
         # Imported before any call came, and from the copy.
         assert early and not early.startswith(str(tmp_path))
+        executor.submit("c", "edited_calls:spared", "", Resources())
+        # Ray would have imported both before the first call came.
+        assert first_outcome(executor, 120).answer == "[], then 1"
     finally:
         executor.close()

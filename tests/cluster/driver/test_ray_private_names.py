@@ -1,6 +1,8 @@
 """The names that Ray does not promise and `cluster/` uses: a new Ray that moved one fails here."""
 
 import inspect
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -111,3 +113,23 @@ def test_ray_still_reads_every_variable_that_gangs_set():
     places = ("train/constants.py", "train/v2/_internal/constants.py", "tune/tune.py")
     source = "".join((folder / place).read_text() for place in places)
     assert not [name for name in RAY_TRAIN_VARIABLES if f'"{name}"' not in source]
+
+
+def test_ray_still_prepares_to_send_objects_before_a_session_begins_and_without_pyarrow():
+    script = """
+import sys
+from cluster.driver.spared_import import leave_out_pyarrow
+leave_out_pyarrow()
+assert not {"ray", "pyarrow"} & set(sys.modules)
+import ray
+from ray._private.worker import global_worker
+assert not global_worker.serialization_context_map
+leave_out_pyarrow()
+(prepared,) = global_worker.serialization_context_map.values()
+assert not {"numpy", "pyarrow"} & set(sys.modules)
+assert global_worker.get_serialization_context() is prepared
+import pyarrow
+assert prepared.serialize({"a": [1]}).total_bytes > 0
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
