@@ -88,7 +88,10 @@ def as_on_hub(params: Mapping[str, Any], root: Storage) -> dict[str, Any]:
         data = HubData(repository=repository, revision=None, path=parts["path"] or "")
         return data.at(parts["commit"])
 
-    return {name: named(value) for name, value in params.items()}
+    return {
+        name: named(value) if isinstance(value, str | list) else value
+        for name, value in params.items()
+    }
 
 
 def with_local_data(params: P, root: Storage) -> P:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from cluster.disk.temp_folders import private_base
@@ -80,7 +80,7 @@ class Assignment:
     @cached_property
     def artifact(self) -> Artifact:
         """What the job leaves behind."""
-        return Artifact(Storage(self.root), self.kind, self.key)
+        return Artifact(_storage(self.root), self.kind, self.key)
 
     @property
     def run_name(self) -> RunName:
@@ -128,6 +128,16 @@ class Assignment:
             name: [InputRef(**ref) for ref in refs] for name, refs in written["inputs"].items()
         }
         return cls(**{**written, "inputs": inputs})
+
+
+def _storage(root: str) -> Storage:
+    """Return the root; a remote one anew for each attempt, with the credentials that it has."""
+    return Storage(root) if "://" in root else _folder(root)
+
+
+@lru_cache(maxsize=4)
+def _folder(root: str) -> Storage:
+    return Storage(root)
 
 
 def check_version(written: object, expected: int, what: str) -> None:

@@ -1,6 +1,7 @@
 """What follows when an attempt ends: its result, checked against the record; its job's state."""
 
 import time
+from collections import Counter
 from collections.abc import Set
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -88,6 +89,8 @@ class AttemptEndings:
         self._queue = queue
         self._attempts = attempts
         self._heard: list[_Heard] = []
+        self._num_heard = Counter[str]()
+        """Key of a job -> how many of its attempts have ended and are not settled."""
         self._notes = FailureNotes(launch)
 
     def reuse(self, key: str) -> None:
@@ -107,6 +110,7 @@ class AttemptEndings:
         for attempt, after in zip_longest(begun, begun[1:]):
             own = of_attempts[attempt]
             running, seconds = self._attempts.running.remove(attempt)
+            self._num_heard[running.key] += 1
             self._heard.append(
                 _Heard(
                     outcome=own,
@@ -164,7 +168,7 @@ class AttemptEndings:
             attempt = self._check(job, heard, winner, is_ending=is_ending)
             if attempt is None and self._looks_again(heard):
                 continue
-            self._heard.remove(heard)
+            self._forget(heard)
             has_failed |= self._conclude(heard, attempt or _LEFT_NOTHING, winner or "")
         return has_failed
 
@@ -293,7 +297,7 @@ class AttemptEndings:
             attempt.result,
             fault_class=attempt.fault_class,
             is_settled=launch.states.by_key[key] is not JobState.RUNNING,
-            num_others=len(self._attempts.running.at_job(key)) + self._num_heard(key),
+            num_others=len(self._attempts.running.at_job(key)) + self._num_heard[key],
             is_cancelled=self._queue.is_unwanted(key),
             failures=past.failures,
             is_repeated=past.repeated is not None,
@@ -352,8 +356,11 @@ class AttemptEndings:
             attempts.stop(key)
             queue.drop(key, JobState.FAILED, attempt.message or "it failed without a message")
 
-    def _num_heard(self, key: str) -> int:
-        return sum(heard.key == key for heard in self._heard)
+    def _forget(self, heard: _Heard) -> None:
+        self._heard.remove(heard)
+        self._num_heard[heard.key] -= 1
+        if not self._num_heard[heard.key]:
+            del self._num_heard[heard.key]
 
     def _wait_of(self, attempt: AttemptResult) -> Wait:
         return Wait(
