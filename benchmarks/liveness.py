@@ -226,12 +226,12 @@ def hang(folder: Path, number: int) -> str:
             launch.send_signal(signal.SIGINT)
             launch.wait(timeout=60)
     limits, longest_s = Limits(), beat["longest_s"]
-    limit_s = limits.step_factor * longest_s + limits.step_slack_s
+    limit_s, number_s = limits.stopped_step_limit_s(longest_s), limits.step_limit_s(longest_s, None)
     stacks = len([*first.glob("stacks/*.txt")])
     return (
         f"{WORKLOAD}: hang to first look {looked:.1f} s, to the kill {decided:.1f} s, to the next "
-        f"attempt's first step {again:.1f} s; limit 3 x {longest_s:.2f} + 30 = {limit_s:.1f} s; "
-        f"{stacks} files of stacks"
+        f"attempt's first step {again:.1f} s; limit of a stopped process 3 x {longest_s:.2f} + 5 = "
+        f"{limit_s:.1f} s, of a step {number_s:.1f} s; {stacks} files of stacks"
     )
 
 

@@ -13,7 +13,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ from jobs.liveness.stacks import dump_of, stack_of
 
 INSPECT = "jobs.liveness.inspection:inspect"
 """Entry point that gathers evidence."""
+GLANCE = "jobs.liveness.inspection:glance"
+"""Entry point that asks the kernel alone."""
 END = "jobs.liveness.inspection:end"
 """Entry point that kills."""
 _PY_SPY_S = 20.0
@@ -98,6 +101,11 @@ class Finding:
         """Whether somebody stopped it: it can neither work nor answer."""
         return self.state in ("T", "t")
 
+    @property
+    def is_stopped_by_signal(self) -> bool:
+        """Whether a signal stopped it, no debugger: it goes on by nothing but a SIGCONT."""
+        return self.state == "T"
+
 
 def inspection_payload(suspects: Sequence[Suspect], probe: str | None) -> str:
     """Write what `inspect` and `end` are given.
@@ -118,10 +126,22 @@ def read_findings(answer: str) -> list[Finding]:
 def inspect(payload: str, surroundings: Surroundings) -> str:
     """Gather what can be seen of processes on this node; changes nothing but for a dump signal."""
     given = json.loads(payload)
-    is_away = given["probe"] is not None and not _takes_writes(given["probe"])
     suspects = [Suspect(**one) for one in given["suspects"]]
-    findings = [_look_at(one, surroundings.node, is_root_away=is_away) for one in suspects]
-    return json.dumps([asdict(finding) for finding in findings])
+    with ThreadPoolExecutor(len(suspects) + 1) as pool:  # each look mostly waits
+        takes_writes = pool.submit(lambda: given["probe"] is None or _takes_writes(given["probe"]))
+        findings = [*pool.map(lambda one: _look_at(one, surroundings.node), suspects)]
+        is_away = not takes_writes.result()
+    return json.dumps([asdict(replace(one, is_root_away=is_away)) for one in findings])
+
+
+def glance(payload: str, surroundings: Surroundings) -> str:
+    """Return as findings what the kernel says of processes on this node; waits for nothing."""
+    findings = []
+    for one in (Suspect(**one) for one in json.loads(payload)["suspects"]):
+        stat = process_stat(one.pid) if _is_same(one) else None
+        known = {} if stat is None else {"state": stat.state, "cpu_s": stat.cpu_s}
+        findings.append({"rank": one.rank, "node": surroundings.node, "pid": one.pid, **known})
+    return json.dumps(findings)
 
 
 def end(payload: str, surroundings: Surroundings) -> str:
@@ -135,10 +155,10 @@ def end(payload: str, surroundings: Surroundings) -> str:
     return json.dumps(killed)
 
 
-def _look_at(suspect: Suspect, node: str, *, is_root_away: bool) -> Finding:
+def _look_at(suspect: Suspect, node: str) -> Finding:
     common: dict[str, Any] = {"rank": suspect.rank, "node": node, "pid": suspect.pid}
     if not _is_same(suspect):
-        return Finding(**common, is_root_away=is_root_away)
+        return Finding(**common)
     before, began = process_stat(suspect.pid), time.monotonic()
     is_stopped = before is not None and before.is_stopped
     native = None if is_stopped else _by_py_spy(suspect.pid)
@@ -158,7 +178,6 @@ def _look_at(suspect: Suspect, node: str, *, is_root_away: bool) -> Finding:
         state=None if after is None else after.state,
         cpu_s=None if after is None else after.cpu_s,
         cpu_share=share,
-        is_root_away=is_root_away,
         stacks=stacks,
         places=sorted(places),
         native=native,

@@ -2,24 +2,27 @@
 
 A doubt opens a case: processes beside the job, on its nodes, gather stacks and what the kernel
 says. The last one begins so long before the limit as looks take, and is decided at the limit, never
-before. Nothing is ended that was seen to move, nor while the root is away from a node. What is
-ended counts as hung, and the rules for failures decide what follows.
+before. Nothing is ended that was seen to move, nor while the root is away from a node. What a
+signal stopped is told by the kernel, and has shorter limits. What is ended counts as hung, and the
+rules for failures decide what follows.
 """
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
 from cluster.errors import SurroundingsError
-from cluster.executor import Ending, Outcome, Surroundings, load_entry
+from cluster.executor import Ending, Outcome
 from cluster.fault_classes import FaultClass
 from cluster.redaction.redactor import redacted
 from jobs.artifacts.artifact import Artifact
 from jobs.liveness.beating import BEAT_EVERY_S
 from jobs.liveness.heartbeat import FOLDER, heartbeat_name, read_heartbeats
 from jobs.liveness.inspection import END, INSPECT, Suspect, inspection_payload, read_findings
+from orchestrator.dispatch.glances import Glances
+from orchestrator.dispatch.node_calls import NodeCalls
 from orchestrator.dispatch.repeating_thread import RepeatingThread
 from orchestrator.dispatch.running_launch import RunningLaunch
 from orchestrator.dispatch.submitter import Submitter
@@ -67,26 +70,30 @@ class HangWatch:
         self._looked_at = -math.inf
         self._watched: dict[str, Watched] = {}
         self._seen_at: dict[str, float] = {}
-        self._num_calls = 0
         self._took_s: deque[float] = deque(maxlen=5)
         """How long the last looks took until all nodes had answered."""
-        self._interrupt: Callable[[str, str], bool] | None = getattr(
-            launch.executor, "interrupt", None
-        )
-        """Ends a job in this very process; None where jobs have processes of their own."""
-        self._answered: list[Outcome] = []
+        self._beside = NodeCalls(launch.executor, f"{launch.id}-watch-")
+        self._glances = Glances(self._beside, self._beats_every_s, self._every_s)
+        self._interrupt = self._beside.interrupt
         self.thread = RepeatingThread(self.look_now, self._every_s, name="hang watch")
         """Looks where jobs run in this very process; ends with the launch."""
 
     def take(self, outcome: Outcome) -> bool:
         """Take in the end of a call of its own; False for any other call."""
-        if not outcome.ticket.startswith(self._prefix):
+        if not self._beside.owns(outcome):
             return False
-        for case in (one.case for one in self._watched.values() if one.case):
-            if case.asked.pop(outcome.ticket, None) is not None and outcome.answer is not None:
-                case.findings += read_findings(outcome.answer)
+        for watched in self._watched.values():
+            case = watched.case
+            if case is None or case.asked.pop(outcome.ticket, None) is None:
+                continue
+            if outcome.answer is not None:
+                found = read_findings(outcome.answer)
+                case.findings += found
+                watched.signs.note_states(found, self._clock.now)
                 if not case.asked:
                     self._took_s.append(self._launch.patience.clock() - case.began_s)
+        signs = {attempt: one.signs for attempt, one in self._watched.items()}
+        self._glances.take(outcome, signs, self._clock.now)
         return True
 
     def as_it_ended(self, outcome: Outcome) -> Outcome:
@@ -119,8 +126,8 @@ class HangWatch:
 
     def look_now(self) -> None:
         """Look on the thread that calls this."""
-        while self._answered:
-            self.take(self._answered.pop())
+        for outcome in self._beside.answered():
+            self.take(outcome)
         steady_s = self._launch.patience.clock()
         if steady_s - self._looked_at < self._every_s:
             return
@@ -128,6 +135,10 @@ class HangWatch:
         now, running = self._clock.look(steady_s), dict(self._attempts.running)
         for attempt in self._watched.keys() - running.keys():
             del self._watched[attempt]
+            self._glances.forget(attempt)
+        if self._clock.has_stood:
+            for watched in self._watched.values():
+                watched.signs.forget_states()
         try:
             for attempts in self._calls(running, steady_s):
                 # Of several jobs of a call the one that began last is at work.
@@ -171,6 +182,8 @@ class HangWatch:
             self._see_to_end(watched, attempt, key, now)
         elif heartbeats:
             watched.signs.take(heartbeats, now)
+            if self._launch.limits.stopped_s < math.inf:
+                self._glances.look(attempt, watched.signs, now)
             self._judge(watched, attempt, key, now)
         elif is_alone:
             self._await_life(watched, attempt, key, now)
@@ -223,11 +236,12 @@ class HangWatch:
         """Tell whether a look that began now would be over about when the limit is reached."""
         if watched.awaited_at is not None and abs(due_at - watched.awaited_at) < _SAME_S:
             return False
-        shortest_s = min(
-            limit_s(one.heartbeat, self._launch.limits) for one in watched.signs.read(now)
-        )
-        takes_s = min(max(self._took_s, default=_LOOKS_TAKE_S), _MOST_LOOKS_TAKE_S)
-        return due_at - now <= min(takes_s + self._every_s, _ADVANCE_SHARE * shortest_s)
+        signs = watched.signs.read(now)
+        takes_s = min(max(self._took_s, default=_LOOKS_TAKE_S), _MOST_LOOKS_TAKE_S) + self._every_s
+        if all(one.stopped_s is None for one in signs):
+            shortest_s = min(limit_s(one.heartbeat, self._launch.limits) for one in signs)
+            takes_s = min(takes_s, _ADVANCE_SHARE * shortest_s)
+        return due_at - now <= takes_s
 
     def _is_outdated(self, case: Case, watched: Watched, now: float) -> bool:
         """Tell whether what was seen before the limit may not be so any more."""
@@ -264,7 +278,8 @@ class HangWatch:
         if self._storage.is_local:
             probe = str(self._storage.path(f"{folder}/{_PROBE_OF_NODE}"))
         for node, suspects in case.by_node().items():
-            case.asked[self._call(node, INSPECT, inspection_payload(suspects, probe))] = node
+            ticket = self._beside.ask(node, INSPECT, inspection_payload(suspects, probe))
+            case.asked[ticket] = node
         watched.case = case
 
     def _conclude(self, watched: Watched, case: Case, now: float) -> None:
@@ -295,17 +310,10 @@ class HangWatch:
             if node in answered:
                 at_it = [self._with_heartbeat(one, case) for one in suspects]
                 payload = inspection_payload(at_it, None)
-                if node in self._nodes_here():  # at once: a call may have to start a process first
-                    load_entry(END)(payload, Surroundings(node=node))
-                else:
-                    self._call(node, END, payload)
+                if self._beside.answer_here(node, END, payload) is None:
+                    self._beside.ask(node, END, payload)
         if not answered or answered != set(case.by_node()):
             self._cancel(case.attempt)
-
-    def _nodes_here(self) -> set[str]:
-        """Return the nodes, by names and addresses, that are the machine of this process."""
-        rooms = self._launch.executor.rooms()
-        return {name for room in rooms if room.is_here for name in (room.name, room.address)}
 
     def _with_heartbeat(self, suspect: Suspect, case: Case) -> Suspect:
         """Name the file that says whether a process is still at the attempt, where there is one."""
@@ -331,16 +339,6 @@ class HangWatch:
     def _cancel(self, attempt: str) -> None:
         self._launch.executor.cancel(self._attempts.batches.ticket(attempt))
 
-    def _call(self, node: str, entry: str, payload: str) -> str:
-        self._num_calls += 1
-        ticket = f"{self._prefix}{self._num_calls:06d}"
-        if self._interrupt is not None:
-            answer = load_entry(entry)(payload, Surroundings(node=node))
-            self._answered.append(Outcome(ticket=ticket, ending=Ending.RETURNED, answer=answer))
-            return ticket
-        self._launch.executor.submit_beside(ticket, node, entry, payload)
-        return ticket
-
     def _tell(
         self, watched: Watched, attempt: str, key: str, text: str, once_for: object = None
     ) -> None:
@@ -353,7 +351,3 @@ class HangWatch:
     def _folder(self, attempt: str, key: str) -> str:
         job = self._launch.states.jobs[key]
         return Artifact(self._storage, job.kind, key).attempt_folder(attempt)
-
-    @property
-    def _prefix(self) -> str:
-        return f"{self._launch.id}-watch-"

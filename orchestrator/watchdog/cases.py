@@ -14,6 +14,20 @@ _IN_COLLECTIVE = re.compile(
     r"torch/distributed/|all_reduce|all_gather|reduce_scatter|broadcast|barrier|"
     r"accelerate/utils/operations|deepspeed/comm/"
 )
+_STOPPED_BY = {
+    True: "stopped by a signal (state T of the kernel: SIGSTOP or its like), and goes on by a "
+    "SIGCONT alone",
+    False: "stopped by a debugger (state t of the kernel)",
+}
+
+
+def suspects_by_node(heartbeats: Iterable[Heartbeat]) -> dict[str, list[Suspect]]:
+    """Return the processes that gave these heartbeats, by their nodes."""
+    nodes: dict[str, list[Suspect]] = {}
+    for beat in heartbeats:
+        suspect = Suspect(rank=beat.rank, pid=beat.pid, started=beat.started, thread=beat.thread)
+        nodes.setdefault(beat.node, []).append(suspect)
+    return nodes
 
 
 @dataclass(kw_only=True)
@@ -44,11 +58,7 @@ class Case:
 
     def by_node(self) -> dict[str, list[Suspect]]:
         """Return the processes to look at, by their nodes."""
-        nodes: dict[str, list[Suspect]] = {}
-        for rank, beat in sorted(self.heartbeats.items()):
-            suspect = Suspect(rank=rank, pid=beat.pid, started=beat.started, thread=beat.thread)
-            nodes.setdefault(beat.node, []).append(suspect)
-        return nodes
+        return suspects_by_node(beat for _, beat in sorted(self.heartbeats.items()))
 
     @property
     def is_root_away(self) -> bool:
@@ -59,6 +69,11 @@ class Case:
     def is_stopped(self) -> bool:
         """Whether some process of it is stopped."""
         return any(one.is_stopped for one in self.findings)
+
+    @property
+    def stopped_by_signal(self) -> Sequence[int]:
+        """The ranks that a signal stopped."""
+        return [one.rank for one in self.findings if one.is_stopped_by_signal]
 
     def is_due(self, judgement: Judgement) -> bool:
         """Tell whether it may be decided by now: one that began early waits for the limit."""
@@ -97,7 +112,7 @@ class Case:
             waiting = f"; the other {pluralize(others, 'rank')} wait for it" if others else ""
             parts.append(f"{ranks} is behind{waiting}")
         parts += [
-            f"{self._place(one.rank)} is stopped (SIGSTOP)"
+            f"{self._place(one.rank)} is {_STOPPED_BY[one.is_stopped_by_signal]}"
             for one in self.findings
             if one.is_stopped
         ]

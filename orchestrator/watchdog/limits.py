@@ -2,7 +2,8 @@
 
 A step has a limit that grows with the longest step seen, because it alone knows how long its steps
 are. What counts no steps has limits of its own, generous ones: a model may be read from a slow
-file system for an hour, and a first step compiles.
+file system for an hour, and a first step compiles. A process that a signal stopped waits for
+neither: it does not go on by itself, and has shorter ones.
 """
 
 import math
@@ -17,6 +18,8 @@ from orchestrator.quantities import read_seconds
 VARIABLE = "DELTASCALE_HANG_AFTER"
 """Environment variable with what `--hang-after` says, where that does not; commas between words."""
 NEVER = "never"
+STOPPED = "stopped"
+"""The word for processes that a signal stopped."""
 
 
 def _phases() -> dict[Phase, float]:
@@ -42,6 +45,11 @@ class Limits:
     """The same for parts of jobs that count none, which are less alike than steps."""
     part_slack_s: float = 1800.0
     """What such a part may take beyond that, in seconds."""
+    stopped_slack_s: float = 5.0
+    """What the step of a process may take beyond that where a signal stopped the process; never
+    more than `step_slack_s`."""
+    stopped_s: float = 30.0
+    """Seconds that a process may be seen stopped by a signal where no step was timed."""
     phases_s: Mapping[Phase, float] = field(default_factory=_phases)
     """Seconds that each phase may last in which no step ends."""
     silent_s: float = 120.0
@@ -60,6 +68,10 @@ class Limits:
             return self.part_factor * longest_s + self.part_slack_s
         return self.step_factor * longest_s + self.step_slack_s
 
+    def stopped_step_limit_s(self, longest_s: float) -> float:
+        """Return how long the step at hand may take in a process that a signal stopped."""
+        return self.step_factor * longest_s + min(self.stopped_slack_s, self.step_slack_s)
+
     @classmethod
     def of_words(
         cls, words: Sequence[str], environment: Mapping[str, str] = os.environ
@@ -68,7 +80,8 @@ class Limits:
 
         Args:
             words: each `never`, a length of time such as `5min` (what a step may take beyond three
-                times the longest), or one for a phase, such as `loading=3h` or `saving=never`.
+                times the longest), or one for a phase, such as `loading=3h` or `saving=never`, or
+                for a process that a signal stopped, `stopped=5min`.
             environment: read where there are no words.
 
         Raises:
@@ -91,11 +104,15 @@ class Limits:
                 step_slack_s=math.inf,
                 part_slack_s=math.inf,
                 silent_s=math.inf,
+                stopped_slack_s=math.inf,
+                stopped_s=math.inf,
                 phases_s=endless,
             )
         seconds = _seconds(time, word, where)
         if not is_of_phase or name == Phase.STEPPING.value:
             return replace(self, step_slack_s=seconds)
+        if name == STOPPED:
+            return replace(self, stopped_slack_s=seconds, stopped_s=seconds)
         phase = next((phase for phase in self.phases_s if phase.value == name), None)
         if phase is None:
             raise _refusal(word, where)
@@ -112,7 +129,7 @@ def _seconds(time: str, word: str, where: str) -> float:
 
 
 def _refusal(word: str, where: str) -> UserError:
-    phases = [phase.value for phase in (Phase.STEPPING, *_phases())]
+    phases = [*(phase.value for phase in (Phase.STEPPING, *_phases())), STOPPED]
     return UserError(
         f"{word!r} is neither a length of time nor PHASE=TIME",
         where=where,

@@ -2,7 +2,8 @@
 
 Pure: what is known of each rank comes in, a judgement with its numbers goes out. A gang is as far
 as its slowest rank, so it is hung only when every rank is beyond its own limit: one that saves
-for an hour may let all others wait.
+for an hour may let all others wait. A process that a signal stopped goes on by nothing that a
+storage or network does: it is certain sooner.
 """
 
 import math
@@ -31,6 +32,11 @@ class Verdict(IntEnum):
     """Nothing has moved for longer than its limit. It is looked after, then ended."""
 
 
+CERTAIN_S = 3.0
+"""A process is known as stopped once every look for so long has found it so. A batch system that
+suspends a launch with its jobs may stop these up to 2 s before it."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class RankSigns:
     """What is known of one rank, by the clock of whoever watches."""
@@ -41,6 +47,8 @@ class RankSigns:
     """Seconds since it last got on: a step ended, or another phase began."""
     silent_s: float
     """Seconds since it last beat."""
+    stopped_s: float | None = None
+    """For how long every look has found it stopped by a signal; None: the last one did not."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +61,8 @@ class Judgement:
     """The numbers behind it, as part of a sentence; empty where all is well."""
     ranks: tuple[int, ...] = ()
     """The ranks that it is about: those that are furthest behind."""
+    is_of_stop: bool = False
+    """Whether it is hung because of processes that a signal stopped."""
 
 
 WELL = Judgement(verdict=Verdict.WELL)
@@ -69,6 +79,14 @@ def judge(signs: Sequence[RankSigns], limits: Limits) -> Judgement:
             verdict=Verdict.HUNG,
             why=_why_hung(behind[0], limits),
             ranks=tuple(one.heartbeat.rank for one in behind),
+        )
+    if _stopped_left_s(signs, limits) < 0:
+        stopped = [one for one in signs if one.stopped_s is not None]
+        return Judgement(
+            verdict=Verdict.HUNG,
+            why=_why_stopped(stopped[0], limits),
+            ranks=tuple(one.heartbeat.rank for one in stopped),
+            is_of_stop=True,
         )
     silent = [one for one in signs if one.silent_s > limits.silent_s]
     if silent:
@@ -99,7 +117,32 @@ def left_s(signs: Sequence[RankSigns], limits: Limits) -> float:
 
     Infinite where it shows nothing yet.
     """
-    return max((limit_s(one.heartbeat, limits) - one.idle_s for one in signs), default=math.inf)
+    left = max((limit_s(one.heartbeat, limits) - one.idle_s for one in signs), default=math.inf)
+    return min(left, _stopped_left_s(signs, limits))
+
+
+def _stopped_left_s(signs: Sequence[RankSigns], limits: Limits) -> float:
+    """Return the same for what a signal stopped; infinite where it stopped none of them.
+
+    The others may step as long as they do, too, or be in a phase as long as it may be stopped.
+    """
+    seen_s = max((one.stopped_s for one in signs if one.stopped_s is not None), default=None)
+    if seen_s is None:
+        return math.inf
+    return max(
+        CERTAIN_S - seen_s,
+        *(
+            limits.stopped_s - seen_s
+            if (longest_s := _longest_step_s(one.heartbeat)) is None
+            else limits.stopped_step_limit_s(longest_s) - one.idle_s
+            for one in signs
+        ),
+    )
+
+
+def _longest_step_s(beat: Heartbeat) -> float | None:
+    """Return its longest step where it is between two; None: its pace says nothing of now."""
+    return beat.longest_s if beat.phase is Phase.STEPPING and beat.unit != "part" else None
 
 
 def furthest_behind(signs: Sequence[RankSigns]) -> list[RankSigns]:
@@ -133,10 +176,26 @@ def _why_hung(one: RankSigns, limits: Limits) -> str:
     is_part = beat.unit == "part"
     factor = limits.part_factor if is_part else limits.step_factor
     slack_s = limits.part_slack_s if is_part else limits.step_slack_s
+    return f"{_why_beyond(one, factor, slack_s)}{silence}"
+
+
+def _why_stopped(one: RankSigns, limits: Limits) -> str:
+    stopped_s = duration(one.stopped_s or 0.0)
+    if _longest_step_s(one.heartbeat) is None:
+        allowed_s = duration(limits.stopped_s)
+        doing = one.heartbeat.phase.value
+        return f"{doing}, and stopped by a signal for {stopped_s}, more than {allowed_s}"
+    slack_s = min(limits.stopped_slack_s, limits.step_slack_s)
+    why = _why_beyond(one, limits.step_factor, slack_s)
+    return f"{why}, and stopped by a signal in every look for {stopped_s}"
+
+
+def _why_beyond(one: RankSigns, factor: float, slack_s: float) -> str:
+    beat = one.heartbeat
     at = f"{beat.step} of {beat.steps}" if beat.steps else f"{beat.step}"
     return (
         f"no {beat.unit} for {one.idle_s:.0f} s after {beat.unit} {at}, more than {factor:g} × "
-        f"{beat.longest_s:.3g} s (the longest so far) + {slack_s:g} s{silence}"
+        f"{beat.longest_s:.3g} s (the longest so far) + {slack_s:g} s"
     )
 
 

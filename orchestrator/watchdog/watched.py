@@ -1,5 +1,6 @@
 """`Watched`: what is known of one running attempt, and what follows from a look at it."""
 
+import math
 from dataclasses import dataclass, field
 
 from orchestrator.text import duration
@@ -52,11 +53,17 @@ class Watched:
         """Say what speaks for the attempt in spite of its silence; None where nothing does."""
         self.look_at = now + LOOKS_AGAIN_S
         is_moving = self.note_places(case)
+        if judgement.is_of_stop and case.stopped_by_signal:
+            return None  # whatever it waited for
         if case.is_root_away:
             nodes = ", ".join(sorted({one.node for one in case.findings if one.is_root_away}))
             return f"the root takes no write on {nodes}, which it may be waiting for"
+        if judgement.is_of_stop:
+            self.signs.forget_states()
+            return "its nodes did not answer" if not case.findings else "it is not stopped any more"
         if case.is_stopped:
-            return None
+            is_hung = judgement.verdict is Verdict.HUNG
+            return None if is_hung else self._why_it_may_stay(case, limits, now)
         if judgement.verdict is Verdict.HUNG:
             return self._how_it_moves(limits, now) if is_moving else None
         if not case.findings:
@@ -80,6 +87,16 @@ class Watched:
                 self.seen[one.rank] = (at, set())
             self.seen[one.rank][1].update(one.places)
         return any(len(self.seen[one.rank][1]) > 1 and one.computes for one in case.findings)
+
+    def _why_it_may_stay(self, case: Case, limits: Limits, now: float) -> str | None:
+        """Say that what fell silent may be stopped for so long; None where it may not."""
+        silent_s = {one.heartbeat.rank: one.silent_s for one in self.signs.read(now)}
+        stopped_s = [silent_s[rank] for rank in case.stopped_by_signal]
+        if not stopped_s or max(stopped_s) > limits.stopped_s:
+            return None
+        if limits.stopped_s == math.inf:
+            return "it is stopped by a signal, and may be for ever"
+        return f"it is stopped by a signal, and may be for {duration(limits.stopped_s)}"
 
     def _how_it_moves(self, limits: Limits, now: float) -> str | None:
         signs = self.signs.read(now)

@@ -287,7 +287,7 @@ OWN_RAY = {
     "kill the launch": kill_coordinator,
     "stop the launch": stop_coordinator,
     "kill a worker": killing("ray::"),
-    "stop a worker": stopping("ray::", 12),
+    "stop a worker": stopping("ray::", 4),
     "hang a rank": hang_rank,
     "kill the head": killing("gcs_server"),
     "kill the raylet": killing("raylet/raylet"),

@@ -19,6 +19,7 @@ from jobs.liveness.inspection import (
     Suspect,
     describe,
     end,
+    glance,
     inspect,
     inspection_payload,
     read_findings,
@@ -73,6 +74,11 @@ def look(suspect, probe=None):
     return finding
 
 
+def glance_at(suspect):
+    (finding,) = read_findings(glance(inspection_payload([suspect], None), HERE))
+    return finding
+
+
 @pytest.mark.parametrize("way", ["sleeps", "holds the interpreter", "spins"])
 def test_what_hangs_shows_its_stack_and_stays_where_it_is(hanging, way):
     suspect = hanging(way)
@@ -96,6 +102,10 @@ def test_what_moves_is_seen_in_several_places(hanging):
 def test_a_stopped_process_is_told_by_the_kernel_and_a_dead_one_is_gone(hanging, tmp_path):
     suspect = hanging("sleeps")
     os.kill(suspect.pid, signal.SIGSTOP)
+    until = time.monotonic() + 10
+    while not (glanced := glance_at(suspect)).is_stopped and time.monotonic() < until:
+        time.sleep(0.01)
+    assert glanced.is_stopped_by_signal and glanced.cpu_s is not None and glanced.pid == suspect.pid
     finding = look(suspect)
     assert finding.is_stopped and finding.stacks is None and not finding.computes
     text = describe(finding, {"step": 3})
@@ -120,6 +130,7 @@ def test_a_process_that_is_through_with_the_attempt_is_not_ended_for_it(hanging,
 def test_another_process_that_has_the_number_by_now_is_left_alone(hanging):
     suspect = hanging("sleeps")
     stranger = Suspect(rank=2, pid=suspect.pid, started=1, thread=0)
+    assert glance_at(stranger).is_gone and not glance_at(suspect).is_gone
     assert look(stranger).is_gone
     assert json.loads(end(inspection_payload([stranger], None), HERE)) == []
     assert look(suspect).stacks

@@ -1,11 +1,13 @@
 """The rules of the watchdog over simulated jobs, and over what ranks of a gang show."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from jobs.liveness.heartbeat import Heartbeat, Phase
+from jobs.liveness.inspection import Finding
 from orchestrator.watchdog.limits import Limits
 from orchestrator.watchdog.rules import RankSigns, Verdict, furthest_behind, judge, left_s
 from orchestrator.watchdog.signs import AttemptSigns, AttentiveClock
@@ -13,10 +15,10 @@ from orchestrator.watchdog.signs import AttemptSigns, AttentiveClock
 LOOK_S, BEAT_S = 1.0, 2.0
 
 
-def signs(rank=0, idle_s=0.0, silent_s=0.0, **beat):
+def signs(rank=0, idle_s=0.0, silent_s=0.0, stopped_s=None, **beat):
     known = {"phase": Phase.STEPPING, "step": 5, "unit": "step", "longest_s": 2.0, "median_s": 1.0}
     heartbeat = Heartbeat(rank=rank, beat=1, **{**known, **beat})
-    return RankSigns(heartbeat=heartbeat, idle_s=idle_s, silent_s=silent_s)
+    return RankSigns(heartbeat=heartbeat, idle_s=idle_s, silent_s=silent_s, stopped_s=stopped_s)
 
 
 def worst_idle(times, limits):
@@ -133,17 +135,102 @@ def test_never_ends_nothing_and_a_wrong_word_is_refused():
     beyond = [signs(idle_s=1e9, silent_s=1e9), signs(idle_s=1e9, phase=Phase.LOADING)]
     assert all(judge([one], limits).verdict < Verdict.SILENT for one in beyond)
     assert Limits.of_words([], {"DELTASCALE_HANG_AFTER": "5min, saving=1h"}).step_slack_s == 300
+    assert Limits.of_words(["stopped=1min"], {}) == Limits(stopped_slack_s=60, stopped_s=60)
     for word in ("5", "soon", "sleeping=3h", "loading=", "loading=soon"):
         with pytest.raises(Exception, match="neither a length of time") as refused:
             Limits.of_words([word], {})
         assert "loading=3h" in str(refused.value)
 
 
+WAITS = {"idle_s": 20.0, "silent_s": 0.0}
+"""Signs of a rank that waits for another one, beating."""
+LOADS = {"phase": Phase.LOADING, "longest_s": None}
+
+
+@pytest.mark.parametrize(
+    ("ranks", "is_hung"),
+    [
+        # 3 × 2 s + 5 s for a step, seen for 3 s
+        ([{"idle_s": 10.9, "stopped_s": 10.0}], False),
+        ([{"idle_s": 11.1, "stopped_s": 10.0}], True),
+        ([{"idle_s": 11.1, "stopped_s": 2.9}], False),
+        ([{"idle_s": 11.1, "silent_s": 11.1}], False),
+        # 30 s of being seen stopped where no pace says how long
+        ([{"idle_s": 7000.0, "stopped_s": 29.9, **LOADS}], False),
+        ([{"idle_s": 40.0, "stopped_s": 30.1, **LOADS}], True),
+        ([{"idle_s": 7000.0, "stopped_s": None, **LOADS}], False),
+        ([{"idle_s": 40.0, "stopped_s": 29.9, "unit": "part"}], False),
+        ([{"idle_s": 40.0, "stopped_s": 30.1, "unit": "part"}], True),
+        ([{"idle_s": 40.0, "stopped_s": 30.1, "phase": Phase.WORKING}], True),
+        ([{"idle_s": 40.0, "stopped_s": 30.1, "longest_s": None, "median_s": None}], True),
+        # of a gang: the others wait, go on, or save
+        ([WAITS, {"idle_s": 20.0, "stopped_s": 19.0}, WAITS], True),
+        ([{**WAITS, "idle_s": 1.0}, {"idle_s": 20.0, "stopped_s": 19.0}], False),
+        ([{**WAITS, "phase": Phase.SAVING}, {"idle_s": 29.0, "stopped_s": 28.0}], False),
+        ([{**WAITS, "phase": Phase.SAVING}, {"idle_s": 31.0, "stopped_s": 31.0}], True),
+        ([{"idle_s": 20.0, "stopped_s": 3.1}, {"idle_s": 20.0, "stopped_s": 1.0}], True),
+    ],
+)
+def test_what_a_signal_stopped_is_certain_sooner(ranks, is_hung):
+    shown = [signs(rank=rank, **one) for rank, one in enumerate(ranks)]
+    judgement = judge(shown, Limits())
+    assert (judgement.verdict is Verdict.HUNG) == judgement.is_of_stop == is_hung
+    assert (left_s(shown, Limits()) < 0) == is_hung
+    stopped = [rank for rank, one in enumerate(ranks) if one.get("stopped_s") is not None]
+    assert list(judgement.ranks) == stopped or not is_hung
+    assert ("stopped by a signal" in judgement.why) == is_hung
+    assert judge(shown, Limits.of_words(["never"], {})).verdict < Verdict.SILENT
+
+
+def test_states_count_while_every_look_finds_the_same_process_stopped_and_unused():
+    def found(state="T", cpu_s=1.0, pid=7):
+        return Finding(rank=0, node="n1", pid=pid, state=state, cpu_s=cpu_s)
+
+    def stopped_s(now):
+        return seen.read(now)[0].stopped_s
+
+    seen, beat = AttemptSigns(late_s=3.0), signs(pid=7).heartbeat
+    seen.take([beat], 0.0)
+    for now in (1.0, 2.0):
+        seen.note_states([found()], now)
+    assert stopped_s(4.0) == 3.0
+    seen.note_states([found(cpu_s=1.01)], 5.0)  # it ran for a moment, as under cpulimit
+    assert stopped_s(6.0) == 1.0
+    seen.note_states([found(pid=8, state="S")], 6.0)  # of another process
+    assert stopped_s(6.0) == 1.0
+    for other in ("S", "t", "D", "R", None):
+        seen.note_states([found()], 7.0)
+        seen.note_states([found(other)], 8.0)
+        assert stopped_s(8.0) is None
+    seen.note_states([found()], 9.0)
+    seen.take([beat], 10.0)
+    assert stopped_s(10.0) == 1.0
+    seen.take([replace(beat, beat=2)], 11.0)
+    assert stopped_s(11.0) is None
+    for forget in (seen.forget_states, lambda: seen.restart(12.0)):
+        seen.note_states([found()], 12.0)
+        forget()
+        assert stopped_s(13.0) is None
+
+
+def test_a_clock_says_that_nobody_looked_for_longer_than_counts():
+    clock = AttentiveClock(4.0)
+    for at, has_stood in [(100.0, False), (104.0, False), (108.1, True), (109.0, False)]:
+        clock.look(at)
+        assert clock.has_stood is has_stood
+    assert clock.now == pytest.approx(8.9)
+
+
 def test_an_attempt_is_hung_just_where_no_time_is_left_for_any_rank():
     generator, limits = np.random.default_rng(20260715), Limits()
     for _ in range(500):
         ranks = [
-            signs(rank=rank, idle_s=float(generator.uniform(0, 80)), longest_s=float(longest))
+            signs(
+                rank=rank,
+                idle_s=float(generator.uniform(0, 80)),
+                longest_s=float(longest),
+                stopped_s=[None, None, float(generator.uniform(0, 8))][generator.integers(3)],
+            )
             for rank, longest in enumerate(generator.uniform(0.1, 12, size=3))
         ]
         is_hung = judge(ranks, limits).verdict is Verdict.HUNG
