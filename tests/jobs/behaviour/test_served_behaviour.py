@@ -8,6 +8,7 @@ import pyarrow.parquet
 import pytest
 
 from analysis.long_table.files import from_parquet
+from jobs.kind import KINDS, Upstream
 from jobs.text.nursery.vocabulary import train_tokenizer
 from tests.serving import LocalServer
 
@@ -196,6 +197,48 @@ def test_a_server_of_another_model_is_refused_before_the_prompts_are_sent(
     assert error["code"] == "user_mistake" and len(serving.seen) == 4
     wrong = "wrote token 1000000" if what == "unknown tokens" else "does not serve the model that"
     assert wrong in error["message"]
+
+
+def test_who_is_given_a_snapshot_is_told_how_to_serve_it(
+    root, inputs, serving, params, moved, model
+):
+    from jobs.models.opened_model import OPENS, Opening, Source
+    from jobs.training.snapshots.differences import write_difference
+
+    base = inputs["model"]
+    kept = {name: tensor.detach() for name, tensor in moved(model, scale=0.5).named_parameters()}
+
+    def write(folder):
+        (folder / "snapshots/3").mkdir(parents=True)
+        write_difference(kept, base.directory("model"), 1, folder / "snapshots/3")
+
+    aligned = root.publish("aligned", "align", write)
+    opening = Opening(
+        model=Source.of(base),
+        difference=Source.of(aligned),
+        folder="snapshots/3",
+        form="difference",
+    )
+
+    def describe(folder):
+        (folder / "model").mkdir()
+        for file in base.directory("model").iterdir():
+            if file.suffix != ".safetensors":
+                (folder / "model" / file.name).write_bytes(file.read_bytes())
+
+    facts = {**base.facts, OPENS: opening.to_json()}
+    snapshot = root.publish("snapshot", "snapshot", describe, facts)
+    error = failed(root, params(probes=2), {**inputs, "model": snapshot})
+    assert "a stage of kind export" in error["message"] and "vllm serve" not in error["message"]
+    serving.model = moved(model, scale=0.5)
+    served = root.done("behave", params(probes=2), **{**inputs, "model": snapshot})
+    assert served.facts["server"]["check"]["num_prompts"] == 2
+    planned = Upstream(
+        kind="snapshot", params={"snapshot": "step-3"}, facts=None, files={}, inputs={}
+    )
+    kind = KINDS.find("behave")
+    (note,) = kind.notes(kind.Params(**params()), {"model": planned})
+    assert "a snapshot has no folder that a server opens" in note
 
 
 def test_what_passes_is_sent_again(root, inputs, serving, params):
