@@ -72,8 +72,8 @@ def test_a_study_of_models_on_the_way_completes_after_a_kill_with_the_same_bytes
     assert largest < 10_000
     verified = command.run("verify", str(STUDY))
     assert verified.returncode == 0, verified.stdout + verified.stderr
-    for verb in ("gc", "plan"):
-        assert command.run(verb, str(STUDY)).returncode == 0
+    for verb in (("gc",), ("plan", str(STUDY))):
+        assert command.run(*verb).returncode == 0
 
 
 def test_a_label_that_training_does_not_keep_is_refused_before_anything_runs(
