@@ -200,7 +200,12 @@ def run(draws: int, path: Path) -> None:
                 place = (cell.d, cell.rows, cell.kind, prompts, draw)
                 centred = "" if number.centred is None else number.centred
                 ends = (number.value, number.low, number.high)
-                entries = (*place, number.metric, centred, *("" if e is None else f"{e:.6g}" for e in ends))
+                entries = (
+                    *place,
+                    number.metric,
+                    centred,
+                    *("" if e is None else f"{e:.6g}" for e in ends),
+                )
                 kept.append(dict(zip(COLUMNS, map(str, entries), strict=True)))
             _write(kept, path)
 
