@@ -26,7 +26,7 @@ function apply() {
 filterBox.addEventListener("input", () => {
   state.words = filterBox.value.toLowerCase().split(/\s+/).filter(Boolean);
   apply();
-  if (shown.getBoundingClientRect().top > innerHeight / 2) document.getElementById("tables").scrollIntoView();
+  if (shown.getBoundingClientRect().top > innerHeight / 2) document.getElementById("tables").scrollIntoView({ behavior: "instant" });
 });
 
 function press(selector, isPressed) {
