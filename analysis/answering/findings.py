@@ -261,7 +261,7 @@ class Findings:
                 for other in self._like(finding)
                 if other.about.is_plain
                 and other.about.source == finding.about.source
-                and _same_model(other, finding)
+                and same_model(other, finding)
             ),
             None,
         )
@@ -284,7 +284,7 @@ def _quantity(finding: Finding) -> tuple[str | None, ...]:
     return number.metric, number.definition, number.position, finding.about.base
 
 
-def _same_model(first: Finding, second: Finding) -> bool:
+def same_model(first: Finding, second: Finding) -> bool:
     """Whether two findings share an aligned model, or are both of the base."""
     return bool(first.aligned & second.aligned) or not (first.aligned or second.aligned)
 
@@ -346,9 +346,9 @@ def _comparable_groups(
         content = tuple(value for name, value in row.items() if name != "key")
         if content not in kept:
             kept.add(content)
-            same_model = about.against_aligned == about.aligned
+            is_same_model = about.against_aligned == about.aligned
             against = (about.against_prompts, about.against_objective)
-            compared = (*against, same_model, about.prefill, about.pairs)
+            compared = (*against, is_same_model, about.prefill, about.pairs)
             groups.setdefault((*compared, about.intervention), []).append(row)
     yield from groups.values()
 

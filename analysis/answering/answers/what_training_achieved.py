@@ -23,7 +23,7 @@ from analysis.answering.evidence import (
     of_finding,
     verdict,
 )
-from analysis.answering.findings import Finding, Findings
+from analysis.answering.findings import Finding, Findings, same_model
 from analysis.long_table.circumstances import SHUFFLED
 
 QUESTION = "Did training achieve what its pairs ask for, on pairs it never saw?"
@@ -128,10 +128,9 @@ def _achievements(findings: Sequence[Finding]) -> list[Achievement]:
 
 
 def _is_of(first: Finding, second: Finding) -> bool:
-    """Whether two findings are of one aligned model, or of one base, on one set of pairs."""
-    if (first.model, first.about.pairs) != (second.model, second.about.pairs):
-        return False
-    return bool(first.aligned & second.aligned) or first.aligned == second.aligned
+    """Tell whether two findings are of one aligned model, or of one base, on one set of pairs."""
+    same_pairs = (first.model, first.about.pairs) == (second.model, second.about.pairs)
+    return same_pairs and same_model(first, second)
 
 
 def _summary(own: Sequence[Achievement], votes: Sequence[bool | None]) -> str:
