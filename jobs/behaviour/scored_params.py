@@ -1,5 +1,6 @@
 """Params that the kinds which measure behaviour share."""
 
+from abc import abstractmethod
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -29,9 +30,9 @@ class WordsParams(Params):
     )
 
     @property
+    @abstractmethod
     def word_metrics(self) -> tuple[str, ...]:
         """The metrics that need to know which words are toxic."""
-        raise NotImplementedError
 
     @property
     def counts_words(self) -> bool:
