@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
 from cluster.errors import UserError
-from jobs.kind import Params, added, execution
+from jobs.params import Params, added, execution
 from jobs.tokens.first_tokens import FirstTokens
 
 

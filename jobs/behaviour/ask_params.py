@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from jobs.behaviour.scored_params import ScoredParams
-from jobs.kind import execution
+from jobs.params import execution
 from jobs.service.credentials import Address, VariableName
 
 Metric = Literal["toxic_rate", "toxic_score", "word_f1"]

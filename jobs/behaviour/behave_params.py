@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from cluster.errors import UserError
 from jobs.behaviour.scored_params import LocalModelParams
 from jobs.behaviour.served_params import Served
-from jobs.kind import added
+from jobs.params import added
 
 Metric = Literal[
     "toxic_mass",

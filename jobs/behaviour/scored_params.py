@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from cluster.errors import UserError
 from jobs.behaviour.scorer import ScorerChoice, chosen_scorer
-from jobs.kind import Params, added, execution
+from jobs.params import Params, added, execution
 from jobs.shared_params import ComputeParams, CutParams, OneModelParams
 
 JUDGED = frozenset({"toxic_rate", "toxic_score"})

@@ -24,7 +24,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from cluster.errors import UserError, unknown_name
 from jobs.door import Door
-from jobs.kind import Chooses
+from jobs.params import Chooses
 from jobs.rehearsal import StandIns
 
 if TYPE_CHECKING:

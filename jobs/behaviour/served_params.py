@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from jobs.kind import execution
+from jobs.params import execution
 from jobs.service.credentials import Address, VariableName
 
 

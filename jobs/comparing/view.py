@@ -10,8 +10,8 @@ from analysis.dose.doses import SCALES, STEP_AT_DOSE, Dose
 from analysis.tables.reference import REFERENCES
 from cluster.errors import UserError, unknown_name
 from jobs.comparing.measuring_kinds import value_names
-from jobs.kind import Params, added
 from jobs.models.family import SITES
+from jobs.params import Params, added
 from jobs.tokens.position_policy import NAMED
 
 

@@ -5,8 +5,8 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from cluster.errors import UserError
-from jobs.kind import execution
 from jobs.models.family import Site
+from jobs.params import execution
 from jobs.shared_params import PairParams
 from jobs.tokens.position_policy import Policy
 

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from jobs.generation.direction import DIRECTIONS
-from jobs.kind import Names
+from jobs.params import Names
 from jobs.shared_params import OneModelParams
 from jobs.text.split import SplitParams
 

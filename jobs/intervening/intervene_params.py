@@ -8,8 +8,8 @@ from pydantic import Field, ValidationInfo, field_validator
 from cluster.errors import UserError
 from jobs.behaviour.scored_params import LocalModelParams
 from jobs.intervening.intervention import INTERVENTIONS
-from jobs.kind import Names, added
 from jobs.models.family import StreamSite
+from jobs.params import Names, added
 from jobs.tokens.position_policy import Policy
 
 Metric = Literal[

@@ -12,7 +12,7 @@ from analysis.estimates.evaluation import missing
 from analysis.measurement import Measurement
 from analysis.status import Status
 from cluster.errors import unknown_name
-from jobs.kind import Names, Params, added
+from jobs.params import Names, Params, added
 
 
 class OverAnswerParams(Params):

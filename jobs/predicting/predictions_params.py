@@ -5,8 +5,8 @@ from typing import Literal
 from pydantic import Field
 
 from jobs.behaviour.scored_params import WordsParams
-from jobs.kind import added
 from jobs.measuring.over_answer import OverAnswerParams
+from jobs.params import added
 from jobs.shared_params import PairParams
 
 

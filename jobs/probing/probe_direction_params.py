@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from jobs.kind import added, data_path, execution
+from jobs.params import added, data_path, execution
 from jobs.shared_params import OneModelParams
 
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel
 
-from jobs.kind import Chooses
+from jobs.params import Chooses
 from jobs.service.credentials import Mark
 
 

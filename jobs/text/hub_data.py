@@ -14,7 +14,7 @@ from cluster.storage import Storage
 from jobs.artifacts.local_copies import place_of_copy
 from jobs.hub.repository import SHELVES, HubData, Repository, hub_data, is_hub_data
 from jobs.hub.shelf import Shelf
-from jobs.kind import Params, marked
+from jobs.params import Params, marked
 from jobs.text.shard_names import is_data_file
 
 P = TypeVar("P", bound=Params)

@@ -12,7 +12,7 @@ from typing import Any, Literal, overload
 
 from cluster.errors import UserError
 from jobs.hub.repository import DATA_SETS
-from jobs.kind import added
+from jobs.params import added
 from jobs.text.format import MAX_DROPPED, Labelled, Pair, Prompt, Reading, Role, by_reason, read
 from jobs.text.rows.fault import listed
 from jobs.text.shard_names import files_in

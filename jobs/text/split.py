@@ -5,7 +5,7 @@ from enum import Enum
 from pydantic import Field, model_validator
 
 from cluster.errors import UserError
-from jobs.kind import Params
+from jobs.params import Params
 from jobs.text.format import bucket
 
 _STEPS = 10_000

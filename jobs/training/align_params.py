@@ -17,7 +17,7 @@ from pydantic import (
 from analysis.door import brought_now
 from cluster.errors import UserError
 from cluster.machine.resources import Resources
-from jobs.kind import Names, added, execution
+from jobs.params import Names, added, execution
 from jobs.training.adapters.lora_settings import Lora
 from jobs.training.divisors import divisors
 from jobs.training.early_stopping import EarlyStopping

@@ -11,7 +11,7 @@ from typing import Any
 
 from jobs.artifacts.artifact import CARD, Artifact
 from jobs.hub.client import is_on_hub, repository
-from jobs.kind import Params, execution_names, marked
+from jobs.params import Params, execution_names, marked
 from jobs.worker.work import Work
 
 Facts = Mapping[str, Any]

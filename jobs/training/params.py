@@ -5,7 +5,7 @@ import math
 from pydantic import model_validator
 
 from cluster.errors import UserError
-from jobs.kind import added, execution
+from jobs.params import added, execution
 from jobs.training.divisors import divisors
 from jobs.training.layout import Layout
 from jobs.training.recipe import Recipe, RecipeParams

@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from cluster.errors import UserError
-from jobs.kind import Names, data_path
 from jobs.models.family import FAMILIES, family_of_config
+from jobs.params import Names, data_path
 from jobs.text.format import FORMATS, checked_options
 from jobs.text.source_check import max_dropped
 from jobs.training.params import TrainingParams

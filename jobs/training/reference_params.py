@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from cluster.errors import UserError
-from jobs.kind import added, execution
+from jobs.params import added, execution
 from jobs.text.format import MAX_DROPPED
 from jobs.training.recipe import PrecisionParams
 

@@ -10,8 +10,9 @@ from jobs.artifacts.job import Job
 from jobs.hub.client import DEFAULT_REVISION, cached, is_commit, is_on_hub, note_place
 from jobs.hub.repository import Repository, hub_data, is_hub_data
 from jobs.hub.shelf import Shelf, has_shelves
-from jobs.kind import KINDS, marked
+from jobs.kind import KINDS
 from jobs.models.model_source import ModelSource
+from jobs.params import marked
 from jobs.text.data_file import SUFFIXES
 from jobs.text.hub_data import as_on_hub, chosen_files
 

@@ -16,7 +16,8 @@ from cluster.errors import UserError
 from cluster.machine.resources import Resources
 from jobs.artifacts.job import Job
 from jobs.forecast.gpu_job import CONTEXT_GB
-from jobs.kind import KINDS, Fit, Forecast, Kind, Params, Situation, execution_names
+from jobs.kind import KINDS, Fit, Forecast, Kind, Params, Situation
+from jobs.params import execution_names
 from orchestrator.budget.prices import Prices
 from orchestrator.plan.calibrations import calibration_of
 from orchestrator.plan.gpu_sharing import share

@@ -13,8 +13,8 @@ from cluster.executors.local import Executor as LocalExecutor
 from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact
 from jobs.artifacts.job import InputRef, Job
-from jobs.kind import execution_names
 from jobs.kinds.probe import Probe
+from jobs.params import execution_names
 from orchestrator.dispatch.execution import LaunchReport, new_launch_id, run_study
 from orchestrator.records.history import read_history
 

@@ -11,12 +11,12 @@ from pydantic import Field
 
 from cluster.errors import UserError, unknown_name
 from jobs.behaviour.scorer import Scorer, ScorerParams
-from jobs.kind import added, execution, model_source
 from jobs.models.checkpoint_files import DESCRIPTIONS, INDEX, WEIGHTS
 from jobs.models.device import pick_device
 from jobs.models.folder import read_json_object, refuse_quantised, weight_files
 from jobs.models.foreign_layouts import no_safetensors
 from jobs.models.model_source import ModelSource, SourceFiles
+from jobs.params import added, execution, model_source
 from jobs.rehearsal import StandIns
 
 if TYPE_CHECKING:

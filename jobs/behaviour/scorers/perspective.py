@@ -15,7 +15,7 @@ from pydantic import Field
 from cluster.errors import SurroundingsError
 from jobs.artifacts.artifact import digest_bytes
 from jobs.behaviour.scorer import Scorer, ScorerParams, chosen_scorer
-from jobs.kind import execution
+from jobs.params import execution
 from jobs.rehearsal import StandIns
 from jobs.service.answer_log import AnswerLog
 from jobs.service.credentials import Address, VariableName, read_key

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from cluster.errors import UserError, unknown_name
-from jobs.kind import added
+from jobs.params import added
 
 END = "end"
 """Label of the model that training leaves."""

@@ -4,7 +4,7 @@ import pytest
 
 from cluster.errors import UserError
 from cluster.machine.resources import Resources
-from jobs.kind import execution_names
+from jobs.params import execution_names
 from jobs.training.align_params import Params
 from jobs.training.layout import Layout
 

@@ -22,7 +22,7 @@ PROGRAM = textwrap.dedent(
     from cluster.storage import Storage
     from jobs.artifacts.artifact import Artifact
     from jobs.artifacts.job import Job
-    from jobs.kind import execution_names
+    from jobs.params import execution_names
     from jobs.kinds.probe import Probe
     from orchestrator.dispatch.execution import new_launch_id, run_study
     from orchestrator.dispatch.watcher import Watcher

@@ -22,7 +22,7 @@ PROGRAM = textwrap.dedent(
     from cluster.executors.local import Executor
     from cluster.storage import Storage
     from jobs.artifacts.job import Job
-    from jobs.kind import execution_names
+    from jobs.params import execution_names
     from jobs.kinds.probe import Probe
 
     probe = Probe()

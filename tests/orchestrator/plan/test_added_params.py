@@ -12,7 +12,8 @@ import pytest
 from pydantic import Field
 
 from jobs.behaviour.scorer import SCORERS
-from jobs.kind import KINDS, Params, added, deciding_params, execution
+from jobs.kind import KINDS, Params, added, execution
+from jobs.params import deciding_params
 from jobs.training.adapters.lora_settings import Lora
 from jobs.training.objective import OBJECTIVES
 from orchestrator.plan.identity_params import ParamMarks

@@ -7,7 +7,7 @@ import pytest
 
 from cluster.executors.local import Executor
 from cluster.storage import Storage
-from jobs.kind import Params
+from jobs.params import Params
 from orchestrator.dispatch.watcher import Watcher
 from orchestrator.launch import launch
 from orchestrator.plan.decided_plan import decide_plan

@@ -6,8 +6,8 @@ from cluster.executors.ray import Executor
 from cluster.machine.resources import Resources
 from cluster.storage import Storage
 from jobs.artifacts.job import Job
-from jobs.kind import execution_names
 from jobs.kinds.probe import Probe
+from jobs.params import execution_names
 from orchestrator.dispatch import submitter
 from orchestrator.dispatch.execution import new_launch_id, run_study
 from orchestrator.records.history import read_history
