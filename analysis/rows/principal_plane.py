@@ -15,7 +15,8 @@ from scipy.linalg import eigh
 from analysis.rows.summary import Reservoir
 
 MAX_FITTED = 512
-"""Most rows that the component is fitted to: the Gram matrix of both models takes 0.3 s."""
+"""Most rows that the component is fitted to: where they are fewer than dimensions, the Gram matrix
+of both models takes 0.3 s."""
 MAX_DRAWN = 64
 """Most rows that are kept to be drawn."""
 
@@ -78,15 +79,18 @@ def _first_component(
     rows: Float64[np.ndarray, "rows d"],
 ) -> tuple[Float64[np.ndarray, " rows"], float]:
     """Return the coordinates of centred rows on their first component, and its share."""
-    gram = rows @ rows.T
-    total = float(np.trace(gram))
+    is_wide = len(rows) < rows.shape[1]
+    products = rows @ rows.T if is_wide else rows.T @ rows
+    total = float(np.trace(products))
     if total <= 0:
         return np.zeros(len(rows)), 0.0
-    last = len(gram) - 1
-    values, vectors = eigh(gram, subset_by_index=(last, last))
-    axis = vectors[:, 0] @ rows
+    last = len(products) - 1
+    values, vectors = eigh(products, subset_by_index=(last, last))
+    found = vectors[:, 0]
+    axis = found @ rows if is_wide else found
+    coordinates = found * max(values[0], 0.0) ** 0.5 if is_wide else rows @ found
     sign = 1.0 if axis[np.argmax(np.abs(axis))] >= 0 else -1.0
-    return sign * vectors[:, 0] * max(values[0], 0.0) ** 0.5, float(values[0] / total)
+    return sign * coordinates, float(values[0] / total)
 
 
 def _spread_indices(count: int, most: int) -> Int64[np.ndarray, " chosen"]:
