@@ -256,15 +256,23 @@ def _number_or_text(text: str) -> float | str:
 
 
 def details(sources: Sequence[Source], name: str) -> "list[Detail]":
-    """List the `<name>.parquet` of every source that has one, with its cell and model's facts."""
+    """List the `<name>.parquet` of every source that has one, with its cell and model's facts.
+
+    Several stages may measure one sample: what they then say alike is listed once.
+    """
     from analysis.drawing.figure import Detail
 
     file = f"{name}.parquet"
-    return [
-        Detail(about=_detail_about(s, s.artifact), read=partial(_read_detail, s.artifact, file))
-        for s in sources
-        if s.artifact is not None and file in s.artifact.names()
-    ]
+    found = dict[tuple[str, frozenset[tuple[str, str]]], Detail]()
+    for source in sources:
+        artifact = source.artifact
+        if artifact is not None and file in artifact.names():
+            same = artifact.record.files[file].xxh3, frozenset(source.cell.items())
+            detail = Detail(
+                about=_detail_about(source, artifact), read=partial(_read_detail, artifact, file)
+            )
+            found.setdefault(same, detail)
+    return list(found.values())
 
 
 def _detail_about(source: Source, artifact: Artifact) -> "dict[str, Scalar]":

@@ -15,15 +15,17 @@ FACTS = {"family": "gpt2", "num_parameters": 1000, "num_layers": 3, "d_model": 8
 
 @pytest.fixture
 def done(tmp_path):
-    """A function: stage, cell, rows, axes they sweep -> a source that measured them."""
+    """A function: stage, cell, rows, axes they sweep, other files -> a source that left them."""
     root = Storage(tmp_path / "root")
 
-    def make(stage, cell, rows, swept=(), kind="behave"):
+    def make(stage, cell, rows, swept=(), kind="behave", files=()):
         key = key_of({"stage": stage, "cell": cell, "rows": rows})
         artifact = Artifact(root, kind, key)
         folder = AttemptFolder(artifact, "one")
         table = to_table([FACTS | row for row in rows], swept).drop_columns(["model", "key"])
         (folder.path / "measurements.parquet").write_bytes(to_parquet(table))
+        for name, content in dict(files).items():
+            (folder.path / name).write_bytes(content)
         record = Record(key=key, kind=kind, attempt="one", files=folder.seal())
         assert root.create(artifact.record_name, record.to_json())
         folder.discard_scratch()

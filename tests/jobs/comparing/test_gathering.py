@@ -2,12 +2,14 @@
 
 from dataclasses import replace
 
+import pyarrow as pa
 import pytest
 
 from analysis.long_table.columns import to_table
+from analysis.long_table.files import to_parquet
 from cluster.errors import UserError
 from jobs.comparing.comparison import long_table
-from jobs.comparing.gathering import collect
+from jobs.comparing.gathering import collect, details
 from jobs.comparing.view import View
 
 
@@ -117,3 +119,21 @@ def test_contrasts_know_the_stages_of_jobs_and_the_studys_own_place(done):
     assert difference.number.value == 0.4 and "rates" in table.rows[0]
     with pytest.raises(UserError, match="did you mean 'sft'"):
         comparison.contrasts(View(contrasts=["objective=stf-dpo"]))
+
+
+def test_what_two_stages_say_alike_of_one_sample_is_drawn_once(done):
+    def source(stage, cell, content):
+        table = to_parquet(pa.table({"along": [content]}))
+        return done(stage, cell, [value(number=content)], files={"plane.parquet": table})
+
+    small, large = {"model": "a"}, {"model": "b"}
+    sources = [
+        source("geometry", small, 1.0),
+        source("spectra", small, 1.0),
+        source("geometry", large, 1.0),
+        source("spectra", large, 2.0),
+    ]
+    found = [
+        (each.about["model"], each.read()["along"][0].as_py()) for each in details(sources, "plane")
+    ]
+    assert found == [("a", 1.0), ("b", 1.0), ("b", 2.0)]
