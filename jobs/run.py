@@ -21,6 +21,7 @@ from jobs.worker.assignment import Assignment
 from jobs.worker.batch import do_in_turn
 from jobs.worker.gang import Gang
 from jobs.worker.injected_faults import injector_of
+from jobs.worker.loaded_code import set_loaded_code_apart
 from jobs.worker.logs import taking_turns
 from jobs.worker.stop_signals import heeding_signals
 
@@ -66,6 +67,8 @@ def run_batch(payload: str, surroundings: Surroundings) -> str:
 def _set_up(surroundings: Surroundings) -> Iterator[Surroundings]:
     """Let this process be a worker while the block runs; yield surroundings that heed signals."""
     sweep_now_and_then()
+    if surroundings.is_own_process:
+        set_loaded_code_apart()
     alone = one_process() if surroundings.num_ranks == 1 else nullcontext()
     with alone, own_temp_folder(), heeding_signals(surroundings) as heedful:
         yield heedful
