@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,6 +28,7 @@ from jobs.models.device import pick_device
 from jobs.models.family import family_of_config
 from jobs.models.loading import describe_model, save_checkpoint
 from jobs.text import corpus
+from jobs.text.format import FORMATS, Format
 from jobs.training.determinism import repeating_kernels
 from jobs.training.model_card import write_model_card
 from jobs.training.pretrain_params import Params
@@ -54,11 +58,8 @@ def pretrain(work: Work[Params]) -> dict[str, object]:
     """Train the architecture of the params from scratch; return the record's facts."""
     params = work.params
     work.progress(None, "reading documents")
-    documents, about = corpus.read_documents_and_report(
-        params.format, params.source, params.options, params.max_dropped
-    )
-    tokenizer = corpus.train_tokenizer(params.format, documents, params.vocab_size)
-    rows = packed_rows(documents, tokenizer, params.sequence_length, params.seed)
+    read = _read_corpus(params)
+    tokenizer, rows = read.tokenizer, read.rows
     device = pick_device(params.layout().num_gpus)
     model = _new_model(params, tokenizer).to(device)
     recipe = params.recipe(params.steps)
@@ -71,8 +72,8 @@ def pretrain(work: Work[Params]) -> dict[str, object]:
     facts: dict[str, object] = {
         "model": describe_model(model.config),
         "training": {
-            "num_documents": len(documents),
-            **about,
+            "num_documents": read.num_documents,
+            **read.about,
             "num_rows": len(rows),
             "tokens_digest": digest_bytes(rows.tobytes()),
             "num_passes": round(len(order) / len(rows), 3),
@@ -81,6 +82,46 @@ def pretrain(work: Work[Params]) -> dict[str, object]:
     }
     write_model_card(work, "pretrain", facts)
     return facts
+
+
+_DECIDES_ROWS = {"options", "max_dropped", "vocab_size", "sequence_length", "seed"}
+"""Params that decide the rows, beside format and source."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Corpus:
+    """Documents as a run sees them."""
+
+    num_documents: int
+    """Number of documents."""
+    about: Mapping[str, object]
+    """What a record says of rows left out."""
+    tokenizer: PreTrainedTokenizerFast
+    """Trained on them."""
+    rows: Int64[np.ndarray, "rows sequence"]
+    """Their tokens, packed."""
+
+
+_latest: dict[tuple[Format[Any], str], _Corpus] = {}
+"""The corpus that was generated last in this process, and what decides it."""
+
+
+def _read_corpus(params: Params) -> _Corpus:
+    """Read, or generate, the documents; a ladder's models in a row share what is generated."""
+    deciding = params.model_dump(include=_DECIDES_ROWS)
+    asked = FORMATS.find(params.format), json.dumps(deciding, sort_keys=True)
+    if params.source is None and asked in _latest:
+        return _latest[asked]
+    documents, about = corpus.read_documents_and_report(
+        params.format, params.source, params.options, params.max_dropped
+    )
+    tokenizer = corpus.train_tokenizer(params.format, documents, params.vocab_size)
+    rows = packed_rows(documents, tokenizer, params.sequence_length, params.seed)
+    read = _Corpus(num_documents=len(documents), about=about, tokenizer=tokenizer, rows=rows)
+    if params.source is None:
+        _latest.clear()
+        _latest[asked] = read
+    return read
 
 
 def _new_model(params: Params, tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:

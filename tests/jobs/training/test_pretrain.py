@@ -5,6 +5,8 @@ import pytest
 from cluster.errors import UserError
 from jobs.kinds.pretrain import Pretrain
 from jobs.models.loading import load_model, load_tokenizer
+from jobs.text import corpus
+from jobs.training import pretraining
 from tests.jobs.training.ranks import tiny_pretraining
 
 pretrain = Pretrain()
@@ -40,6 +42,22 @@ def test_every_seed_starts_elsewhere_and_gives_the_same_bytes_twice(root):
         root.run("pretrain", {**PARAMS, "seed": seed, "steps": 2}, name=name)
         found[name] = root.artifact(name).read("model/model.safetensors")
     assert found["a"] == found["b"] != found["c"]
+
+
+def test_generated_documents_are_made_once_for_a_ladder_and_anew_for_other_rows(root, monkeypatch):
+    monkeypatch.setattr(pretraining, "_latest", {})
+    asked = []
+    read = corpus.read_documents_and_report
+    monkeypatch.setattr(
+        corpus, "read_documents_and_report", lambda *about: asked.append(about) or read(*about)
+    )
+    config = {**PARAMS["config"], "d_model": 16}
+    digests = []
+    for number, changed in enumerate(({}, {"config": config}, {"seed": 1}, {})):
+        root.done("pretrain", {**PARAMS, "steps": 1, **changed}, name=str(number))
+        digests.append(root.artifact(str(number)).facts["training"]["tokens_digest"])
+    assert len(asked) == 3
+    assert digests[0] == digests[1] == digests[3] != digests[2]
 
 
 def test_other_families_train_too(root):
