@@ -1,10 +1,13 @@
-"""`Attempt`: one rank's part in an attempt that is really made: its log, its kind, its record."""
+"""`Attempt`: one rank's part in an attempt that is really made: its log, its kind, its record.
+
+What few jobs need is imported where they need it: each worker would pay for it before its first.
+"""
 
 import sys
 import time
 import traceback
 from collections.abc import Mapping
-from contextlib import ExitStack, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 
 from cluster.errors import UserError
 from cluster.executor import Surroundings
@@ -13,13 +16,12 @@ from cluster.fault_points import fault_point
 from cluster.machine.left_over_variables import require_own_precision
 from cluster.redaction.redactor import redacted
 from jobs.artifacts.artifact import Artifact, Record
-from jobs.entries.own_entries import line_of, received
-from jobs.hub.offline import hub_offline
+from jobs.artifacts.job import OWN_CODE
 from jobs.kind import KINDS
 from jobs.liveness.beating import beating
 from jobs.liveness.heartbeat import Phase
 from jobs.liveness.pulse import Pulse
-from jobs.text.hub_data import with_local_data
+from jobs.params import Params, marked
 from jobs.worker.absence import ABSENT, absence_of_inputs, present
 from jobs.worker.answer import Answer, Fault, State
 from jobs.worker.arithmetic import set_arithmetic
@@ -108,10 +110,7 @@ class Attempt:
             sys.stderr.write(self._line(f"attempt {self.assignment.attempt}, {self._company()}"))
             try:
                 fault_point("attempt")
-                with (
-                    hub_offline(self.assignment.is_hub_offline),
-                    received(self.assignment.own_code, self.assignment.pins).bringing(),
-                ):
+                with self._hub_offline(), self._own_entries():
                     state = self._run_kind()
             except (Stopped, KeyboardInterrupt):
                 state = State.STOPPED
@@ -148,6 +147,8 @@ class Attempt:
     def _fault(self, error: Exception) -> Fault:
         """Say what an error is, and keep what is known of it before the job's memory is freed."""
         self._evidence = evidence_of(error, self.surroundings, self.pulse)
+        from jobs.entries.own_entries import line_of
+
         own = line_of(error)
         fault = Fault.of(error, f"entries/{own}" if own else None)
         whole_gpus = float(self.assignment.params.get("num_gpus") or 0) >= 1
@@ -165,7 +166,7 @@ class Attempt:
         assignment = self.assignment
         kind = KINDS.find(assignment.kind)
         set_arithmetic(assignment.threads, uses_torch=kind.USES_TORCH)
-        params = with_local_data(kind.Params(**assignment.params), self.artifact.storage)
+        params = self._with_local_data(kind.Params(**assignment.params))
         num_gpus = getattr(params, "num_gpus", 0) or 0
         if num_gpus:
             require_own_precision()
@@ -220,6 +221,31 @@ class Attempt:
             return _published(is_published)
         finally:
             tracker.finish(exit_code)  # last: a mirror that is slow keeps no job from being done
+
+    def _hub_offline(self) -> AbstractContextManager[None]:
+        """Keep the kind from asking the hub, where it finds everything in the root."""
+        if not self.assignment.is_hub_offline:
+            return nullcontext()
+        from jobs.hub.offline import hub_offline
+
+        return hub_offline()
+
+    def _own_entries(self) -> AbstractContextManager[None]:
+        """Let the kind find the entries of the study's own that its key names."""
+        sent, pins = self.assignment.own_code, self.assignment.pins
+        if not sent and not any(name.startswith(OWN_CODE) for name in pins):
+            return nullcontext()
+        from jobs.entries.own_entries import received
+
+        return received(sent, pins).bringing()
+
+    def _with_local_data(self, params: Params) -> Params:
+        """Return params with data of the hub as paths of this machine."""
+        if not marked(type(params), "path"):
+            return params
+        from jobs.text.hub_data import with_local_data
+
+        return with_local_data(params, self.artifact.storage)
 
     def _inputs(self) -> dict[str, list[GatheredInput]]:
         storage = self.artifact.storage

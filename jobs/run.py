@@ -9,7 +9,7 @@ ends the others.
 import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
-from functools import partial
+from functools import cache, partial
 
 from cluster.disk.temp_folders import own_temp_folder, sweep_now_and_then
 from cluster.executor import Surroundings
@@ -22,8 +22,9 @@ from jobs.worker.batch import do_in_turn
 from jobs.worker.gang import Gang
 from jobs.worker.injected_faults import injector_of
 from jobs.worker.loaded_code import set_loaded_code_apart
-from jobs.worker.logs import taking_turns
+from jobs.worker.logs import start_keeper, taking_turns
 from jobs.worker.stop_signals import heeding_signals
+from jobs.worker.versions import library_versions
 
 
 def run(payload: str, surroundings: Surroundings) -> str:
@@ -66,12 +67,23 @@ def run_batch(payload: str, surroundings: Surroundings) -> str:
 @contextmanager
 def _set_up(surroundings: Surroundings) -> Iterator[Surroundings]:
     """Let this process be a worker while the block runs; yield surroundings that heed signals."""
+    prepare_process()
     sweep_now_and_then()
     if surroundings.is_own_process:
         set_loaded_code_apart()
     alone = one_process() if surroundings.num_ranks == 1 else nullcontext()
     with alone, own_temp_folder(), heeding_signals(surroundings) as heedful:
         yield heedful
+
+
+@cache
+def prepare_process() -> None:
+    """Do once what the first job of a process would else be charged with, as all after it are not.
+
+    Short jobs share a call once they were seen to be short.
+    """
+    start_keeper()
+    library_versions()
 
 
 def _work(

@@ -6,25 +6,23 @@ A call with GPUs gets a fresh process, because a process keeps the device memory
 Nothing is tried again here: the one retry loop is the orchestrator's, and Ray's are switched off.
 """
 
-import os
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
 from typing import TYPE_CHECKING
 
 from cluster.driver.ray_endings import CallAt, outcome_of
+from cluster.driver.worker_call import call_here, call_without_gpu
 from cluster.driver_messages import Submit
-from cluster.executor import Ending, Outcome, Surroundings, call_entry
+from cluster.executor import Ending, Outcome
 from cluster.fault_classes import FaultClass
 from cluster.gangs.gang_call import GangCalls
 from cluster.gangs.gang_placement import selector_of
 from cluster.machine.gpu_variables import gpu_variables
 from cluster.machine.resources import Resources
-from cluster.machine.set_variables import variables_set
 from cluster.nodes.memory_pressure import MemoryPressure
-from cluster.nodes.ray_nodes import NODE_ID, Preemption, ids_of
+from cluster.nodes.ray_nodes import NODE_ID, ids_of
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -79,11 +77,11 @@ class RayCalls:
         self._avoided: frozenset[str] = frozenset()
         self._held: dict[str, tuple[Submit, float]] = {}
         self._remote = {
-            False: ray.remote(num_cpus=1, max_retries=0)(_call_without_gpu),
+            False: ray.remote(num_cpus=1, max_retries=0)(call_without_gpu),
             # max_calls: the process ends with the call and gives the device memory back.
-            True: ray.remote(num_cpus=1, num_gpus=1, max_retries=0, max_calls=1)(_call),
+            True: ray.remote(num_cpus=1, num_gpus=1, max_retries=0, max_calls=1)(call_here),
         }
-        self._pinned = ray.remote(num_cpus=0, max_retries=0)(_call)
+        self._pinned = ray.remote(num_cpus=0, max_retries=0)(call_here)
 
     @property
     def waiting(self) -> Mapping[str, Call]:
@@ -252,48 +250,3 @@ def _nowhere(ticket: str, node: str) -> Outcome:
         error=f"there is no living node {node}",
         fault_class=FaultClass.LOST_NODE,
     )
-
-
-def _call(ticket: str, entry: str, payload: str, secrets: Mapping[str, str]) -> Outcome:
-    """Call the entry point in a worker; no exception of our own passes through Ray."""
-    node = _address()
-    surroundings = Surroundings(stop_requested=_stop_requested(), node=node, is_own_process=True)
-    with variables_set(secrets):
-        return replace(call_entry(ticket, entry, payload, surroundings), node_id=_node_id())
-
-
-def _stop_requested() -> Callable[[], bool]:
-    """Return a test of whether this call was cancelled, or its node will be taken away."""
-    import ray
-
-    context = ray.get_runtime_context()
-    here = frozenset({context.get_node_id()})
-    return lambda: context.is_canceled() or _preemption().affects(here)
-
-
-@cache
-def _address() -> str:
-    """Return the address of the node of this process."""
-    import ray
-
-    return str(ray.util.get_node_ip_address())
-
-
-@cache
-def _node_id() -> str:
-    """Return Ray's id of the node of this process."""
-    import ray
-
-    return str(ray.get_runtime_context().get_node_id())
-
-
-@cache
-def _preemption() -> Preemption:
-    """Return what looks for notices of this process's node, for all of its calls."""
-    return Preemption()
-
-
-def _call_without_gpu(ticket: str, entry: str, payload: str, secrets: Mapping[str, str]) -> Outcome:
-    # Ray shows all GPUs of the node to a task that asked for none (measured on 2.60).
-    os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    return _call(ticket, entry, payload, secrets)

@@ -34,7 +34,7 @@ from cluster.orphans.left_processes import end_left_by_earlier_launches
 if TYPE_CHECKING:
     from ray._private.node import Node
 
-_OURS = ("cluster.driver.worker_start", "cluster.driver.ray_calls")
+_OURS = ("cluster.driver.worker_start", "cluster.driver.worker_call")
 _PRELOADED = "RAY_preload_python_modules"
 """Ray's variable: each of its processes imports these modules before it takes its first task."""
 _OBJECT_STORE_BYTES = 100_000_000

@@ -25,7 +25,8 @@ def set_arithmetic(threads: int, *, uses_torch: bool) -> None:
         torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
     # The variable above is read when a library is loaded; a warm worker has loaded numpy's BLAS
     # long ago (left at all cores, extraction of a tiny model took 4.2 s instead of 1.8 s).
-    _thread_pools(len(sys.modules)).limit(limits=threads)
+    if "numpy" in sys.modules:  # nothing that computes is loaded without it
+        _thread_pools(len(sys.modules)).limit(limits=threads)
 
 
 @lru_cache(maxsize=1)

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
-from cluster.chaos.injector import ChaosFolder, Injector
 from cluster.executor import Surroundings
 from cluster.storage import Storage
 from jobs.worker.assignment import Assignment
@@ -27,6 +26,8 @@ def injector_of(assignment: Assignment, surroundings: Surroundings) -> Arming:
     """Return what arms this process with the faults that an attempt is to meet."""
     if not assignment.chaos:
         return _NoFaults()
+    from cluster.chaos.injector import ChaosFolder, Injector
+
     return Injector(
         folder=ChaosFolder(Storage(assignment.root), assignment.chaos),
         who="job",

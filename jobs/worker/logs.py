@@ -52,6 +52,11 @@ def taking_turns(*, whole_process: bool = False) -> Iterator[None]:
         yield
 
 
+def start_keeper() -> None:
+    """Start the process that will write the logs of this one, which else the first log does."""
+    _KEEPERS.require()
+
+
 def add_to_log(path: Path, text: str) -> None:
     """Add a text without secrets to the log of an attempt that took its turn, from any thread.
 
@@ -222,7 +227,7 @@ class _Keepers:
     @contextlib.contextmanager
     def _piped(self, order: Mapping[str, object], *, whole_process: bool) -> Iterator[int]:
         """Yield the end to write to of a pipe that the keeper is told of, and reads to its end."""
-        self._require()
+        self.require()
         reader, writer = os.pipe()
         try:
             self._tell({**order, "secrets": known_values.known_secrets()}, reader)
@@ -273,7 +278,8 @@ class _Keepers:
         ):  # it is stuck: it ends by itself, and the next log has another
             self._process = self._control = None
 
-    def _require(self) -> None:
+    def require(self) -> None:
+        """Start the keeper, unless it is there."""
         is_there = self._pid == os.getpid() and self._process and self._process.poll() is None
         if is_there:
             return

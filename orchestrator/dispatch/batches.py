@@ -20,7 +20,7 @@ from jobs.service.key_uses import may_ask_hosts
 from jobs.worker.batch import read_answers
 from orchestrator.records.history import JobHistory
 
-_MOST_JOBS = 32
+_MOST_JOBS = 64
 """Largest batch: with it a call's own cost is a small part of what as many empty jobs take."""
 _MOST_S = 0.4
 """How long a batch should take: what it delays at most when jobs are to be cancelled or saved."""

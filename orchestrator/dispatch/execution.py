@@ -32,7 +32,7 @@ from orchestrator.dispatch.telemetry import Telemetry
 from orchestrator.dispatch.waiting.outage import GaveUp, persist, persist_under_lock
 from orchestrator.dispatch.waiting.patience import Patience
 from orchestrator.dispatch.watcher import Watcher
-from orchestrator.dispatch.worker_messages import ENTRY, Assigner
+from orchestrator.dispatch.worker_messages import Assigner
 from orchestrator.plan.retention import Retention
 from orchestrator.records.history import History, Journal
 from orchestrator.records.ledger import LaunchEnded, LaunchStarted, LaunchState
@@ -42,7 +42,7 @@ from orchestrator.watchdog.limits import Limits
 
 PACKAGES = ("analysis", "cluster", "jobs", "orchestrator")
 """Packages that all attempts of a launch run as they were when it began."""
-PRELOADED = (ENTRY.partition(":")[0],)
+PRELOADED = ("jobs.worker_start",)
 """Modules that the processes of a Ray of our own import before the first attempt comes."""
 
 
