@@ -5,8 +5,11 @@
 A job here is an empty `probe`: assignment, claim, attempt folder, log, record, ledger and all,
 nothing computed. Whatever is compared takes turns, each in processes of its own: bare Ray tasks,
 this checkout and the earlier commit, which `git archive` lays out in a temporary folder. A rate
-runs from the first submission to the last ending, Ray's own start left out. Processor time is that
-of the launch and of all that it started, Ray included, in the same span.
+runs from the moment that the first job or task is at work to the last ending. Bare tasks have warm
+workers by then; of a launch one worker has begun its first job, and what the others still import
+counts. How long a worker takes to its first job is what `start` measures; the rate from the first
+submission on, which is before any worker of a launch is ready, is kept beside. Processor time is
+that of the launch and of all that it started, Ray included, in the same span.
 
 Nothing is deleted before the end: ext4 passes over what was deleted in the last half minute, name
 by name, and a new file then costs fifty times as much.
@@ -77,7 +80,9 @@ class Rate:
     """How fast one of the sides was in one turn."""
 
     per_s: float
-    """Jobs or tasks a second."""
+    """Jobs or tasks a second, from the first at work to the last ending."""
+    submitted_per_s: float
+    """The same from the first submission on."""
     processor_ms: float
     """Processor time of each, over all processes."""
 
@@ -140,15 +145,15 @@ class _Bench:
         }
         for name, over in ratios.items():
             print(f"launch over {name:20} {statistics.median(over):6.3f}  {_listed(over)}")
+
+        def of_each(value: Callable[[Rate], float]) -> Mapping[str, Sequence[float]]:
+            return {name: list(map(value, all_)) for name, all_ in measured.items()}
+
         return {
             "jobs": jobs,
-            "per_s": {
-                name: [round(one.per_s, 1) for one in all_] for name, all_ in measured.items()
-            },
-            "processor_ms": {
-                name: [round(one.processor_ms, 2) for one in all_]
-                for name, all_ in measured.items()
-            },
+            "per_s": of_each(lambda one: round(one.per_s, 1)),
+            "per_s_from_submission": of_each(lambda one: round(one.submitted_per_s, 1)),
+            "processor_ms": of_each(lambda one: round(one.processor_ms, 2)),
             "launch_over": {name: [round(one, 4) for one in over] for name, over in ratios.items()},
         }
 
@@ -212,8 +217,9 @@ class _Bench:
         samples, said = _follow(launch)
         assert launch.returncode == 0, said
         ended = [event for event in _events(root, "planning", "ended") if event["result"] == "done"]
-        first = min(event["at"] for event in _events(root, "planning", "submitted"))
-        return _rate(len(ended), (first, max(event["at"] for event in ended)), samples)
+        submitted = min(event["at"] for event in _events(root, "planning", "submitted"))
+        last = max(event["at"] for event in ended)
+        return _rate(len(ended), submitted, (_first_at_work(root), last), samples)
 
     def _bare(self, num_tasks: int) -> Rate:
         return self._script(_BARE, num_tasks, str(num_tasks), str(self._cores), str(_QUEUE))
@@ -226,7 +232,8 @@ class _Bench:
         samples, said = _follow(script)
         match = re.search(r"^span (\S+) (\S+)$", said, re.MULTILINE)
         assert match, said
-        return _rate(number, (float(match[1]), float(match[2])), samples)
+        began, ended = float(match[1]), float(match[2])
+        return _rate(number, began, (began, ended), samples)
 
     def _first_job(self, study: Path, address: str, name: str) -> float:
         root, began = self._folder / name, time.time()
@@ -234,9 +241,7 @@ class _Bench:
         launch = self._start(_HERE, words)
         said = launch.communicate(timeout=120)[0]
         assert launch.returncode == 0, said
-        # The first thing that an attempt does is to make the folder that is its own.
-        folders = root.glob("artifacts/probe/*/attempts")
-        return min(folder.stat().st_ctime for folder in folders) - began
+        return _first_at_work(root) - began
 
     def _status(self, root: Path) -> float:
         began = time.perf_counter()
@@ -282,10 +287,23 @@ def _family(pid: int) -> Sequence[psutil.Process]:
         return []
 
 
-def _rate(number: int, span: tuple[float, float], samples: Sequence[tuple[float, float]]) -> Rate:
+def _first_at_work(root: Path) -> float:
+    """Return when the first job began: its attempt makes the folder that is its own first."""
+    folders = root.glob("artifacts/probe/*/attempts")
+    return min(folder.stat().st_ctime for folder in folders)
+
+
+_Samples = Sequence[tuple[float, float]]
+
+
+def _rate(number: int, submitted: float, span: tuple[float, float], samples: _Samples) -> Rate:
     began, ended = span
     spent = [min(samples, key=lambda sample: abs(sample[0] - at))[1] for at in span]
-    return Rate(per_s=number / (ended - began), processor_ms=1000 * (spent[1] - spent[0]) / number)
+    return Rate(
+        per_s=number / (ended - began),
+        submitted_per_s=number / (ended - submitted),
+        processor_ms=1000 * (spent[1] - spent[0]) / number,
+    )
 
 
 def _events(root: Path, study: str, name: str) -> list[dict[str, Any]]:
