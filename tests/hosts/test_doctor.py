@@ -58,7 +58,9 @@ def of(findings, check):
 
 
 def test_hosts_that_share_all_are_fit(site):
-    findings = examine(site, site.folder / "root", 0)
+    root = site.folder / "root"
+    root.mkdir(exist_ok=True)
+    findings = examine(site, root, 0)
     assert of(findings, "root")[0][1].startswith("2 nodes: shared")
     assert of(findings, "locks")[0][0] == "ok"
     assert of(findings, "ray")[0] == ("ok", f"{site.address} can be joined, and asks for a token")
