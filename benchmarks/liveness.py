@@ -5,8 +5,9 @@
     python -m benchmarks.liveness telemetry
     python -m benchmarks.liveness hang --rounds 3  # real launches, minutes each
 
-`hang`: a launch on a Ray of its own trains on two ranks; one is stopped for ever inside a step. The
-clock runs from that moment to the decision, to the stacks, and to the next attempt's first step.
+`hang`: a launch on a Ray of its own trains on two ranks; one of them is stopped by a signal, sleeps
+or spins for ever inside a step (`--how`). The clock runs from that moment to the decision, to the
+stacks, and to the next attempt's first step.
 `overhead`: processor time of what a step and a beat of the heartbeats cost, beside the step of a
 tiny model. `telemetry`: processor time that the launch's telemetry takes of
 one core, by ranks that run: reading heartbeats, adding up, writing Parquet. `simulated`: jobs of
@@ -25,6 +26,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -44,7 +46,9 @@ from orchestrator.records.ledger import Submitted
 from orchestrator.watchdog.limits import Limits
 
 _JOBS, _STEPS, _SEED = 1000, 500, 20260715
-_STOPPED_AFTER = 60
+_HANGS_AFTER = 60
+_FAULTS = {"sleeps": "stall", "spins": "spin"}
+"""How a rank hangs -> the fault that has it do so; one that is stopped gets a signal."""
 _LOOKS = 20
 
 
@@ -53,6 +57,8 @@ def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("what", choices=["simulated", "overhead", "telemetry", "hang"])
     parser.add_argument("--rounds", type=int, default=3)
+    ways = ["stopped", *_FAULTS]
+    parser.add_argument("--how", nargs="+", choices=ways, default=ways)
     chosen = parser.parse_args()
     if chosen.what == "simulated":
         for row in simulated():
@@ -69,7 +75,8 @@ def main() -> None:
             return
         random_checkpoint(WORKLOAD, Path(name) / "model")
         for number in range(chosen.rounds):
-            print(hang(Path(name), number), flush=True)
+            for how in chosen.how:
+                print(hang(Path(name), number, how), flush=True)
 
 
 def simulated() -> Iterator[str]:
@@ -203,43 +210,57 @@ def telemetry(folder: Path, num_ranks: int) -> str:
     )
 
 
-def hang(folder: Path, number: int) -> str:
-    """Stop a rank for ever inside a step; say how long the decision and the next step took."""
-    study, root = training_study(folder, f"hang-{number}", 2), folder / f"hang-root-{number}"
+def hang(folder: Path, number: int, how: str) -> str:
+    """Have a rank hang for ever inside a step; say how long the decision and the next step took."""
+    name = f"hang-{how}-{number}"
+    study, root = training_study(folder, name, 2), folder / f"root-{name}"
     words = [sys.executable, "-m", "orchestrator.cli", "launch", str(study), "--root", str(root)]
+    if how != "stopped":
+        words += ["--chaos", f"{_FAULTS[how]}=100000@aligned@step:{_HANGS_AFTER + 1}"]
     with (
-        open(folder / f"hang-{number}.txt", "w", encoding="utf-8") as output,
+        open(folder / f"{name}.txt", "w", encoding="utf-8") as output,
         subprocess.Popen(words, stdout=output, stderr=output) as launch,
     ):
         try:
-            first = until(lambda: _beyond(root, _STOPPED_AFTER), launch)
-            beat = json.loads((first / "alive/1.json").read_text())
-            os.kill(beat["pid"], signal.SIGSTOP)
-            stopped = time.monotonic()
+            first = until(lambda: _at(root, _HANGS_AFTER), launch)
+            hung = time.monotonic()
+            if how == "stopped":
+                os.kill(_beats(first)[1]["pid"], signal.SIGSTOP)
+            else:
+                struck = "studies/*/chaos/*/injected/*.json"
+                file = until(lambda: next(root.glob(struck), None), launch)
+                hung = time.monotonic() - (time.time() - file.stat().st_mtime)  # told of later
             until(lambda: next(first.glob("stacks/1-*.txt"), None), launch)
-            looked = time.monotonic() - stopped
-            until(lambda: None if _is_there(beat["pid"]) else first, launch)
-            decided = time.monotonic() - stopped
+            looked = time.monotonic() - hung
+            beats = _beats(first)
+            until(lambda: not any(_is_there(beat["pid"]) for beat in beats), launch)
+            decided = time.monotonic() - hung
             until(lambda: _with_log(root, but=first), launch)
-            again = time.monotonic() - stopped
+            again = time.monotonic() - hung
         finally:
             launch.send_signal(signal.SIGINT)
             launch.wait(timeout=60)
-    limits, longest_s = Limits(), beat["longest_s"]
-    limit_s, number_s = limits.stopped_step_limit_s(longest_s), limits.step_limit_s(longest_s, None)
+    longest_s, limits = max(beat["longest_s"] for beat in beats), Limits()
+    limit_s = limits.step_limit_s(longest_s, None)
+    if how == "stopped":
+        limit_s = limits.stopped_step_limit_s(longest_s)
     stacks = len([*first.glob("stacks/*.txt")])
     return (
-        f"{WORKLOAD}: hang to first look {looked:.1f} s, to the kill {decided:.1f} s, to the next "
-        f"attempt's first step {again:.1f} s; limit of a stopped process 3 x {longest_s:.2f} + 5 = "
-        f"{limit_s:.1f} s, of a step {number_s:.1f} s; {stacks} files of stacks"
+        f"{WORKLOAD}; a rank {how}: hang to first look {looked:.1f} s, to the kill {decided:.1f} s "
+        f"(limit {limit_s:.1f}), to the next attempt's first step {again:.1f} s (target 3 x "
+        f"{longest_s:.2f} + 30 = {3 * longest_s + 30:.1f}); {stacks} files of stacks"
     )
 
 
-def _beyond(root: Path, step: int) -> Path | None:
+def _at(root: Path, step: int) -> Path | None:
     for file in root.glob("artifacts/align/*/attempts/*/alive/1.json"):
-        if (json.loads(file.read_text()).get("step") or 0) > step:
+        if (json.loads(file.read_text()).get("step") or 0) >= step:
             return file.parents[1]
     return None
+
+
+def _beats(attempt: Path) -> list[dict[str, Any]]:
+    return [json.loads((attempt / f"alive/{rank}.json").read_text()) for rank in range(2)]
 
 
 def _with_log(root: Path, but: Path) -> Path | None:

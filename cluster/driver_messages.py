@@ -37,6 +37,8 @@ class Start:
     """Whether a Ray is joined whose nodes have other libraries or other code."""
     preloaded: Sequence[str] = ()
     """Modules that processes of our own Ray import as they start."""
+    imports: Sequence[str] = ()
+    """Modules that ranks import, for processes that stand ready to be some."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,14 @@ class Cancel:
     """Its name."""
     grace_s: float
     """How long it may save its work before its process is killed."""
+
+
+@dataclass(frozen=True)
+class ExpectAgain:
+    """Prepare for the next try of a call that may have to be ended soon."""
+
+    ticket: str
+    """Its name."""
 
 
 @dataclass(frozen=True)
@@ -139,5 +149,5 @@ class Lost:
     reason: str
 
 
-ToChild = Start | Copied | Submit | Avoid | Cancel | Look | Close
+ToChild = Start | Copied | Submit | Avoid | Cancel | ExpectAgain | Look | Close
 FromChild = Started | Refused | Looked | Ended | Lost

@@ -183,6 +183,12 @@ class Executor(Protocol):
     def cancel(self, ticket: str) -> None:
         """Ask one call to stop; its Outcome still comes through `wait`."""
 
+    def expect_again(self, ticket: str) -> None:
+        """Prepare for the next try of one call, which may have to be ended soon.
+
+        A hint: what is prepared takes nothing of what calls need, and goes if nobody needs it.
+        """
+
     def close(self) -> None:
         """Stop all calls and give the machines back."""
 

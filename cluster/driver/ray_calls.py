@@ -8,7 +8,7 @@ Nothing is tried again here: the one retry loop is the orchestrator's, and Ray's
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -59,6 +59,7 @@ class RayCalls:
         finish: takes the outcome of each call that ended.
         later: takes what is to be done on the thread of this object.
         pressure: the nodes whose memory others hold.
+        imports: modules that ranks import, for processes that stand ready to be some.
     """
 
     def __init__(
@@ -66,13 +67,14 @@ class RayCalls:
         finish: Callable[[Outcome], None],
         later: Callable[[Callable[[], None]], None],
         pressure: MemoryPressure,
+        imports: Sequence[str] = (),
     ) -> None:
         import ray
 
         self._finish = finish
         self._later = later
         self._calls: dict[str, Call] = {}
-        self._gangs = GangCalls()
+        self._gangs = GangCalls(imports)
         self._pressure = pressure
         self._avoided: frozenset[str] = frozenset()
         self._held: dict[str, tuple[Submit, float]] = {}
@@ -181,9 +183,15 @@ class RayCalls:
             # Not what the call started itself: a gang is stopped by its driver.
             ray.cancel(call.ref, force=False, recursive=False)
 
+    def expect_again(self, ticket: str) -> None:
+        """Prepare for the next try of a call that may have to be ended soon."""
+        self._gangs.expect_again(ticket, self._later)
+
     def kill_overdue(self) -> None:
-        """Kill the calls that were asked to stop and did not in time."""
+        """Kill the calls that were asked to stop and did not in time, and spares that have."""
         import ray
+
+        self._gangs.drop_spares()
 
         now = time.monotonic()
         for call in self._calls.values():
@@ -231,12 +239,12 @@ class RayCalls:
 
             if given_up is not None:
                 ray.cancel(given_up.ref, force=True)
-            if board is not None:
-                self._gangs.clear(ticket, board)
+            if gang is not None:
+                self._gangs.clear(ticket, gang)
             self._later(lambda: self._finish(outcome))
 
-        board = self._gangs.end(ticket)
-        if board is None and given_up is None:
+        gang = self._gangs.end(ticket)
+        if gang is None and given_up is None:
             self._finish(outcome)
         else:
             threading.Thread(target=clear, daemon=True).start()

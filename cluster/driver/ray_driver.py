@@ -9,7 +9,7 @@ import queue
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -26,6 +26,7 @@ from cluster.driver_messages import (
     Close,
     Copied,
     Ended,
+    ExpectAgain,
     Look,
     Looked,
     Lost,
@@ -66,19 +67,21 @@ def main(descriptor: int) -> None:
         connection.send(Refused(fault))
         return
     connection.send(Started(session.warning, session.dashboard))
-    _Driver(connection, session, parent).run()
+    _Driver(connection, session, parent, start.imports).run()
 
 
 class _Driver:
     """What this process does between `Started` and its end."""
 
-    def __init__(self, connection: Connection, session: RaySession, parent: int) -> None:
+    def __init__(
+        self, connection: Connection, session: RaySession, parent: int, imports: Sequence[str]
+    ) -> None:
         self._connection = connection
         self._session = session
         self._todo: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._outcomes: list[Outcome] = []
         pressure = MemoryPressure(session.node_id)
-        self._calls = RayCalls(self._finish, self._todo.put, pressure)
+        self._calls = RayCalls(self._finish, self._todo.put, pressure, imports)
         self._watch = RayWatch(session, self._calls, pressure)
         self._is_asked = threading.Event()
         self._is_closing = False
@@ -124,6 +127,8 @@ class _Driver:
             self._is_asked.set()
         elif isinstance(message, Cancel):
             self._todo.put(lambda: self._calls.cancel(message.ticket, message.grace_s))
+        elif isinstance(message, ExpectAgain):
+            self._todo.put(lambda: self._calls.expect_again(message.ticket))
         elif isinstance(message, Look):
             self._is_asked.set()
         elif isinstance(message, Close):

@@ -140,6 +140,9 @@ class Executor:
         """Keep a queued call from starting; let a running one see `stop_requested`."""
         self._cancelled.add(ticket)
 
+    def expect_again(self, ticket: str) -> None:
+        """Do nothing: the process that calls run in stays."""
+
     def close(self) -> None:
         """Forget what is queued."""
         self._queue.clear()

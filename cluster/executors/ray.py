@@ -23,6 +23,7 @@ from cluster.driver_messages import (
     Close,
     Copied,
     Ended,
+    ExpectAgain,
     FromChild,
     Look,
     Looked,
@@ -66,6 +67,8 @@ class Executor:
             code than this process: to look at them.
         preloaded: Names of modules that processes of our own Ray import as they start, before a
             call comes.
+        imports: Names of modules that the ranks of calls import, for processes that stand ready to
+            be some.
         access: Ray's variables that say where the token of a joined Ray is, in place of those that
             are set; empty: those that are set.
     """
@@ -78,6 +81,7 @@ class Executor:
         packages: Sequence[str] = (),
         libraries: Sequence[str] = (),
         preloaded: Sequence[str] = (),
+        imports: Sequence[str] = (),
         grace_s: float = 40.0,
         keys: Sequence[str] = (),
         also: Sequence[str] = (),
@@ -88,7 +92,7 @@ class Executor:
         self._address = address
         self._offered = offered
         self._packages, self._libraries = packages, libraries
-        self._preloaded = preloaded
+        self._preloaded, self._imports = preloaded, imports
         self._keys, self._also = keys, also
         self._access = access or {}
         self._takes_unlike_nodes = takes_unlike_nodes
@@ -145,6 +149,7 @@ class Executor:
                 is_open_allowed=os.environ.get(OPEN_ALLOWED, "") not in ("", "0"),
                 takes_unlike_nodes=self._takes_unlike_nodes,
                 preloaded=self._preloaded,
+                imports=self._imports,
             )
         )
         if code is not None and is_own:  # while Ray is imported
@@ -265,6 +270,11 @@ class Executor:
         process = self._living()
         if ticket in self._running:
             process.send(Cancel(ticket=ticket, grace_s=self.grace_s))
+
+    def expect_again(self, ticket: str) -> None:
+        """Have processes stand ready beside the ranks of a call, for a minute."""
+        if ticket in self._running:
+            self._living().send(ExpectAgain(ticket))
 
     def close(self) -> None:
         """Stop our own Ray, or leave the joined one; calls still running there are stopped."""

@@ -23,15 +23,16 @@ from cluster.gangs.gang_endings import RankDeaths, outcome_of_gang
 from cluster.gangs.gang_network import torch_config
 from cluster.gangs.gang_placement import bundle, place
 from cluster.gangs.gang_rank import run_rank
-from cluster.machine.gpu_variables import gpu_variables
+from cluster.gangs.gang_variables import PLACED_WITHIN_S, RAY_TRAIN_VARIABLES, rank_variables
 from cluster.machine.resources import Resources
 from cluster.nodes.node_reach import NodeReach
 from cluster.nodes.ray_nodes import Preemption
-from cluster.orphans.launch_label import GANG_VARIABLE
 
 if TYPE_CHECKING:
     from ray.actor import ActorHandle
-    from ray.train.torch import TorchTrainer
+
+    from cluster.gangs.gang_spares import Spares
+    from cluster.gangs.gang_trainer import GangTrainer
 
 _LOOK_EVERY_S = 0.25
 _LOOK_AT_NODES_EVERY_S = 1.0
@@ -41,33 +42,9 @@ _LEAVING_S = 60.0
 """How long ranks may take to leave after the order, those that are still starting included."""
 _HASTY_S = 5.0
 """The same when the node of a rank is dead, or the call was cancelled and did not end in time."""
-_PLACED_WITHIN_S = 60.0
-"""How long a gang may wait for its resources; only other launches can be holding them."""
 _COLLECTIVE_S = 900
 """How long one collective operation of a step may take: a batch may take 600 s. Ranks that load and
 save wait in process groups of their own; the death of a rank is noticed long before."""
-
-RAY_TRAIN_VARIABLES = {
-    "RAY_TRAIN_V2_ENABLED": "1",
-    # How often its controller looks after the ranks; a killed one ends the gang at the next look.
-    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
-    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": f"{_PLACED_WITHIN_S:g}",
-    "TORCH_PROCESS_GROUP_SHUTDOWN_TIMEOUT_S": "2",
-    # Notices of preemption are ours to pass on: asking Ray Train for them is a barrier.
-    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
-    # Ranks keep the directory of the call, their streams and their loggers.
-    "RAY_CHDIR_TO_TRIAL_DIR": "0",
-    "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
-    "RAY_TRAIN_ENABLE_WORKER_STRUCTURED_LOGGING": "0",
-    "RAY_TRAIN_ENABLE_CONTROLLER_STRUCTURED_LOGGING": "0",
-    "RAY_TRAIN_METRICS_ENABLED": "0",
-}
-_RANK_VARIABLES = {
-    "TORCH_NCCL_ASYNC_ERROR_HANDLING": "1",
-    # The flight recorder: the last collective operations of each rank, written when one hangs.
-    "TORCH_FR_BUFFER_SIZE": "2000",
-    "TORCH_NCCL_DUMP_ON_TIMEOUT": "1",
-}
 
 
 def run_gang(
@@ -80,6 +57,8 @@ def run_gang(
     avoided: frozenset[str],
     grace_s: float,
     alive: frozenset[str],
+    name: str,
+    spares: "Spares",
 ) -> Outcome:
     """Run an entry point on all ranks of a call, and return how the call ended.
 
@@ -92,13 +71,15 @@ def run_gang(
         idle_gb: memory in use before any call ran, by node, where it is known, in 10^9 bytes.
         avoided: ids of nodes to which no rank is sent.
         grace_s: how long the ranks of a cancelled call may save their work before they are ended.
-        alive: tickets of the other gangs of this launch that had not ended.
+        alive: names of all gangs and spares of this launch that had not ended.
+        name: of this gang on its processes: its ticket, or what its spares are called.
+        spares: processes that may become its ranks, in any order; none, or one for each.
     """
     import ray
 
     os.environ.update(RAY_TRAIN_VARIABLES)
     cancelled = ray.get_runtime_context().is_canceled
-    training = _Training(board, ticket, entry, payload, resources, avoided, alive)
+    training = _Training(board, ticket, entry, payload, resources, avoided, alive, name, spares)
     training.start()
     preemption, watched = Preemption(), _Watched()
     overdue_at = gone_at = math.inf
@@ -156,6 +137,8 @@ class _Training(threading.Thread):
         resources: Resources,
         avoided: frozenset[str],
         alive: frozenset[str],
+        name: str,
+        spares: "Spares",
     ) -> None:
         super().__init__(name="ray-train", daemon=True)
         self._ticket = ticket
@@ -166,6 +149,7 @@ class _Training(threading.Thread):
         self._resources = resources
         self._avoided = avoided
         self._alive = alive
+        self._name, self._spares = name, spares
         self._config = {
             "board": board,
             "entry": entry,
@@ -186,21 +170,23 @@ class _Training(threading.Thread):
             finally:
                 self.ended.set()
 
-    def _trainer(self, folder: str) -> "TorchTrainer":
+    def _trainer(self, folder: str) -> "GangTrainer":
         from ray.train import FailureConfig, RunConfig, ScalingConfig
-        from ray.train.torch import TorchTrainer
         from ray.train.v2._internal.constants import is_v2_enabled
+
+        from cluster.gangs.gang_trainer import GangTrainer  # imports Ray Train, and torch
 
         assert is_v2_enabled(), "Ray Train V1 would run this gang"
         selectors = place(
             self._ticket,
             self._resources,
             avoided=self._avoided,
-            within_s=_PLACED_WITHIN_S,
+            within_s=PLACED_WITHIN_S,
             is_abandoned=self.is_abandoned.is_set,
         )
-        return TorchTrainer(
+        return GangTrainer(
             run_rank,
+            spares=self._spares,
             train_loop_config=self._config,
             torch_config=torch_config(
                 self._config["board"],
@@ -222,7 +208,7 @@ class _Training(threading.Thread):
                 failure_config=FailureConfig(
                     max_failures=0, controller_failure_limit=0, max_preemption_failures=0
                 ),
-                worker_runtime_env={"env_vars": _rank_variables(self._resources, self._ticket)},
+                worker_runtime_env={"env_vars": rank_variables(self._resources, self._name)},
             ),
         )
 
@@ -231,9 +217,3 @@ def _backend(resources: Resources) -> str:
     import torch.distributed as dist
 
     return "nccl" if resources.num_gpus and dist.is_nccl_available() else "gloo"
-
-
-def _rank_variables(resources: Resources, ticket: str) -> dict[str, str]:
-    return {**_RANK_VARIABLES, GANG_VARIABLE: ticket} | (
-        gpu_variables() if resources.num_gpus else {"CUDA_VISIBLE_DEVICES": ""}
-    )

@@ -5,30 +5,51 @@ the ranks are. Board, driver and Ray Train's controller run on the executor's ow
 node dies, nothing is left to receive the answer anyway.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cluster.driver_messages import Submit
 from cluster.gangs.gang import run_gang
-from cluster.gangs.gang_board import GangBoard, Order
+from cluster.gangs.gang_board import GangBoard, GangSnapshot, Order
 from cluster.gangs.gang_placement import give_up_place
+from cluster.gangs.gang_spares import GangSpares, Spares, kill
+from cluster.machine.resources import Resources
 from cluster.nodes.ray_nodes import NODE_ID
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from ray import ObjectRef
     from ray.actor import ActorHandle
 
 _CLEARED_WITHIN_S = 10.0
 
 
-class GangCalls:
-    """The gangs of one executor that have not ended."""
+@dataclass(frozen=True, kw_only=True)
+class Gang:
+    """One gang that has not ended."""
 
-    def __init__(self) -> None:
-        self._boards: dict[str, ActorHandle] = {}
+    board: "ActorHandle"
+    """Where its ranks sign in."""
+    name: str
+    """What its processes are called by: its ticket, or the name of the spares that it was given."""
+    spares: Spares
+    """Those, which may be its ranks; none where it was given none."""
+    resources: Resources
+    """What it was given."""
+
+
+class GangCalls:
+    """The gangs of one executor that have not ended. `imports`: modules that spares import."""
+
+    def __init__(self, imports: Sequence[str] = ()) -> None:
+        self._gangs: dict[str, Gang] = {}
+        self._spares = GangSpares(imports)
 
     def __contains__(self, ticket: str) -> bool:
-        return ticket in self._boards
+        return ticket in self._gangs
 
     def submit(
         self,
@@ -56,7 +77,10 @@ class GangCalls:
         )
         # A method's argument goes to the board alone; one at its creation, to the cluster's head.
         board.lend.remote(dict(call.secrets))
-        self._boards[call.ticket] = board
+        given = self._spares.take(call.resources, self._gangs) or (call.ticket, ())
+        self._gangs[call.ticket] = Gang(
+            board=board, name=given[0], spares=given[1], resources=call.resources
+        )
         driver = ray.remote(run_gang).options(
             num_cpus=0, max_retries=0, name=call.ticket, label_selector=here
         )
@@ -69,23 +93,53 @@ class GangCalls:
             dict(idle_gb),
             frozenset(avoided),
             call.grace_s,
-            frozenset(self._boards) | frozenset(held),
+            self._names | frozenset(held),
+            *given,
         )
 
-    def end(self, ticket: str) -> "ActorHandle | None":
-        """Forget a gang whose driver has ended, in whatever way; return its board, to `clear`."""
-        return self._boards.pop(ticket, None)
+    @property
+    def _names(self) -> frozenset[str]:
+        """What processes of gangs and spares are called by that have not ended."""
+        return frozenset((*(gang.name for gang in self._gangs.values()), *self._spares.names))
 
-    def clear(self, ticket: str, board: "ActorHandle") -> None:
+    def expect_again(self, ticket: str, later: Callable[[Callable[[], None]], None]) -> None:
+        """Prepare for the next try of a gang that may have to be ended soon.
+
+        Args:
+            ticket: of the gang; one that has ended is passed over.
+            later: takes what is to be done on the thread that calls this.
+        """
+        if (gang := self._gangs.get(ticket)) is None:
+            return
+        resources = gang.resources
+
+        def prepare(future: "Future[GangSnapshot]") -> None:
+            with suppress(Exception):  # its board is gone: it has ended
+                seats = future.result().seats.values()
+                later(lambda: self._spares.prepare(ticket, resources, seats))
+
+        gang.board.look.remote().future().add_done_callback(prepare)
+
+    def drop_spares(self) -> None:
+        """End the spares that nobody has needed."""
+        self._spares.drop_old()
+
+    def end(self, ticket: str) -> Gang | None:
+        """Forget a gang whose driver has ended, in whatever way; return it, to `clear`."""
+        return self._gangs.pop(ticket, None)
+
+    def clear(self, ticket: str, gang: Gang) -> None:
         """Free what a gang that has ended may have left reserved. Blocks for seconds at most."""
         import ray
 
         give_up_place(ticket)
         try:
-            _clear(board)
+            _clear(gang.board)
         except ray.exceptions.RayError:
             return  # the board is gone, and ranks that cannot reach it end by themselves
-        ray.kill(board)
+        finally:
+            kill(gang.spares)
+        ray.kill(gang.board)
 
 
 def _clear(board: "ActorHandle") -> None:

@@ -48,14 +48,11 @@ def torch_config(
 def _prepare(board: "ActorHandle", num_nodes: int, ticket: str, alive: frozenset[str]) -> None:
     """Prepare this rank: its network interface, and nothing that earlier gangs left beside it.
 
-    Also tells the board what reserves its resources.
-
     Raises:
         RuntimeError: processes of an earlier gang do not end.
     """
     import ray
 
-    ray.get(board.hold.remote(ray.util.get_current_placement_group().id.hex()))
     interface = interface_of(ray.util.get_node_ip_address())
     if interface is not None:
         for name, value in interface_variables(interface, num_nodes).items():

@@ -44,6 +44,8 @@ PACKAGES = ("analysis", "cluster", "jobs", "orchestrator")
 """Packages that all attempts of a launch run as they were when it began."""
 PRELOADED = ("jobs.worker_start",)
 """Modules that the processes of a Ray of our own import before the first attempt comes."""
+RANKS_IMPORT = (*PRELOADED, "jobs.training.alignment", "trl.trainer.dpo_trainer")
+"""What most ranks import, and what takes them long."""
 
 
 T = TypeVar("T")

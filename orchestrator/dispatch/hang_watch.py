@@ -28,7 +28,14 @@ from orchestrator.dispatch.running_launch import RunningLaunch
 from orchestrator.dispatch.submitter import Submitter
 from orchestrator.text import duration
 from orchestrator.watchdog.cases import Case
-from orchestrator.watchdog.rules import Judgement, Verdict, judge, left_s, limit_s
+from orchestrator.watchdog.rules import (
+    Judgement,
+    RankSigns,
+    Verdict,
+    judge,
+    left_s,
+    limit_s,
+)
 from orchestrator.watchdog.signs import AttemptSigns, AttentiveClock
 from orchestrator.watchdog.watched import Watched
 
@@ -44,6 +51,8 @@ _LOOKS_TAKE_S, _MOST_LOOKS_TAKE_S = 6.0, 15.0
 """How long a look takes as long as none was seen, and the most that one is begun in advance."""
 _ADVANCE_SHARE = 0.25
 """The most of a limit that a look is begun before it."""
+_EXPECTED_S = 30.0
+"""How long before its limit the next try of an attempt is prepared for, which holds memory."""
 _SAME_S = 0.1
 """Two moments of one limit differ by less, as long as nothing has moved."""
 _ENDED_WITHIN_S = 20.0
@@ -208,6 +217,8 @@ class HangWatch:
             judge(signs, self._launch.limits),
             now + left_s(signs, self._launch.limits),
         )
+        if judgement.verdict < Verdict.SILENT and due_at - now <= _EXPECTED_S:
+            self._expect_again(watched, attempt, signs, judgement)
         case = watched.case
         if case is not None and case.due_at is not None and due_at > case.due_at + _SAME_S:
             case = watched.case = None  # it got on meanwhile, and nothing is to be kept of it
@@ -231,6 +242,18 @@ class HangWatch:
                 self._open(watched, attempt, key, judgement, now)
         elif now >= watched.look_at:
             self._open(watched, attempt, key, judgement, now)
+
+    def _expect_again(
+        self, watched: Watched, attempt: str, signs: Sequence[RankSigns], judgement: Judgement
+    ) -> None:
+        """Have the next try prepared, once a step, where the attempt may have to be ended soon."""
+        step = signs[0].heartbeat.step
+        is_doubted = judgement.verdict is Verdict.DOUBTFUL or any(
+            one.stopped_s is not None for one in signs
+        )
+        if is_doubted and watched.expected_at != step:
+            watched.expected_at = step
+            self._launch.executor.expect_again(self._attempts.batches.ticket(attempt))
 
     def _is_near(self, watched: Watched, due_at: float, now: float) -> bool:
         """Tell whether a look that began now would be over about when the limit is reached."""

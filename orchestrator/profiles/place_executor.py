@@ -6,7 +6,7 @@ from dataclasses import replace
 from cluster.executor import Executor, executor_class
 from cluster.machine.resources import this_machine
 from jobs.worker.versions import SAME_EVERYWHERE
-from orchestrator.dispatch.execution import PACKAGES, PRELOADED
+from orchestrator.dispatch.execution import PACKAGES, PRELOADED, RANKS_IMPORT
 from orchestrator.profiles.kind import Place
 
 
@@ -27,6 +27,7 @@ def make_executor(place: Place, *, keys: Sequence[str], also: Sequence[str]) -> 
         offered=offered,
         packages=PACKAGES,
         preloaded=PRELOADED,
+        imports=RANKS_IMPORT,
         libraries=SAME_EVERYWHERE,
         keys=keys,
         also=also,

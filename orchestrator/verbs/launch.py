@@ -122,7 +122,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="TIME",
         help="end a job whose step takes longer than 3 times its longest step and this (default: "
-        "30s), or whose phase lasts longer, as in loading=3h (default: 2h), or whose process a "
+        "20s), or whose phase lasts longer, as in loading=3h (default: 2h), or whose process a "
         "signal has stopped, as in stopped=10min (default: 5s, or 30s where no steps are timed); "
         "its stacks are kept, and it is tried again. never: end none. May be given for each "
         "(default: $DELTASCALE_HANG_AFTER)",

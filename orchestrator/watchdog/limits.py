@@ -39,7 +39,7 @@ class Limits:
 
     step_factor: float = 3.0
     """A step may take so many times the longest one that was seen, and `step_slack_s`."""
-    step_slack_s: float = 30.0
+    step_slack_s: float = 20.0
     """What it may take beyond that, in seconds; infinite: no step is ever too long."""
     part_factor: float = 10.0
     """The same for parts of jobs that count none, which are less alike than steps."""

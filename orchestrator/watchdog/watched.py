@@ -33,6 +33,8 @@ class Watched:
     """How many of these, in a row, found it idle without a beat."""
     doubted_at: object = None
     """The step at which it was looked at before its limit was reached."""
+    expected_at: object = None
+    """The step at which its next try was prepared for."""
     awaited_at: float | None = None
     """The moment of its limit for which it was looked at in advance, by the attentive clock."""
     look_at: float = 0.0

@@ -233,7 +233,12 @@ with Injector(folder=folder, who="job").armed():
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "out"), [("kill-rank", -signal.SIGKILL, ""), ("stop-rank=0.2", 0, "went on")]
+    ("words", "code", "out"),
+    [
+        ("kill-rank", -signal.SIGKILL, ""),
+        ("stop-rank=0.2", 0, "went on"),
+        ("spin=0.2", 0, "went on"),
+    ],
 )
 def test_a_process_is_killed_or_stopped_and_goes_on(root, words, code, out) -> None:
     _injector(root, words)

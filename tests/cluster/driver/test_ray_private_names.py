@@ -1,13 +1,14 @@
 """The names that Ray does not promise and `cluster/` uses: a new Ray that moved one fails here."""
 
 import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from cluster.gangs.gang import RAY_TRAIN_VARIABLES
+from cluster.gangs.gang_variables import RAY_TRAIN_VARIABLES
 
 ray = pytest.importorskip("ray")
 
@@ -90,6 +91,40 @@ def test_ray_train_still_has_the_backend_that_gangs_extend():
         "backend_config",
     ]
     assert isinstance(TorchConfig.backend_cls, property)
+
+
+def test_ray_train_still_has_the_parts_that_the_trainer_of_gangs_replaces():
+    from ray.train.v2._internal.execution.controller import TrainController
+    from ray.train.v2._internal.execution.worker_group import WorkerGroup
+    from ray.train.v2._internal.execution.worker_group.worker import RayTrainWorker
+
+    from cluster.gangs.gang_trainer import _NOT_FOR_GANGS, GangTrainer, _Ranks
+    from cluster.gangs.spare_rank import SpareRank
+
+    for one in (GangTrainer, _Ranks):
+        replaced = {name for name in vars(one) if not name.startswith("__")} - {"spares"}
+        assert all(hasattr(one.__base__, name) for name in replaced), one
+    called = set(
+        re.findall(r"(?<!sync_)actor\.(\w+)\.(?:remote|options)\(", _source_of_worker_groups())
+    )
+    assert called - {"mark_preempt", "clear_result_queue"} <= set(vars(SpareRank))
+    made = inspect.getsource(GangTrainer.__base__._create_default_callbacks)
+    assert all(one.__name__ in made for one in _NOT_FOR_GANGS)
+    assert "self.worker_group_cls.create(" in inspect.getsource(TrainController)
+    for name in ("_create_placement_group", "_init_train_context_on_workers"):
+        assert f"self.{name}(" in inspect.getsource(WorkerGroup)
+    given = inspect.getsource(WorkerGroup._init_train_context_on_workers)
+    for name in inspect.signature(RayTrainWorker.init_train_context).parameters:
+        has_default = name in ("self", "dataset_shard_provider", "checkpoint")
+        has_default |= name in ("has_validation_fn", "current_report_index")
+        assert has_default or f"{name}=" in given
+
+
+def _source_of_worker_groups():
+    from ray.train.v2._internal.execution import worker_group
+
+    folder = Path(worker_group.__file__).parent
+    return "".join(file.read_text() for file in sorted(folder.glob("*.py")))
 
 
 def test_ray_train_still_has_the_errors_that_gangs_tell_apart():

@@ -1,16 +1,19 @@
 """Gangs of two ranks over gloo on a Ray of its own, with real processes killed."""
 
+import contextlib
 import json
 import os
 import signal
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from cluster.executor import Ending
 from cluster.gangs.gang_network import interface_of
 from cluster.machine.resources import Resources
+from cluster.orphans.launch_label import GANG_VARIABLE
 from tests.real_ray import TICK, calling, first_outcome, is_gone
 
 CALLS = '''
@@ -243,3 +246,35 @@ def driver_of(ticket):
             if title.strip() == f"ray::{ticket}":
                 return int(entry.name)
     raise AssertionError(f"no process does {ticket}")
+
+
+@pytest.mark.slow
+def test_a_gang_that_was_expected_again_starts_on_processes_that_stood_ready(executor, tmp_path):
+    pids = started(executor, "stay", tmp_path)
+    until = time.monotonic() + 500
+    while len(spares := ready_processes(f"{GANG_VARIABLE}=a+")) < 2:
+        assert time.monotonic() < until, "no two processes are ready"
+        executor.expect_again("a")  # where others hold the processors, for longer than a minute
+        TICK.wait(1.0)
+    assert [node.num_cpus for node in executor.free()] == [0]  # of which they take none
+    os.kill(pids[0], signal.SIGKILL)
+    assert first_outcome(executor, limit_s=60).ending is Ending.LOST
+    executor.submit("b", "gang_calls:add", str(tmp_path / "saw"), PAIR)
+    outcome = first_outcome(executor)
+    assert (outcome.ending, outcome.answer) == (Ending.RETURNED, "3.0"), outcome.error
+    assert {one.pid for one in outcome.ranks} == spares
+    assert all(is_gone(pid) for pid in spares) and all_cores_are_free(executor)
+
+
+def ready_processes(variable):
+    """Processes that started with a variable, have imported torch, and import no more."""
+    found = set()
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if variable not in [f"{name}={text}" for name, text in process.environ().items()]:
+                continue
+            policies = [os.sched_getscheduler(thread.id) for thread in process.threads()]
+            files = {Path(one.path).name for one in process.memory_maps()}
+            if "libtorch_python.so" in files and os.SCHED_IDLE not in policies:
+                found.add(process.pid)
+    return found

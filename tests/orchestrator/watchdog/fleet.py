@@ -46,6 +46,8 @@ class Fleet:
     is_stopped: object = lambda now: False
     """Whether its process is found stopped by a signal, by the seconds since the beginning."""
     answers: list = field(default_factory=list)
+    expected: list = field(default_factory=list)
+    """Tickets whose next try was to be prepared for, and when."""
 
     def start(self):
         pass
@@ -93,6 +95,9 @@ class Fleet:
     def cancel(self, ticket):
         self.calls.append("cancel")
         self._die()
+
+    def expect_again(self, ticket):
+        self.expected.append((ticket, self.now - 1000.0))
 
     def _die(self):
         for ticket in list(self.running):

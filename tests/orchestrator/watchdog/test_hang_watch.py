@@ -20,6 +20,9 @@ from orchestrator.records.failure import Result
 from orchestrator.watchdog.limits import Limits
 from tests.orchestrator.watchdog.fleet import HANGS, MOVES, STEPPING, WORKING, Fleet
 
+LIMIT_S = 3 * 2.0 + 20.0
+"""How long a step of the fleet may take."""
+
 
 def test_what_hangs_is_looked_at_then_killed_and_its_stacks_are_kept(run, root):
     fleet = Fleet(STEPPING, HANGS)
@@ -29,29 +32,53 @@ def test_what_hangs_is_looked_at_then_killed_and_its_stacks_are_kept(run, root):
         Result.DONE,
     )
     assert fleet.calls == [INSPECT, INSPECT, END]  # at half the limit, and before the limit
-    assert 36 <= hung.seconds <= 36 + 4  # looks are 2 s apart here
+    assert LIMIT_S <= hung.seconds <= LIMIT_S + 4  # looks are 2 s apart here
     assert len(fleet.texts) == 2  # slow, and hung: once each
     names = [name for name in root.walk("artifacts") if "/stacks/" in name]
     assert [name.rpartition("/")[2] for name in names] == ["0-1.txt", "0-2.txt"]
     assert b"where" in root.read(names[-1])
 
 
+def test_the_next_try_is_prepared_for_once_at_half_the_limit(run):
+    fleet = Fleet(STEPPING, HANGS)
+    hung, _ = run(fleet)
+    ((ticket, at),) = fleet.expected
+    assert ticket == hung.attempt and LIMIT_S / 2 <= at <= LIMIT_S / 2 + 4
+
+
+def test_no_next_try_is_prepared_for_where_a_step_is_only_slow(run):
+    slow = Fleet(replace(STEPPING, longest_s=8.0), HANGS, recovers_at=1000.0 + 20)
+    (done,) = run(slow)
+    assert done.result is Result.DONE and [text[:4] for text in slow.texts] == ["slow"]
+    assert not slow.expected
+
+
+def test_of_a_long_step_the_next_try_is_prepared_for_half_a_minute_before_its_limit(run):
+    fleet = Fleet(replace(STEPPING, longest_s=100.0), HANGS)
+    run(fleet)
+    ((_, at),) = fleet.expected
+    assert 320 - 30 <= at <= 320 - 30 + 4
+
+
 def test_the_last_look_begins_as_long_before_the_limit_as_looks_take(run):
-    fleet = Fleet(STEPPING, HANGS, takes_s=7.0)
+    fleet = Fleet(STEPPING, HANGS, takes_s=4.0)
     hung, _ = run(fleet)
     assert fleet.calls == [INSPECT, INSPECT, END]
-    assert 36 <= hung.seconds <= 36 + 4
+    assert LIMIT_S <= hung.seconds <= LIMIT_S + 4
     half, last = fleet.looked_at
-    assert 18 <= half <= 22 and 36 - 10 <= last <= 36 - 6  # looks are 2 s apart
+    assert (
+        LIMIT_S / 2 <= half <= LIMIT_S / 2 + 4 and LIMIT_S - 8 <= last <= LIMIT_S - 4
+    )  # looks are 2 s apart
 
 
 def test_a_look_that_takes_longer_than_was_foreseen_is_waited_for(run):
-    fleet = Fleet(STEPPING, HANGS, takes_s=13.0)
+    fleet = Fleet(STEPPING, HANGS, takes_s=10.0)
     hung, _ = run(fleet)
-    assert fleet.calls == [INSPECT, INSPECT, END] and 36 + 4 < hung.seconds < 36 + 20
+    assert fleet.calls == [INSPECT, INSPECT, END]
+    assert LIMIT_S + 4 < hung.seconds < LIMIT_S + 20
 
 
-@pytest.mark.parametrize("moves_at", [31.0, 33.0, 35.0])
+@pytest.mark.parametrize("moves_at", [23.0, 24.0, 25.0])
 def test_what_gets_on_between_the_last_look_and_its_limit_goes_on_as_if_nothing_were(
     run, root, moves_at
 ):
@@ -62,7 +89,7 @@ def test_what_gets_on_between_the_last_look_and_its_limit_goes_on_as_if_nothing_
                 self.heartbeat = replace(STEPPING, step=10)
             super()._beat(assignment, since + moves_at if has_moved else since)
 
-    fleet = GetsOn(STEPPING, HANGS, takes_s=7.0, recovers_at=1000.0 + moves_at + 14)
+    fleet = GetsOn(STEPPING, HANGS, takes_s=4.0, recovers_at=1000.0 + moves_at + 14)
     (done,) = run(fleet)
     assert done.result is Result.DONE and fleet.calls == [INSPECT, INSPECT]
     assert [text.partition(":")[0] for text in fleet.texts] == ["slow"]
@@ -185,7 +212,7 @@ def test_what_a_kill_does_not_end_the_executor_is_asked_to_end(run):
 
 
 def test_while_the_root_takes_no_write_and_a_while_after_nothing_is_ended(run, root, monkeypatch):
-    fleet, write = Fleet(STEPPING, HANGS, recovers_at=1170.0), root.write
+    fleet, write = Fleet(STEPPING, HANGS, recovers_at=1160.0), root.write
 
     def refuse(name, data):
         if fleet.now < 1150.0 and "alive" in name:
