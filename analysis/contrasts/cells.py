@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from analysis.contrasts.contrast import Contrast
 from analysis.long_table.columns import axes_of
 from analysis.long_table.depth import distinct_depths, layer_at
+from analysis.long_table.one_number import standing_row
 from analysis.long_table.selection import BLANKS
 from analysis.measurement import Row, Scalar, label_at
 
@@ -60,12 +61,8 @@ class Cells:
         for row in rows:
             of_label = cells.by_label.setdefault(side_label(row, axis), {})
             by_seed = of_label.setdefault(cells._key(row), {})
-            other = by_seed.setdefault(row.get(averaged) if averaged else None, row)
-            if other["value"] != row["value"]:
-                raise ValueError(
-                    f"two different numbers of {row['metric']} for one cell: {other['value']} "
-                    f"from {other['key']} and {row['value']} from {row['key']}"
-                )
+            seed = row.get(averaged) if averaged else None
+            by_seed[seed] = standing_row(by_seed.get(seed, row), row)
         return cells
 
     def pairs(self, contrasts: Sequence[Contrast]) -> Iterator[Pair]:

@@ -9,6 +9,7 @@ from typing import cast
 import numpy as np
 
 from analysis.long_table.columns import axes_of
+from analysis.long_table.one_number import standing_row
 from analysis.measurement import (
     CONTROLS,
     FIELDS,
@@ -59,13 +60,11 @@ def _one_per_seed(cell: list[Row], seeds: str | None, names: Sequence[str]) -> l
     kept: dict[Scalar, Row] = {}
     for row in cell:
         seed = row.get(seeds) if seeds else None
-        first = kept.setdefault(seed, row)
-        if first["value"] != row["value"]:
+        try:
+            kept[seed] = standing_row(kept.get(seed, row), row)
+        except ValueError as different:
             where = ", ".join(f"{name}={row[name]}" for name in names if row[name] is not None)
-            raise ValueError(
-                f"two different numbers for one cell ({where}, {seeds or 'seed'}={seed}): "
-                f"{first['value']} from {first['key']} and {row['value']} from {row['key']}"
-            )
+            raise ValueError(f"{different} ({where}, {seeds or 'seed'}={seed})") from None
     return list(kept.values())
 
 

@@ -86,9 +86,16 @@ def test_a_true_zero_counts_as_a_seed():
 def test_the_same_number_gathered_twice_counts_once_and_a_conflict_is_refused():
     assert over_seeds(cell(1.0) + cell(1.0))[0]["num_seeds"] == 1
     with pytest.raises(
-        ValueError, match=r"two different numbers .*metric=toxic_mass.*1\.0 from k0"
+        ValueError, match=r"two different numbers of toxic_mass.*1\.0 from k0.*seed=0"
     ):
         over_seeds(cell(1.0) + cell(2.0))
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_stage_that_was_not_run_contradicts_none_that_was(is_first):
+    measured, absent = cell(1.0), cell(None, key=None)
+    (row,) = over_seeds(absent + measured if is_first else measured + absent)
+    assert (row["value"], row["num_seeds"], row["status"]) == (1.0, 1, "ok")
 
 
 def test_the_interval_of_equal_values_has_no_width():

@@ -87,5 +87,5 @@ def test_two_numbers_for_one_cell_are_the_users_to_tell_apart():
     both = Comparison(
         gathered=table, order={}, circumstances=lambda: dict.fromkeys(("0", "1"), about)
     )
-    with pytest.raises(UserError, match="two different numbers for one cell"):
+    with pytest.raises(UserError, match="two different numbers of toxic_mass for one cell"):
         answers(both, View())
