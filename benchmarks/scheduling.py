@@ -42,6 +42,8 @@ from benchmarks.planning import flat_study
 _HERE = Path(__file__).parents[1]
 _RESULT = _HERE / "benchmarks" / "results" / "scheduling.json"
 _SAMPLE_EVERY_S = 0.1
+_SETTLED_S = 5.0
+"""Pause before each turn: the disk has what the last one wrote, and its processes have ended."""
 _QUEUE = 8
 """Bare tasks in flight: more gave no more on 2 cores."""
 
@@ -132,6 +134,8 @@ class _Bench:
         measured: dict[str, list[Rate]] = {name: [] for name in sides}
         for turn in range(turns):
             for name, measure in sides.items():
+                os.sync()
+                time.sleep(_SETTLED_S)
                 measured[name].append(measure(turn))
                 last = measured[name][-1]
                 print(f"{name:20} {last.per_s:8.1f} /s  {last.processor_ms:6.2f} ms of processor")

@@ -1,5 +1,6 @@
 """One launch, from jobs to its report; the executor starts only when there is something to run."""
 
+import gc
 import hashlib
 import os
 import platform
@@ -222,7 +223,7 @@ def run_study(
         dispatcher.queue.settle_past()
         if states.unsettled and not dispatcher.is_spent_already():
             label = LaunchLabel(root=_label(storage, identity), study=study, launch=launch)
-            with labelled(label), _open_executor(executor):
+            with labelled(label), _open_executor(executor), _plan_set_apart():
                 dispatcher.run()
         state = _state(states, dispatcher)
     except GaveUp:
@@ -254,6 +255,16 @@ def _open_executor(executor: Executor) -> Iterator[None]:
     finally:
         with suppress(SurroundingsError):  # the machines have gone
             executor.close()
+
+
+@contextmanager
+def _plan_set_apart() -> Iterator[None]:
+    """Exclude the plan from collections of garbage: it stays, and there is much of it."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _state(states: JobStates, dispatcher: Dispatcher) -> LaunchState:
