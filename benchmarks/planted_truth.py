@@ -50,6 +50,10 @@ UNPLANTED = {
     "intrinsic_dimension": "normal rows lie on no manifold of a dimension below d",
     "first_token_cosine": "these rows are of no answer, so none of them is at its first token",
     "paired_cosine": "no base rows are drawn, which would show that both saw the same tokens",
+    **dict.fromkeys(
+        ("energy_inside_sft", "energy_inside_sft_ceiling", "energy_outside_sft", "shared_part"),
+        "no offsets of SFT are drawn; `tests/analysis/metrics/test_shared_part.py` plants some",
+    ),
 }
 """Values that these populations have no truth for, and why."""
 
