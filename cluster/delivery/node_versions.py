@@ -8,6 +8,7 @@ import platform
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
@@ -91,7 +92,6 @@ class NodeChecks:
     ) -> None:
         import ray
 
-        self._here = look_here(packages, libraries)
         self._look = ray.remote(num_cpus=0, max_retries=0)(look_here)
         self._args = (packages, libraries, label)
         self._look_again_at: dict[str, float] = {}
@@ -99,6 +99,11 @@ class NodeChecks:
         self._differing: dict[str, str] = {}
         self._right: set[str] = set()
         self._warnings: list[str] = []
+
+    @cached_property
+    def _here(self) -> NodeVersions:
+        packages, libraries, _ = self._args
+        return look_here(packages, libraries)
 
     def require(self, nodes: Iterable[Node]) -> None:
         """Ask all nodes and wait for what they answer; those that do not answer are asked on.
@@ -111,6 +116,7 @@ class NodeChecks:
         self._ask(nodes)
         if self._pending:
             refs: list[Any] = list(self._pending.values())
+            assert self._here.code, "this machine looks while the others do"
             ray.wait(refs, num_returns=len(refs), timeout=_ANSWERED_WITHIN_S)
         self._take()
         self._warnings.clear()

@@ -90,7 +90,7 @@ def open_session(start: Start, await_code: Callable[[], None]) -> RaySession:
 
     Args:
         start: which, and what calls need there.
-        await_code: returns once the folder `start.code` of a Ray of our own is complete.
+        await_code: returns once the folder `start.code` is complete.
 
     Raises:
         SurroundingsError: it cannot be had.
@@ -109,11 +109,11 @@ def open_session(start: Start, await_code: Callable[[], None]) -> RaySession:
         import ray
 
         leave_out_pyarrow()
-        if address is None and start.code is not None:
-            await_code()
         if address is not None:
             address = find_address() if address == "auto" else address
             warning = enter(address, is_open_allowed=start.is_open_allowed)
+        if start.code is not None:
+            await_code()
         ray.init(**_options(start, address, folder))
     except SurroundingsError:
         raise

@@ -135,8 +135,6 @@ class Executor:
     def _open(self, process: DriverProcess) -> None:
         code = self._place_of_packages()
         is_own = self._address is None
-        if code is not None and not is_own:
-            copy_packages(self._packages, code, compiled=False)  # each node compiles them once
         process.send(
             Start(
                 path=[str(code), *sys.path] if code and is_own else sys.path,
@@ -152,8 +150,8 @@ class Executor:
                 imports=self._imports,
             )
         )
-        if code is not None and is_own:  # while Ray is imported
-            copy_packages(self._packages, code, compiled=True)
+        if code is not None:  # while Ray is imported; nodes of a joined one compile it themselves
+            copy_packages(self._packages, code, compiled=is_own)
             process.send(Copied())
         message = process.receive(_STARTED_WITHIN_S)
         if isinstance(message, Refused):
