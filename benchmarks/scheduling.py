@@ -84,7 +84,7 @@ class Rate:
     per_s: float
     """Jobs or tasks a second, from the first at work to the last ending."""
     submitted_per_s: float
-    """The same from the first submission on."""
+    """Jobs or tasks a second, from the first submission to the last ending."""
     processor_ms: float
     """Processor time of each, over all processes."""
 

@@ -90,7 +90,7 @@ class ExpectAgain:
     """Prepare for the next try of a call that may have to be ended soon."""
 
     ticket: str
-    """Its name."""
+    """Name of the call."""
 
 
 @dataclass(frozen=True)

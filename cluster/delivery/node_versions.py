@@ -102,6 +102,7 @@ class NodeChecks:
 
     @cached_property
     def _here(self) -> NodeVersions:
+        """What this machine has, looked up once."""
         packages, libraries, _ = self._args
         return look_here(packages, libraries)
 
@@ -116,7 +117,7 @@ class NodeChecks:
         self._ask(nodes)
         if self._pending:
             refs: list[Any] = list(self._pending.values())
-            assert self._here.code, "this machine looks while the others do"
+            _ = self._here  # this machine looks while the others do
             ray.wait(refs, num_returns=len(refs), timeout=_ANSWERED_WITHIN_S)
         self._take()
         self._warnings.clear()

@@ -34,11 +34,11 @@ class Gang:
     board: "ActorHandle"
     """Where its ranks sign in."""
     name: str
-    """What its processes are called by: its ticket, or the name of the spares that it was given."""
+    """Name of the gang in its processes' variables: its ticket, or the name of its spares."""
     spares: Spares
-    """Those, which may be its ranks; none where it was given none."""
+    """Processes that may become its ranks; empty where none stood ready."""
     resources: Resources
-    """What it was given."""
+    """What its ranks need together."""
 
 
 class GangCalls:
@@ -99,7 +99,7 @@ class GangCalls:
 
     @property
     def _names(self) -> frozenset[str]:
-        """What processes of gangs and spares are called by that have not ended."""
+        """Names in the variables of all gangs and spares that have not ended."""
         return frozenset((*(gang.name for gang in self._gangs.values()), *self._spares.names))
 
     def expect_again(self, ticket: str, later: Callable[[Callable[[], None]], None]) -> None:

@@ -43,7 +43,7 @@ class GangSpares:
 
     @property
     def names(self) -> Collection[str]:
-        """What their processes are called by, as ranks are by the ticket of their gang."""
+        """Names of gangs that the processes of spares carry in their variables."""
         return self._spares.keys()
 
     def prepare(self, ticket: str, resources: Resources, seats: Iterable[Seat]) -> None:

@@ -23,7 +23,7 @@ _OF_RAY = ("ray.train.torch", "ray.train.v2._internal.execution.worker_group.wor
 
 
 class SpareRank:
-    """What Ray Train's worker is, and does: it is made into one by the first call that needs it."""
+    """Stands ready to be a rank; the first call of Ray Train's controller makes it Ray's worker."""
 
     def __init__(self, imports: Sequence[str]) -> None:
         """Begin to import modules; one that is missing is passed over."""
