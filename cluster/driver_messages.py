@@ -24,7 +24,8 @@ class Start:
     offered: Resources
     """What our own Ray may use."""
     code: str | None
-    """Folder that holds the packages as they are now; None where calls import them from `path`."""
+    """Folder with the packages as they are now, or an archive for a Ray that is joined; None where
+    calls import them from `path`."""
     packages: Sequence[str]
     """Their names."""
     libraries: Sequence[str]
@@ -43,7 +44,7 @@ class Start:
 
 @dataclass(frozen=True)
 class Copied:
-    """The folder `code` of a Ray of our own holds all of the packages."""
+    """All of the packages are in `code`."""
 
 
 @dataclass(frozen=True, kw_only=True)

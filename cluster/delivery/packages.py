@@ -7,6 +7,7 @@ read. Data, `.git`, secrets, and whatever else a folder may hold, stay where the
 import hashlib
 import os
 import tempfile
+import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from importlib.machinery import PathFinder
@@ -57,6 +58,20 @@ def copy_packages(packages: Sequence[str], into: Path, *, compiled: bool) -> Non
         os.utime(copy, ns=(written.st_atime_ns, written.st_mtime_ns))
         if compiled and path.suffix == ".py":
             _copy_compiled(path, copy)
+
+
+def archive_packages(packages: Sequence[str], archive: Path) -> None:
+    """Write the source files of packages into a zip archive: the same files give the same bytes.
+
+    Args:
+        packages: names of importable packages.
+        archive: the file to write.
+    """
+    with zipfile.ZipFile(archive, "w") as file:
+        for name, path in package_files(packages):
+            member = zipfile.ZipInfo(name)  # of the earliest time that an archive can hold
+            member.external_attr = 0o644 << 16
+            file.writestr(member, path.read_bytes())
 
 
 def keep_packages(packages: Sequence[str], place: Path, note: str) -> Path:

@@ -9,6 +9,7 @@ import os
 import platform
 import re
 import socket
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cluster.errors import SurroundingsError, UserError
@@ -21,6 +22,8 @@ _HOST = re.compile(r"[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.%]{2,60}\]|[0-9A-Fa-f:.
 """A host's name, as long as the domain name system allows, or an address."""
 _CONNECT_S = 10.0
 """How long a Ray that is to be joined may take to answer."""
+_HELD_S = 600
+"""How long a Ray holds an archive for a job that has not begun; it is what Ray takes itself."""
 AUTH_MODE = "RAY_AUTH_MODE"
 TOKEN, TOKEN_PATH = "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
 """Ray's variables: its token, or the file that holds it."""
@@ -114,6 +117,21 @@ def enter(address: str, *, is_open_allowed: bool) -> str | None:
         client = _client_with_token(address)
     _require_versions(client, address)
     return warning
+
+
+def hold_package(address: str, archive: Path) -> None:
+    """Have a Ray keep an archive that is about to be sent to it, until the job that needs it is on.
+
+    Another launch of the same code may end meanwhile, and take along what no other job names.
+
+    Args:
+        address: `host:port` of the head, which was entered.
+        archive: a zip file, by whose content Ray names it.
+    """
+    from ray._private.runtime_env.packaging import get_uri_for_package
+    from ray._raylet import GcsClient  # type: ignore[attr-defined]
+
+    GcsClient(address=address).pin_runtime_env_uri(get_uri_for_package(archive), _HELD_S)
 
 
 def _client_with_token(address: str) -> "GcsClient":

@@ -11,10 +11,11 @@ import secrets
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cluster.delivery.node_versions import NodeChecks
-from cluster.driver.ray_access import AUTH_MODE, FIRST_MODE, enter, find_address
+from cluster.driver.ray_access import AUTH_MODE, FIRST_MODE, enter, find_address, hold_package
 from cluster.driver.ray_endings import first_line
 from cluster.driver.session_folder import SessionFolder
 from cluster.driver.spared_import import leave_out_pyarrow
@@ -114,6 +115,8 @@ def open_session(start: Start, await_code: Callable[[], None]) -> RaySession:
             warning = enter(address, is_open_allowed=start.is_open_allowed)
         if start.code is not None:
             await_code()
+            if address is not None:
+                hold_package(address, Path(start.code))
         ray.init(**_options(start, address, folder))
     except SurroundingsError:
         raise

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from cluster.delivery.packages import copy_packages
+from cluster.delivery.packages import archive_packages, copy_packages
 from cluster.disk.temp_folders import TempFolder
 from cluster.driver.driver_process import DriverProcess
 from cluster.driver.ray_access import OPEN_ALLOWED, TOKEN, TOKEN_PATH, require_address
@@ -150,8 +150,11 @@ class Executor:
                 imports=self._imports,
             )
         )
-        if code is not None:  # while Ray is imported; nodes of a joined one compile it themselves
-            copy_packages(self._packages, code, compiled=is_own)
+        if code is not None:  # while Ray is imported
+            if is_own:
+                copy_packages(self._packages, code, compiled=True)
+            else:
+                archive_packages(self._packages, code)
             process.send(Copied())
         message = process.receive(_STARTED_WITHIN_S)
         if isinstance(message, Refused):
@@ -359,8 +362,11 @@ class Executor:
             self._staged = None
 
     def _place_of_packages(self) -> Path | None:
-        """Make the folder of the packages: a file edited while calls run changes none of them."""
+        """Return where the packages are to be copied: a file edited meanwhile changes no call.
+
+        Workers of our own Ray import them from a folder; to a joined one they go as one file.
+        """
         if not self._packages:
             return None
         self._staged = TempFolder("code")
-        return self._staged.path
+        return self._staged.path if self._address is None else self._staged.path / "code.zip"

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from cluster.delivery.packages import archive_packages
 from cluster.executor import Ending
 from cluster.fault_classes import FaultClass
 from cluster.machine.resources import Resources
@@ -22,6 +23,10 @@ from cluster.executor import Surroundings
 def where(payload, surroundings):
     return json.dumps({"file": __file__, "cwd": sorted(os.listdir())})
 
+def archive(payload, surroundings):
+    import ray
+    return ray.get_runtime_context().runtime_env["working_dir"]
+
 def stay(payload, surroundings):
     Path(payload).write_text(surroundings.node)
     while True:
@@ -37,8 +42,13 @@ def nodes():
 
 
 @pytest.fixture(scope="module")
-def executor(nodes, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("code")
+def folder(tmp_path_factory):
+    """The folder of the package, on the path of the launching process alone."""
+    return tmp_path_factory.mktemp("code")
+
+
+@pytest.fixture(scope="module")
+def executor(nodes, folder):
     (folder / "secret.txt").write_text("not to be carried")
     with carrying(nodes, folder, "carried_calls", CALLS) as executor:
         yield executor
@@ -51,6 +61,18 @@ def test_the_packages_and_nothing_else_are_carried_to_the_cluster(executor, tmp_
     seen = json.loads(outcome.answer)
     assert seen["cwd"] == ["carried_calls", "cluster"]
     assert not seen["file"].startswith(str(tmp_path_factory.getbasetemp()))
+
+
+def test_code_is_sent_as_the_archive_that_ray_was_asked_to_hold(
+    executor, folder, tmp_path, monkeypatch
+):
+    from ray._private.runtime_env.packaging import get_uri_for_package
+
+    monkeypatch.syspath_prepend(folder)
+    archive_packages(["cluster", "carried_calls"], tmp_path / "again.zip")
+    executor.submit("b", "carried_calls:archive", "", Resources())
+    held = get_uri_for_package(tmp_path / "again.zip")
+    assert first_outcome(executor, 90).answer == held
 
 
 def test_a_call_on_a_node_that_dies_is_lost_and_says_where(nodes, executor, tmp_path):

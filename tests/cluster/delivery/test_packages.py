@@ -3,12 +3,14 @@
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
 
 from cluster.delivery.packages import (
     COMMIT,
+    archive_packages,
     copy_packages,
     digest_packages,
     keep_packages,
@@ -73,6 +75,17 @@ def test_a_copy_has_the_digest_of_its_source(folder, tmp_path_factory, monkeypat
     monkeypatch.syspath_prepend(copy)
     assert next(package_files(["wares"]))[1].is_relative_to(copy)
     assert digest_packages(["wares"]) == before
+
+
+def test_an_archive_holds_the_sources_and_is_the_same_whenever_it_is_made(folder, tmp_path):
+    archive_packages(["wares"], tmp_path / "first.zip")
+    for name, path in package_files(["wares"]):
+        os.utime(path, (1, 1))
+        with zipfile.ZipFile(tmp_path / "first.zip") as archive:
+            assert archive.read(name) == path.read_bytes()
+            assert len(archive.namelist()) == 3
+    archive_packages(["wares"], tmp_path / "second.zip")
+    assert (tmp_path / "first.zip").read_bytes() == (tmp_path / "second.zip").read_bytes()
 
 
 def test_a_kept_copy_is_made_once_per_version_and_stays_as_it_was(folder, tmp_path_factory):

@@ -67,6 +67,17 @@ def test_ray_still_has_what_a_launch_knows_of_tokens_and_loopback():
     assert _global_node is None
 
 
+def test_ray_still_names_an_archive_by_its_content_and_holds_what_it_is_asked_to(tmp_path):
+    from ray._private.runtime_env.packaging import get_uri_for_package
+    from ray._raylet import InnerGcsClient
+
+    (tmp_path / "code.zip").write_bytes(b"1")
+    (tmp_path / "other.zip").write_bytes(b"1")
+    names = {get_uri_for_package(tmp_path / name) for name in ("code.zip", "other.zip")}
+    assert len(names) == 1
+    assert callable(InnerGcsClient.pin_runtime_env_uri)  # to which `GcsClient` passes calls on
+
+
 def test_ray_still_imports_modules_in_processes_before_their_first_task():
     from ray._private.workers import default_worker
 
