@@ -20,16 +20,13 @@ import json
 import os
 import platform
 import re
-import shutil
 import signal
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -38,6 +35,7 @@ from typing import Any
 import psutil
 
 from benchmarks.planning import flat_study
+from benchmarks.warm_ray import bare_start, family, wait_for, warm_ray
 
 _HERE = Path(__file__).parents[1]
 _RESULT = _HERE / "benchmarks" / "results" / "scheduling.json"
@@ -67,15 +65,6 @@ print("span", began, time.time())
 ray.shutdown()
 """
 
-_BARE_START = """
-import logging, sys, time
-import ray
-ray.init(address=sys.argv[1], log_to_driver=False, logging_level=logging.ERROR)
-def now():
-    return time.time()
-print("first", ray.get(ray.remote(max_retries=0)(now).remote()))
-"""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Rate:
@@ -99,6 +88,7 @@ def main() -> None:
     parser.add_argument("--against", default="77fa24f", help="earlier commit; empty for none")
     parser.add_argument("--out", type=Path, default=_RESULT)
     asked = parser.parse_args()
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # a user's Python compiles our code once
     cores = len(os.sched_getaffinity(0))
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         bench = _Bench(Path(name), cores)
@@ -165,11 +155,11 @@ class _Bench:
         """Measure from a command to its first job at work, on a warm Ray, beside a bare script."""
         study = self._folder / "one.yaml"
         study.write_text(flat_study(4).replace("planning", "start"))
-        with _warm_ray(self._folder, self._cores) as address:
+        with warm_ray(self._folder, self._cores) as address:
             self._first_job(study, address, "start-warm")
             pairs = []
             for turn in range(turns):
-                bare = _bare_start(address)
+                bare = bare_start(address)
                 ours = self._first_job(study, address, f"start-{turn}")
                 assert bare is not None, "the Ray has gone"
                 print(f"first job after {ours:5.2f} s, bare task after {bare:5.2f} s")
@@ -189,7 +179,7 @@ class _Bench:
         began = time.time()
         launch = self._start(_HERE, ["launch", str(study), *self._where(root)])
         try:
-            _wait_for(lambda: _events(root, "large", "ended"), launch)
+            wait_for(lambda: _events(root, "large", "ended"), launch)
             first = min(event["at"] for event in _events(root, "large", "submitted")) - began
             running = [self._status(root) for _ in range(3)]
             launch.send_signal(signal.SIGTERM)
@@ -267,28 +257,20 @@ def _lay_out(commit: str, folder: Path) -> Path:
 
 def _follow(process: "subprocess.Popen[str]") -> tuple[Sequence[tuple[float, float]], str]:
     """Wait for a process; return its family's processor time as it grew, and what it printed."""
-    family: dict[int, float] = {}
+    spent: dict[int, float] = {}
     samples = []
     with process:
         while process.poll() is None:
-            for member in _family(process.pid):
+            for member in family(process.pid):
                 try:
                     times = member.cpu_times()
                 except psutil.Error:
                     continue
-                family[member.pid] = times.user + times.system
-            samples.append((time.time(), sum(family.values())))
+                spent[member.pid] = times.user + times.system
+            samples.append((time.time(), sum(spent.values())))
             time.sleep(_SAMPLE_EVERY_S)
         assert process.stdout is not None
         return samples, process.stdout.read()
-
-
-def _family(pid: int) -> Sequence[psutil.Process]:
-    try:
-        process = psutil.Process(pid)
-        return [process, *process.children(recursive=True)]
-    except psutil.Error:
-        return []
 
 
 def _first_at_work(root: Path) -> float:
@@ -319,58 +301,6 @@ def _events(root: Path, study: str, name: str) -> list[dict[str, Any]]:
     ]
     events = [json.loads(line) for line in lines if line.endswith("\n")]
     return [event for event in events if event["event"] == name]
-
-
-def _wait_for(condition: Callable[[], object], process: "subprocess.Popen[Any]") -> None:
-    until = time.monotonic() + 120
-    while not condition():
-        assert process.poll() is None, f"it ended with {process.returncode}"
-        assert time.monotonic() < until, "it took too long"
-        time.sleep(0.05)
-
-
-@contextmanager
-def _warm_ray(folder: Path, cores: int) -> Iterator[str]:
-    """Start a Ray with a token, as on a cluster, and yield the address of its head."""
-    token = folder / "token"
-    token.write_text("0123456789abcdef" * 4)
-    os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN_PATH=str(token))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    words = ["start", "--head", "--block", f"--num-cpus={cores}", f"--port={port}"]
-    words += ["--include-dashboard=false", f"--temp-dir=/tmp/dsb{os.getpid()}"]
-    ray = [sys.executable, "-m", "ray.scripts.scripts"]
-    head = subprocess.Popen(
-        [*ray, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder
-    )
-    try:
-        _wait_for(lambda: _listens(port), head)
-        _wait_for(lambda: _bare_start(f"127.0.0.1:{port}"), head)  # its node joined, a worker warm
-        yield f"127.0.0.1:{port}"
-    finally:
-        family = _family(head.pid)
-        head.terminate()
-        _, left = psutil.wait_procs(family, timeout=20)
-        for process in left:
-            process.kill()
-        head.wait()
-        shutil.rmtree(f"/tmp/dsb{os.getpid()}", ignore_errors=True)
-
-
-def _bare_start(address: str) -> float | None:
-    """Return the seconds from a script's start to its task at work; None where Ray is not ready."""
-    began = time.time()
-    words = [sys.executable, "-c", _BARE_START, address]
-    said = subprocess.run(words, capture_output=True, text=True).stdout
-    match = re.search(r"^first (\S+)$", said, re.MULTILINE)
-    return float(match[1]) - began if match else None
-
-
-def _listens(port: int) -> bool:
-    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-        return True
-    return False
 
 
 def _machine(cores: int) -> Mapping[str, object]:
