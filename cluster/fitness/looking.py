@@ -37,7 +37,8 @@ def look_in_process(look: str, asked: Mapping[str, object], limit_s: float) -> A
     """Run a look in a process of its own on this machine, for so long at most."""
     code = _CODE.format(f"from {__name__} import main")
     process = subprocess.Popen(
-        [sys.executable, "-c", code, json.dumps(sys.path)],
+        [sys.executable, "-c", code, json.dumps(_absolute_path())],
+        cwd=os.sep,  # a worker's own folder may be replaced under it, and MKL then ends the process
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -54,6 +55,15 @@ def look_in_process(look: str, asked: Mapping[str, object], limit_s: float) -> A
             process.wait(_ENDED_WITHIN_S)
         return Answer(fault=f"no answer within {limit_s:g} s")
     return _read(out, err, process.returncode)
+
+
+def _absolute_path() -> list[str]:
+    """Return where this process finds modules, from whatever folder."""
+    places = []
+    for place in sys.path:
+        with suppress(FileNotFoundError):  # of a folder that has gone
+            places.append(os.path.abspath(place))
+    return places
 
 
 def main() -> None:

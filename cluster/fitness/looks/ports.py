@@ -9,6 +9,8 @@ from typing import Any
 
 _AGAIN_S = 0.2
 _CONNECT_S = 2.0
+_MOST_LETTERS = 1000
+"""Bytes of a node's name that are read."""
 
 
 def look_free(asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -26,8 +28,8 @@ def look(asked: Mapping[str, Any]) -> dict[str, Any]:
     """Listen at a port while connecting to all others; return those that were not reached, and why.
 
     Args:
-        asked: `address` and `port` to listen at; `others`: name -> [address, port]; `wait_s`: how
-            long to listen, and how long to try.
+        asked: `name`, and `address` and `port` to listen at; `others`: name -> [address, port];
+            `wait_s`: how long to listen, and how long to try.
     """
     until = time.monotonic() + asked["wait_s"]
     others: Mapping[str, Any] = asked["others"]
@@ -37,34 +39,39 @@ def look(asked: Mapping[str, Any]) -> dict[str, Any]:
         threading.Thread(target=_listen, args=(server, heard, until), daemon=True).start()
         faults: dict[str, str] = {}
         tries = [
-            threading.Thread(target=_reach, args=(name, place, until, faults), daemon=True)
+            threading.Thread(
+                target=_reach, args=(asked["name"], name, place, until, faults), daemon=True
+            )
             for name, place in others.items()
         ]
         for one in tries:
             one.start()
         for one in tries:
             one.join()
-        while time.monotonic() < until and len(heard) < len(
-            {place[0] for place in others.values()}
-        ):
+        while time.monotonic() < until and not others.keys() <= heard:
             time.sleep(_AGAIN_S)
     return {"unreached": faults}
 
 
 def _listen(server: socket.socket, heard: set[str], until: float) -> None:
+    """Note who connects, by the name that each sends: several nodes may share an address."""
     while time.monotonic() < until:
         with suppress(OSError):
-            connection, (host, *_) = server.accept()
-            heard.add(host)
-            connection.close()
+            connection, _ = server.accept()
+            with connection:
+                connection.settimeout(_CONNECT_S)
+                heard.add(connection.recv(_MOST_LETTERS).decode(errors="replace"))
 
 
-def _reach(name: str, place: tuple[str, int], until: float, faults: dict[str, str]) -> None:
-    """Connect, again and again: the other may not listen yet."""
+def _reach(
+    own: str, name: str, place: tuple[str, int], until: float, faults: dict[str, str]
+) -> None:
+    """Connect and say one's name, again and again: the other may not listen yet."""
     fault = "no time"
     while time.monotonic() < until:
         try:
-            socket.create_connection((place[0], place[1]), timeout=_CONNECT_S).close()
+            with socket.create_connection((place[0], place[1]), timeout=_CONNECT_S) as connection:
+                connection.sendall(own.encode())
             return
         except TimeoutError:
             fault = "no answer: a firewall drops it, or the host is not reached"

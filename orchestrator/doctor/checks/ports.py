@@ -11,7 +11,8 @@ from orchestrator.text import pluralize
 
 _FREE = "cluster.fitness.looks.ports:look_free"
 _LOOK = "cluster.fitness.looks.ports:look"
-_WAIT_S = 10.0
+_WAIT_S = 30.0
+"""How long nodes wait for each other: a process starts late from a slow shared disk."""
 _OPEN = (
     "open TCP 32768-60999 (net.ipv4.ip_local_port_range) between all nodes, both ways: ranks of a "
     "gang meet there"
@@ -37,7 +38,8 @@ class Ports(Check):
         def asked(node: AskedNode) -> dict[str, object]:
             own = places.get(node.name, [node.address, 0])
             others = {name: place for name, place in places.items() if name != node.name}
-            return {"address": own[0], "port": own[1], "others": others, "wait_s": _WAIT_S}
+            place = {"name": node.name, "address": own[0], "port": own[1]}
+            return {**place, "others": others, "wait_s": _WAIT_S}
 
         yield from judge(site.nodes.ask(_LOOK, asked, _WAIT_S + 10))
 

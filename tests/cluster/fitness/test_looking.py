@@ -18,6 +18,9 @@ def echo(asked):
     os.write(1, b"and so does C")
     return {"asked": asked["word"], "pid": os.getpid()}
 
+def where(asked):
+    return {"at": os.getcwd()}
+
 def raises(asked):
     raise ValueError("no such thing")
 
@@ -78,3 +81,11 @@ def _reap():
 def test_an_executor_s_call_carries_a_look():
     payload = json.dumps({"look": "planted_looks:echo", "asked": {"word": 1}, "limit_s": 20})
     assert answer_of(answer(payload, Surroundings())).value["asked"] == 1
+
+
+def test_a_folder_that_is_replaced_under_a_process_costs_no_look(tmp_path, monkeypatch):
+    gone = tmp_path / "replaced"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert look_in_process("planted_looks:where", {}, 20).value == {"at": "/"}
