@@ -29,7 +29,6 @@ from analysis.weight_metrics import down_projection_rank1, value_vector_shift
 from benchmarks.coverage_results import RESULTS, Result, read_results, report, write_results
 from benchmarks.planted import KINDS, SPECTRA, Cell, World, draw_samples, with_base
 from benchmarks.planted_truth import (
-    THIS_MANY_ROWS,
     UNPLANTED,
     Key,
     population_truths,
@@ -101,8 +100,6 @@ def _count(cell: Cell, name: str, centred: str, values: list[tuple[Measurement, 
     answered = [(v, truth) for v, truth in values if v.value is not None and v.low is not None]
     numbers = np.array([(v.value, v.low, v.high) for v, _ in answered], dtype=float).reshape(-1, 3)
     truths = np.array([truth for _, truth in answered], dtype=float)
-    if name in THIS_MANY_ROWS and len(numbers):
-        truths = np.full(len(numbers), numbers[:, 0].mean())
     errors = numbers[:, 0] - truths
     kept = {id(v) for v, _ in answered}
     refused = Counter(

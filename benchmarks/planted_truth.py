@@ -4,8 +4,7 @@ Every value has one target, written in `TARGETS`:
 
 - *population*: the number that infinitely many rows would give;
 - *these axes*: of a mean or a subspace as learned from the rows of the draw, the number that
-  infinitely many fresh rows would give;
-- *this many rows*: the mean of the estimate itself over draws of as many rows.
+  infinitely many fresh rows would give.
 
 A population without the quantity (the tenth axis of a flat spectrum) has no truth: not judged.
 """
@@ -45,7 +44,6 @@ THESE_AXES = (
     "captured_energy_learned_heldout",
     "captured_energy_learned_ratio",
 )
-THIS_MANY_ROWS = ("participation_ratio_plugin",)
 UNPLANTED = {
     "intrinsic_dimension": "normal rows lie on no manifold of a dimension below d",
     "first_token_cosine": "these rows are of no answer, so none of them is at its first token",
@@ -60,9 +58,7 @@ UNPLANTED = {
 
 def target_of(name: str) -> str:
     """Return what a value's interval must hold."""
-    if name in THESE_AXES:
-        return "these axes"
-    return "this many rows" if name in THIS_MANY_ROWS else "population"
+    return "these axes" if name in THESE_AXES else "population"
 
 
 @cache

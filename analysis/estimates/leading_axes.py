@@ -20,7 +20,7 @@ from analysis.rows.spectra import NUM_AXES, Spectra
 
 NUM_DRAWS = 4
 """Draws of rows that say how learned axes mix the population's."""
-BLOCKS = (slice(0, 3), slice(3, 6), slice(6, NUM_AXES))
+BLOCKS = (slice(0, 1), slice(1, 3), slice(3, 6), slice(6, NUM_AXES))
 """Leading directions that the second model lets differ from each other."""
 RESOLVED = 0.5
 """Share of the learned axes in the leading directions from which on rows tell these."""

@@ -17,6 +17,7 @@ from analysis.estimates import evaluation
 from analysis.estimates.captured_energies import Captured, Pair
 from analysis.estimates.intervals import Estimate, jackknife
 from analysis.estimates.leading_axes import RESOLVED, axes_without, learned_axes
+from analysis.rows.spectra import NUM_AXES
 from analysis.rows.summary import Sample
 
 
@@ -118,6 +119,9 @@ def find_leading(
     if axes.purity < RESOLVED:
         first, second = (half.share_along(num_leading) for half in pair)
         ends.append((first, second))
+    # Fewer axes than are meant: those that no row taught may hold all that is left.
+    if pair[0].along.shape[1] < min(num_leading or NUM_AXES, other.spectra.dimension):
+        ends.append((1.0, 1.0))
     for first, second in ends:
         moved = numbers[:2].mean(axis=0)
         numbers = np.stack([*numbers, moved + first - moved[0]])

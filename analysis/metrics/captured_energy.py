@@ -33,7 +33,7 @@ class CapturedEnergy(Metric):
     """
 
     DEFINITION = (
-        "v3: share of squared norm in the other condition's top min(10, d) population axes, solved"
+        "v4: share of squared norm in the other condition's top min(10, d) population axes, solved"
         " for from the energies along axes learned without group g, pooled over g, by how axes of "
         "so many rows of the other condition's population eigenvalues lie, mean of two models of "
         "the rest; _heldout: of the other condition itself, by the same axes; _ratio: of the two; "

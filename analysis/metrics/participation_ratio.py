@@ -17,26 +17,27 @@ from analysis.status import Status
 
 
 class ParticipationRatio(Metric):
-    """Corrected and plug-in ratio.
+    """Ratio without what few rows add to it.
 
     Gao et al. 2017, *A theory of multineuronal dimensionality, dynamics and measurement*. 1 to d,
-    the corrected one with noise about it; rotating or scaling all rows changes nothing. Of
-    isotropic rows the plug-in reads d / (1 + d / N) (Marchenko and Pastur 1967).
+    with noise about it; rotating or scaling all rows changes nothing. The ratio of the covariance
+    of all rows at once reads d / (1 + d / N) of isotropic rows (Marchenko and Pastur 1967), and
+    under heavy tails no interval of it held: one row far out decides it.
     """
 
     DEFINITION = (
-        "v3: (tr C)^2 / tr C^2, both by crossing the scatters of prompt groups, each about its"
-        " group's own mean (uncentred: second moment); _plugin: of all rows; jackknife of the"
-        " logarithm, of the first corrected for bias, out to the interval without the correction"
+        "v4: (tr C)^2 / tr C^2, both by crossing the scatters of prompt groups, each about its"
+        " group's own mean (uncentred: second moment); jackknife of the logarithm, corrected for"
+        " bias, out to the interval without the correction"
     )
-    REPORTS = ("participation_ratio", "participation_ratio_plugin")
+    REPORTS = ("participation_ratio",)
     AXIS_LABEL = "participation ratio (1 to d)"
     HEADLINES = {"participation_ratio": 130}
     IS_SPECTRAL = True
 
     def prepare(self, sample: Sample, against: Sample | None, centred: bool) -> list[Computation]:
         """Return what computes each value."""
-        return [partial(measure_crossed, sample, centred), partial(measure_plugin, sample, centred)]
+        return [partial(measure_crossed, sample, centred)]
 
 
 def measure_crossed(sample: Sample, centred: bool) -> evaluation.Measured:
@@ -68,27 +69,6 @@ def measure_crossed(sample: Sample, centred: bool) -> evaluation.Measured:
     groups = [number for number, is_usable in zip(sample.filled, usable, strict=True) if is_usable]
     # A ratio of few rows is skewed: out to the ends of the interval without the correction.
     return evaluation.Measured(estimate=estimate.joined(plain), num_rows=num_rows, groups=groups)
-
-
-def measure_plugin(sample: Sample, centred: bool) -> evaluation.Measured:
-    """Measure the ratio of the covariance of all rows, which grows with their number."""
-    spectra = evaluation.require_spectra(sample, centred)
-    traces, products = spectra.traces(centred), spectra.products(centred)
-    whole = float(traces.sum() ** 2 / products.sum())
-    above = traces.sum() - traces
-    below = products.sum() - 2 * products.sum(axis=1) + np.diag(products)
-    if centred and len(traces) > 1:
-        # About the mean of the rows that are left: M - n s s^T, s the shift of that mean.
-        rows_left = spectra.counts.sum() - spectra.counts
-        shifts = np.stack([spectra.mean_shift(group) for group in range(len(traces))])
-        lengths = np.square(shifts).sum(axis=1)
-        along = spectra.energies(True, shifts.T)
-        left_along = along.sum(axis=0) - np.diag(along)
-        above = above - rows_left * lengths
-        below = below - 2 * rows_left * left_along + np.square(rows_left * lengths)
-    estimate = _log_jackknife(whole, np.square(above), below, spectra.counts)
-    num_rows = int(spectra.counts.sum())
-    return evaluation.Measured(estimate=estimate, num_rows=num_rows, groups=sample.filled)
 
 
 def _own_traces_and_products(

@@ -229,11 +229,7 @@ def covered(num_draws: int, sample_of) -> dict[Key, float]:
         truth = truths() | truths_of_the_draw(draw)
         for key, estimate in measured(draw):
             found[key].append(estimate)
-            # The plug-in claims no more than its own expectation at this number of rows.
             known[key].append(truth.get(key, np.nan))
-    for centred in (False, True):
-        key = "participation_ratio_plugin", centred
-        known[key] = [float(np.mean([estimate.value for estimate in found[key]]))] * num_draws
     return {key: float(np.mean(list(map(holds, found[key], known[key])))) for key in found}
 
 

@@ -32,24 +32,8 @@ def test_spectra_are_the_principal_components_of_scikit_learn(
     np.testing.assert_allclose(spectrum.eigenvalues / (num_rows - 1), explained, rtol=1e-8)
     overlaps = np.abs((pca.components_[:10] * spectrum.axes.T).sum(axis=1))
     np.testing.assert_allclose(overlaps, 1, atol=1e-8)
-    shares = pca.explained_variance_ratio_
-    found = {(v.metric, v.centred): v.value for v in participation_ratio.measure(sample, None)}
-    assert found["participation_ratio_plugin", True] == pytest.approx(1 / np.square(shares).sum())
     own = PopulationSpectrum.of(spectrum.eigenvalues, np.ones(len(spectrum.eigenvalues)))
     assert own.entropy == pytest.approx(scipy.stats.entropy(explained))
-
-
-@pytest.mark.parametrize(("num_rows", "dimension"), [(100, 200), (400, 200), (1000, 50)])
-def test_the_plug_in_participation_ratio_of_noise_is_marchenko_and_pasturs(
-    sample_of, num_rows: int, dimension: int
-) -> None:
-    """The second moment of their law is 1 + d / N, its first 1: the ratio is d / (1 + d / N)."""
-    rows = np.random.default_rng(1).standard_normal((num_rows, dimension))
-    values = participation_ratio.measure(sample_of(rows), None)
-    found = {(value.metric, value.centred): value.value for value in values}
-    expected = dimension / (1 + dimension / num_rows)
-    assert found["participation_ratio_plugin", False] == pytest.approx(expected, rel=0.02)
-    assert found["participation_ratio", False] == pytest.approx(dimension, rel=0.1)
 
 
 @pytest.mark.parametrize(("num_axes", "dimension"), [(10, 40), (10, 200), (3, 30)])

@@ -66,40 +66,13 @@ def test_the_participation_ratio_weighs_rows_of_groups_of_any_size_alike(
     assert value["participation_ratio", centred].value == pytest.approx(np.exp(corrected), rel=1e-9)
 
 
-def plugin_by_hand(rows: np.ndarray, centred: bool) -> float:
-    covariance = np.cov(rows.T) if centred else rows.T @ rows
-    return float(np.trace(covariance) ** 2 / np.sum(covariance**2))
-
-
-@pytest.mark.parametrize("dimension", [5, 60])
-@CENTRED
-def test_the_plug_in_and_its_jackknife_are_those_of_all_rows(
-    sample_of, dimension: int, centred: bool
-) -> None:
-    rng = np.random.default_rng(1)
-    rows = decaying(rng, 40, dimension) + 0.3
-    groups = np.repeat(np.arange(5), [4, 8, 12, 6, 10])
-    found = values_of(participation_ratio, sample_of(rows, groups=groups))
-    value = found["participation_ratio_plugin", centred]
-    whole = plugin_by_hand(rows, centred)
-    assert value.value == pytest.approx(whole, rel=1e-9)
-    left = np.log([plugin_by_hand(rows[groups != g], centred) for g in range(5)])
-    h = 40 / np.bincount(groups)
-    centre = 5 * np.log(whole) - ((1 - 1 / h) * left).sum()
-    pseudo = h * np.log(whole) - (h - 1) * left
-    error = np.sqrt((np.square(pseudo - centre) / (h - 1)).mean())
-    assert np.log(value.high / value.value) == pytest.approx(2.776445 * error, rel=1e-5)  # t(4)
-
-
 def test_fewer_isotropic_rows_than_dimensions_still_read_d(sample_of) -> None:
     rows = np.random.default_rng(2).standard_normal((120, 200))
     found = values_of(participation_ratio, sample_of(rows))
     for centred in (False, True):
         corrected = found["participation_ratio", centred]
-        plugin = found["participation_ratio_plugin", centred]
         assert corrected.value == pytest.approx(200, rel=0.15)
         assert corrected.low < 200 < corrected.high
-        assert plugin.value < 90  # about 1 / (1/N + 1/d) = 75
 
 
 @pytest.mark.parametrize("rank", [1, 4])
@@ -262,7 +235,6 @@ def test_groups_of_one_row_have_no_covariance_of_their_own(sample_of) -> None:
     centred = found["participation_ratio", True]
     assert (centred.value, centred.status) == (None, Status.TOO_FEW_GROUPS)
     assert found["participation_ratio", False].status is Status.OK
-    assert found["participation_ratio_plugin", True].status is Status.OK
 
 
 def test_a_position_policy_without_moments_says_so(sample_of) -> None:

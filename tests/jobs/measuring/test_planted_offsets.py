@@ -117,10 +117,7 @@ def test_an_edit_of_rank_k_gives_offsets_in_its_k_directions(
         )
         angles = subspace_angles(spectrum.axes[:, :RANK], right.numpy().astype(np.float64))
         assert np.rad2deg(angles.max()) < 0.01
-        values = np.linalg.svd(truth - centred * truth.mean(axis=0), compute_uv=False)[:RANK] ** 2
-        plugin = found["participation_ratio_plugin", centred]["value"]
-        assert plugin == pytest.approx(values.sum() ** 2 / np.square(values).sum(), rel=1e-4)
-        for metric in ("effective_rank", "stable_rank", "components_90"):
+        for metric in ("participation_ratio", "effective_rank", "stable_rank", "components_90"):
             assert 1 <= found[metric, centred]["value"] <= RANK * 1.05
         # Other prompts, the same edit: the subspace is shared whole, and all energy lies in it.
         for metric in ("subspace_overlap", "subspace_overlap_last", "captured_energy_ratio"):
