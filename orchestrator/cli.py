@@ -14,11 +14,14 @@ import sys
 import traceback
 from collections.abc import Sequence
 from importlib import metadata
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from cluster.errors import DeltascaleError, UserError, unknown_name
-from orchestrator.console import NobodyReads, reader_may_leave, say, say_json
+from orchestrator.console import NobodyReads, answers, say, say_json, taken_for_answers
 from orchestrator.verb import VERBS, Verb
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
 
 _PROGRAM = "deltascale"
 _LIBRARIES = ("torch", "ray", "transformers", "trl")
@@ -39,7 +42,7 @@ def main(words: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             # No text of a user's may end in an error because this terminal cannot show it.
             stream.reconfigure(errors="backslashreplace")
-    with reader_may_leave():
+    with taken_for_answers():
         return _run(words)
 
 
@@ -51,7 +54,7 @@ def _run(words: Sequence[str]) -> int:
     try:
         with apart():
             code = _answer(words, options)
-        sys.stdout.flush()  # a full disk is reported here, not lost at exit
+        answers().flush()  # a full disk is reported here, not lost at exit
         return code
     except NobodyReads:
         return 0
@@ -83,8 +86,8 @@ def _report(fault: DeltascaleError, words: Sequence[str], options: argparse.Name
                 name: redacted(value) if isinstance(value, str) else value
                 for name, value in refusal_document(fault, words, options).items()
             }
-            sys.stdout.write(json.dumps(content) + "\n")
-            sys.stdout.flush()
+            answers().write(json.dumps(content) + "\n")
+            answers().flush()
             return
         except OSError:
             pass
@@ -94,7 +97,7 @@ def _report(fault: DeltascaleError, words: Sequence[str], options: argparse.Name
 
 def _discard_output_unless_written() -> None:
     try:
-        sys.stdout.flush()
+        answers().flush()
     except OSError:
         _discard_output()
 
@@ -124,7 +127,7 @@ def _answer(words: Sequence[str], options: argparse.Namespace) -> int:
 
 
 def _discard_output() -> None:
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    os.dup2(os.open(os.devnull, os.O_WRONLY), answers().fileno())
 
 
 def _print_help() -> None:
@@ -166,6 +169,10 @@ class _Parser(argparse.ArgumentParser):
         """Raise a user error for what argparse itself found out."""
         message = message.replace("the following arguments are required:", "missing argument:")
         raise UserError(message, where=self.prog, hint=f"`{self.prog} --help`")
+
+    def print_help(self, file: "SupportsWrite[str] | None" = None) -> None:
+        """Write how the verb is used, as its answer."""
+        super().print_help(file or answers())
 
     @property
     def options(self) -> list[str]:

@@ -1,4 +1,7 @@
-"""Writes to the terminal: answers to standard output, notes to standard error."""
+"""Writes to the terminal: answers to standard output, notes to standard error.
+
+What libraries print while a verb runs is no answer, and goes to standard error, too.
+"""
 
 import io
 import json
@@ -6,6 +9,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import TextIO
 
 from orchestrator.text import printable
 
@@ -30,36 +34,51 @@ class _Output(io.FileIO):
             return memoryview(data).nbytes  # type: ignore[arg-type]
 
 
+_taken: TextIO | None = None
+"""Standard output while a verb has it for its answers."""
+
+
+def answers() -> TextIO:
+    """Return where answers are written: standard output, or what took its place."""
+    return _taken or sys.stdout
+
+
 @contextmanager
-def reader_may_leave() -> Iterator[None]:
-    """Let nothing in the block fail because whoever reads standard output went away."""
+def taken_for_answers() -> Iterator[None]:
+    """Keep standard output for answers; what else is printed in the block is on standard error.
+
+    Nothing in the block fails because whoever reads the answers went away.
+    """
+    global _taken
     given = sys.stdout
     if given is not sys.__stdout__ or not isinstance(given, io.TextIOWrapper):
         yield  # somebody takes the output in this process
         return
     given.flush()
-    sys.stdout = io.TextIOWrapper(
+    _taken = io.TextIOWrapper(
         io.BufferedWriter(_Output(given.fileno(), "w", closefd=False)),
         encoding=given.encoding,
         errors=given.errors,
         line_buffering=given.line_buffering or given.write_through,
     )
+    sys.stdout = sys.stderr
     try:
         yield
     finally:
-        sys.stdout = given
+        sys.stdout, _taken = given, None
 
 
 def flush_or_end() -> None:
     """Hand on what was said so far. Raises NobodyReads."""
-    sys.stdout.flush()
-    if not getattr(getattr(sys.stdout.buffer, "raw", None), "has_reader", True):
+    stream = answers()
+    stream.flush()
+    if not getattr(getattr(stream.buffer, "raw", None), "has_reader", True):
         raise NobodyReads
 
 
 def say(text: str = "") -> None:
     """Write one line of the answer to standard output."""
-    sys.stdout.write(printable(text) + "\n")
+    answers().write(printable(text) + "\n")
 
 
 def say_log(text: str) -> None:
@@ -67,13 +86,13 @@ def say_log(text: str) -> None:
 
     A carriage return ends a line: what a progress bar wrote over is shown, and nothing is hidden.
     """
-    sys.stdout.write(printable(text.replace("\r\n", "\n").replace("\r", "\n")))
+    answers().write(printable(text.replace("\r\n", "\n").replace("\r", "\n")))
     flush_or_end()
 
 
 def say_json(value: object) -> None:
     """Write one JSON document to standard output."""
-    sys.stdout.write(json.dumps(value, indent=1) + "\n")
+    answers().write(json.dumps(value, indent=1) + "\n")
 
 
 def note(text: str) -> None:

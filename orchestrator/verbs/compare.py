@@ -2,11 +2,10 @@
 
 import argparse
 import math
-import sys
 from typing import TYPE_CHECKING
 
 from cluster.errors import UserError
-from orchestrator.console import note
+from orchestrator.console import answers, note
 from orchestrator.verb import chosen_root
 
 if TYPE_CHECKING:
@@ -129,13 +128,13 @@ def run(options: argparse.Namespace) -> int:
         show_trace(gathered, options.trace, as_json=form == "json")
         return 0
     data = _render(options, gathered, form)
-    if form == "parquet" and sys.stdout.isatty():
+    if form == "parquet" and answers().isatty():
         raise UserError(
             "parquet is binary and cannot be printed on a terminal",
             where="--format",
             hint="redirect it: > FILE",
         )
-    sys.stdout.buffer.write(data)
+    answers().buffer.write(data)
     return 0
 
 

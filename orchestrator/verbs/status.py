@@ -2,7 +2,6 @@
 
 import argparse
 import gc
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cluster.errors import DeltascaleError
 from cluster.storage import Storage
-from orchestrator.console import flush_or_end, say, say_json
+from orchestrator.console import answers, flush_or_end, say, say_json
 from orchestrator.verb import chosen_root
 
 if TYPE_CHECKING:
@@ -70,7 +69,7 @@ def run(options: argparse.Namespace) -> int:
     if options.watch and not options.json:
         from orchestrator.views.watching import watch
 
-        documents: list[_Status] = [*watch(look, sys.stdout, plain=options.plain)]
+        documents: list[_Status] = [*watch(look, answers(), plain=options.plain)]
     else:
         documents = look()
     while True:

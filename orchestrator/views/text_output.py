@@ -3,7 +3,6 @@
 import io
 import json
 import shutil
-import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import groupby
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from cluster.storage import Storage
 from jobs.comparing.view import View
-from orchestrator.console import say
+from orchestrator.console import answers, say
 from orchestrator.plan.decided_plan import DecidedPlan
 from orchestrator.plan.decisions import RUNS, Decision, JobDecision
 from orchestrator.plan.disk_space import add_up_sizes
@@ -112,8 +111,8 @@ def show_summary(root: Storage, decided: DecidedPlan) -> None:
     """Print on one screen what a study says: its answers and the first block of its first table."""
     from rich.console import Console
 
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDTH_WHEN_PIPED
-    _summarise(root, decided, Console(width=width, highlight=False))
+    width = shutil.get_terminal_size().columns if answers().isatty() else _WIDTH_WHEN_PIPED
+    _summarise(root, decided, Console(file=answers(), width=width, highlight=False))
 
 
 def summary_text(root: Storage, decided: DecidedPlan, width: int) -> str:

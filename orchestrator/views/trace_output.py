@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cluster.storage import Storage
-from orchestrator.console import say_json
+from orchestrator.console import answers, say_json
 from orchestrator.views.several_studies import Gathered
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def _print(
     from jobs.comparing.named_cell import describe_row
 
     # As wide as its lines: a path that is cut or broken cannot be opened.
-    console = Console(highlight=False, width=_WIDEST, soft_wrap=True)
+    console = Console(file=answers(), highlight=False, width=_WIDEST, soft_wrap=True)
     for row in rows:
         console.print(Text("\n".join(describe_row(row))))
     for root, chain in chains.values():

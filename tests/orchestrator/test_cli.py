@@ -246,7 +246,7 @@ def ended_without_reader(verb, deed):
     program = f"""
 import sys
 from orchestrator.cli import main
-from orchestrator.console import flush_or_end, say
+from orchestrator.console import answers, flush_or_end, say
 from orchestrator.verb import VERBS
 from rich.console import Console
 def run(options):
@@ -269,9 +269,9 @@ sys.exit(main([{verb!r}]))
     [
         ("say('x'); return 1", 1),
         ("say('x' * 100_000); return 1", 1),
-        ("say('x' * 100_000); sys.stdout.flush(); say('x' * 100_000); return 75", 75),
-        ("sys.stdout.buffer.write(b'x' * 1_000_000); return 1", 1),
-        ("Console().print('x\\n' * 100_000); return 1", 1),
+        ("say('x' * 100_000); answers().flush(); say('x' * 100_000); return 75", 75),
+        ("answers().buffer.write(b'x' * 1_000_000); return 1", 1),
+        ("Console(file=answers()).print('x\\n' * 100_000); return 1", 1),
         ("say('x'); return 0", 0),
         ("while True: say('x'); flush_or_end()", 0),
     ],
