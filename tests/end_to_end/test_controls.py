@@ -67,7 +67,7 @@ def test_shuffled_labels_are_told_from_dpo_by_what_is_said_and_by_how_far_it_mov
 def test_a_second_seed_moves_the_same_way_beyond_the_null_bands(study: Any) -> None:
     place = study.root / "studies/controls/tables/seeds-table/measurements.parquet"
     pairs = _of(pandas.read_parquet(place), "mean_cosine", "dpo")
-    (second,) = pairs[pairs.seed == "1"].to_dict("records")
+    (second,) = pairs[pairs.seed == 1].to_dict("records")
     assert second["low"] > max(second["null_high"], second["base_null_high"])
 
 
