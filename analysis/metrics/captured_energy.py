@@ -39,8 +39,8 @@ class CapturedEnergy(Metric):
         "the rest; _heldout: of the other condition itself, by the same axes; _ratio: of the two; "
         "interval: delete-group jackknife, learned axes held fixed or learned again, the wider, "
         "and what the models and another spectrum that fits differ by, and 1 where rows teach "
-        "fewer axes than are meant; _learned…: in the axes as learned, that jackknife alone; centred: "
-        "rows minus the mean of the groups but g; bands: a random subspace, and base rows in the "
+        "fewer axes than are meant; _learned…: in the axes as learned, that jackknife alone; "
+        "centred: rows minus the mean of the groups but g; bands: a random subspace, and base rows in the "
         "axes of base rows of the other half of the groups"
     )
     REPORTS = (
