@@ -40,8 +40,8 @@ class CapturedEnergy(Metric):
         "interval: delete-group jackknife, learned axes held fixed or learned again, the wider, "
         "and what the models and another spectrum that fits differ by, and 1 where rows teach "
         "fewer axes than are meant; _learned…: in the axes as learned, that jackknife alone; "
-        "centred: rows minus the mean of the groups but g; bands: a random subspace, and base rows in the "
-        "axes of base rows of the other half of the groups"
+        "centred: rows minus the mean of the groups but g; bands: a random subspace, and base rows "
+        "in the axes of base rows of the other half of the groups"
     )
     REPORTS = (
         "captured_energy",
