@@ -89,7 +89,7 @@ def damaged_file(
 
 def _check_depth(value: object) -> None:
     level = deque([value])
-    for _ in range(_DEEPEST + 1):
+    for _ in range(_DEEPEST):
         below: deque[object] = deque()
         for item in level:
             if isinstance(item, dict):
