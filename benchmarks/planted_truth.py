@@ -1,6 +1,6 @@
 """What each number would be if the population were known: the target that an interval must hold.
 
-Every value has one target, written in `TARGETS`:
+Every value has one target, which `target_of` names:
 
 - *population*: the number that infinitely many rows would give;
 - *these axes*: of a mean or a subspace as learned from the rows of the draw, the number that

@@ -42,8 +42,9 @@ def warm_ray(folder: Path, cores: int) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
+    files = f"/tmp/dsb{os.getpid()}"  # short, whatever TMPDIR is: Ray's sockets lie below it
     words = ["start", "--head", "--block", f"--num-cpus={cores}", f"--port={port}"]
-    words += ["--include-dashboard=false", f"--temp-dir=/tmp/dsb{os.getpid()}"]
+    words += ["--include-dashboard=false", f"--temp-dir={files}"]
     ray = [sys.executable, "-m", "ray.scripts.scripts"]
     head = subprocess.Popen(
         [*ray, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder
@@ -59,7 +60,7 @@ def warm_ray(folder: Path, cores: int) -> Iterator[str]:
         for process in left:
             process.kill()
         head.wait()
-        shutil.rmtree(f"/tmp/dsb{os.getpid()}", ignore_errors=True)
+        shutil.rmtree(files, ignore_errors=True)
 
 
 def bare_start(address: str) -> float | None:

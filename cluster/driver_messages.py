@@ -44,7 +44,7 @@ class Start:
 
 @dataclass(frozen=True)
 class Copied:
-    """All of the packages are in `code`."""
+    """Says that all packages have been written to `code`."""
 
 
 @dataclass(frozen=True, kw_only=True)

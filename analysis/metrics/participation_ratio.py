@@ -84,8 +84,8 @@ def _log_jackknife(
     whole: float,
     above: Float64[np.ndarray, " groups"],
     below: Float64[np.ndarray, " groups"],
-    counts: Float64[np.ndarray, " groups"] | None,
-    correct: bool = False,
+    counts: Float64[np.ndarray, " groups"],
+    correct: bool,
 ) -> Estimate:
     """Jackknife the logarithm of a ratio (94 % coverage; on the ratio itself it is skewed)."""
     if not (np.minimum(above, below) > 0).all():

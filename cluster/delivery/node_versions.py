@@ -102,7 +102,7 @@ class NodeChecks:
 
     @cached_property
     def _here(self) -> NodeVersions:
-        """What this machine has, looked up once."""
+        """Libraries and code of this machine, looked up once."""
         packages, libraries, _ = self._args
         return look_here(packages, libraries)
 

@@ -129,7 +129,7 @@ def hold_package(address: str, archive: Path) -> None:
         archive: a zip file, by whose content Ray names it.
     """
     from ray._private.runtime_env.packaging import get_uri_for_package
-    from ray._raylet import GcsClient  # type: ignore[attr-defined]
+    from ray._raylet import GcsClient  # type: ignore[attr-defined]  # Cython: no types
 
     GcsClient(address=address).pin_runtime_env_uri(get_uri_for_package(archive), _HELD_S)
 

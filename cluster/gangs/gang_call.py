@@ -38,7 +38,7 @@ class Gang:
     spares: Spares
     """Processes that may become its ranks; empty where none stood ready."""
     resources: Resources
-    """What its ranks need together."""
+    """Resources that all of its ranks take together."""
 
 
 class GangCalls:

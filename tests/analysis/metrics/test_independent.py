@@ -11,9 +11,7 @@ from analysis.metric import METRICS
 from analysis.rows.population_spectrum import PopulationSpectrum
 from analysis.weight_metrics.down_projection_rank1 import random_constancy
 
-effective_rank = METRICS.find("effective_rank")
 intrinsic_dimension = METRICS.find("intrinsic_dimension")
-participation_ratio = METRICS.find("participation_ratio")
 
 
 def decaying(num_rows: int, dimension: int, seed: int = 0) -> np.ndarray:
