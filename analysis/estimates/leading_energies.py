@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
+from math import hypot
 
 import numpy as np
 from jaxtyping import Float64
@@ -16,9 +17,12 @@ from jaxtyping import Float64
 from analysis.estimates import evaluation
 from analysis.estimates.captured_energies import Captured, Pair
 from analysis.estimates.intervals import Estimate, jackknife
-from analysis.estimates.leading_axes import RESOLVED, axes_without, learned_axes
+from analysis.estimates.leading_axes import ACCURACY, RESOLVED, axes_without, learned_axes
 from analysis.rows.spectra import NUM_AXES
 from analysis.rows.summary import Sample
+
+ROUNDING = 1e-9
+"""Relative difference of models that say the same."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -135,7 +139,10 @@ Numbers = Float64[np.ndarray, "models leave"]
 def measure_leading(
     captured: Captured, ways: Sequence[Numbers], most: float = 1.0
 ) -> evaluation.Measured:
-    """Measure the mean of two models; to its error that of the models is added, as variances.
+    """Measure half way between two models and what another spectrum says.
+
+    To its error that of the models is added, and ACCURACY, as variances: the smoothest spectrum
+    that fits reads a flat one as one that falls, and its leading axes as fuller than they are.
 
     Args:
         captured: the energies that the numbers are made of.
@@ -144,13 +151,15 @@ def measure_leading(
     """
     filled = captured.counts > 0
     counts = captured.counts[filled]
-    centres = [numbers[:2].mean(axis=0) for numbers in ways]
+    centres = [(numbers[:2].mean(axis=0) + numbers[2]) / 2 for numbers in ways]
     first, *others = (jackknife(float(centre[0]), centre[1:][filled], counts) for centre in centres)
     estimate = reduce(Estimate.joined, others, first)
     if estimate.low is not None and estimate.high is not None:
         value, models = estimate.value, ways[0][:, 0]
-        below = float(np.hypot(value - estimate.low, value - models.min()))
-        above = float(np.hypot(estimate.high - value, models.max() - value))
+        alike = models.max() - models.min() <= ROUNDING * value  # as of a condition against itself
+        accuracy = 0.0 if alike else ACCURACY * value
+        below = hypot(value - estimate.low, value - models.min(), accuracy)
+        above = hypot(estimate.high - value, models.max() - value, accuracy)
         estimate = replace(estimate, low=value - below, high=value + above)
     return evaluation.Measured(
         estimate=estimate.within(0.0, most),

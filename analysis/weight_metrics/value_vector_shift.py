@@ -8,12 +8,13 @@ along δx. Range -1 to 1; rotating the stream, or scaling either model's change,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from functools import cache, cached_property, partial
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
+from math import hypot
 
 import numpy as np
-from jaxtyping import Float32, Float64
+from jaxtyping import Float32
 
 from analysis.estimates.evaluation import Measured, missing, with_number
 from analysis.estimates.intervals import Estimate
@@ -31,12 +32,13 @@ from analysis.rows.cosine_histogram import (
 from analysis.status import Status
 
 DEFINITION = (
-    "v3: median over the value vectors of all MLPs that have written to the stream there of the "
+    "v4: median over the value vectors of all MLPs that have written to the stream there of the "
     "cosine between the change of the vector and mean δ, whose noise is taken from its length and "
     "from the spread of the cosines by pairs of prompt groups; _mode: mean inside the fullest "
     "window of 0.05; _nearest, _first: median of the last such MLP, of layer 0's; vectors that "
-    "did not move are left out; bootstrap of mean δ over prompt groups; bands: the same number "
-    "with random directions in place of mean δ"
+    "did not move are left out; bootstrap of mean δ over prompt groups, joined in squares with "
+    "half the distance of the vectors three ranks to either side of a quantile; bands: the same "
+    "number with random directions in place of mean δ"
 )
 REPORTS = (
     "value_vector_shift",
@@ -47,12 +49,16 @@ HEADLINES = {"value_vector_shift": 200}
 AXIS_LABEL = "cosine of value vectors' change with mean offset, median (-1 to 1)"
 NUM_DIRECTIONS = 200
 """Random directions drawn for a band."""
-_STATISTICS: Mapping[str, Callable[[Counts], Float64[np.ndarray, " k"]]] = {
-    "value_vector_shift": partial(quantiles, share=0.5),
-    "value_vector_shift_mode": modes,
-    "value_vector_shift_p05": partial(quantiles, share=0.05),
-    "value_vector_shift_p95": partial(quantiles, share=0.95),
+_SHARES = {
+    "value_vector_shift": 0.5,
+    "value_vector_shift_p05": 0.05,
+    "value_vector_shift_p95": 0.95,
 }
+"""Of the vectors that lie below each quantile."""
+NEIGHBOURS = 3
+"""Ranks to either side of a quantile that noise in mean δ is taken to swap. Of 400 vectors and 512
+rows the interval without them held the 5 % quantile in 81 of 100 draws, with one in 84, three 92.
+"""
 _FRACTIONS = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
@@ -106,7 +112,7 @@ class Shift:
             return line
         counts = count_cosines(self.offset.cosines(moved.units))
         self._total, self._null = self._total + counts, self._null + moved.null
-        estimate, band = self.offset.estimate(quantiles(counts, 0.5)), moved.median_band
+        estimate, band = self._quantile(counts, 0.5), moved.median_band
         self._medians[layer] = estimate, band
         shares = {f"p{100 * s:02.0f}": float(quantiles(counts[:1], s)[0]) for s in _FRACTIONS}
         return line | {
@@ -130,14 +136,30 @@ class Shift:
         if fault is not None:
             return unmeasured(*fault)
         values = {
-            name: (self.offset.estimate(of(self._total)), Band.of_draws(of(self._null)))
-            for name, of in _STATISTICS.items()
+            name: (self._quantile(self._total, share), Band.of_draws(quantiles(self._null, share)))
+            for name, share in _SHARES.items()
         }
+        mode = self.offset.estimate(modes(self._total))
+        values["value_vector_shift_mode"] = mode, Band.of_draws(modes(self._null))
         return [
             *(self._value(name, *values[name]) for name in REPORTS[:4]),
             self._of_layer(REPORTS[4], nearest),
             self._of_layer(REPORTS[5], 0),
         ]
+
+    def _quantile(self, counts: Counts, share: float) -> Estimate:
+        """Estimate a quantile; noise reorders vectors, and it is no surer than they are near."""
+        estimate = self.offset.estimate(quantiles(counts, share))
+        if estimate.low is None or estimate.high is None:
+            return estimate
+        own = counts[:1]
+        beside = NEIGHBOURS / int(own.sum())
+        ends = (max(share - beside, 0.0), min(share + beside, 1.0))
+        gap = float(quantiles(own, ends[1])[0] - quantiles(own, ends[0])[0]) / 2
+        value = estimate.value
+        low = value - hypot(value - estimate.low, gap)
+        high = value + hypot(estimate.high - value, gap)
+        return replace(estimate, low=low, high=high).within(-1.0, 1.0)
 
     def _of_layer(self, name: str, layer: int) -> Measurement:
         if layer not in self._medians:
