@@ -14,6 +14,7 @@ from analysis.estimates.evaluation import (
     require_groups,
     require_spectra,
 )
+from analysis.estimates.forewarning import ROWS_EACH
 from analysis.estimates.intervals import MIN_GROUPS, Estimate, jackknife
 from analysis.rows.population_spectrum import Population, PopulationSpectrum
 from analysis.rows.summary import Sample
@@ -27,9 +28,6 @@ UNDISPUTED = 0.05
 ACCURACY = 0.03
 """Relative error of a count of directions that a fit leaves: it reads a flat bulk as one that
 falls, and so the last of its directions that are counted as fuller than they are."""
-ENOUGH = 1.5
-"""Independent rows for each direction that is counted. With fewer the last ones are hardly seen:
-where rows come in clusters 256 rows read 184 directions of 256 as a tenth more than there are."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -99,10 +97,10 @@ class SpectralNumber:
         18 were answered at that number and all at 1.3 times as many; 25 held the truth.
         """
         value = exp(estimate.value)
-        if self.whole and num_rows < ENOUGH * value:
-            times = ceil(ENOUGH * value / num_rows * 10) / 10
+        if self.whole and num_rows < ROWS_EACH * value:
+            times = ceil(ROWS_EACH * value / num_rows * 10) / 10
             reason = (
-                f"about {value:.0f} components, which {ENOUGH:g} times as many independent rows "
+                f"about {value:.0f} components, which {ROWS_EACH:g} times as many independent rows "
                 f"would tell; these rows count as {num_rows:.0f}: {times:g} times as many prompts "
                 "are needed"
             )
