@@ -31,7 +31,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.preference_workload import random_checkpoint
-from benchmarks.recovery import WORKLOAD, training_study, until
+from benchmarks.recovery import WORKLOAD, training_study
+from benchmarks.waiting import until
 from benchmarks.workload import arguments, settled
 from cluster.machine.process_stat import process_stat
 from cluster.storage import Storage

@@ -28,18 +28,17 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from benchmarks.preference_workload import random_checkpoint
 from benchmarks.recovery_bare import WORKLOAD, bare
+from benchmarks.waiting import until
 from benchmarks.workload import arguments, settled
 
 BATCH = 4
 _STEPS = 2000
 _CHECKPOINT_EVERY = 20
-_LIMIT_S = 400.0
 _NUM_JOBS = 10_000
-T = TypeVar("T")
 _HEAD = "| what | target | ours | bare | ratio |\n|---|---|---|---|---|"
 
 
@@ -227,17 +226,6 @@ def _process_writing(log: Path) -> int:
         except OSError:
             continue
     raise AssertionError(f"nobody writes {log}")
-
-
-def until(look: Callable[[], T | None], launch: "subprocess.Popen[bytes]") -> T:
-    """Look again and again until there is something; the launch must not end meanwhile."""
-    ends = time.monotonic() + _LIMIT_S
-    while time.monotonic() < ends:
-        if found := look():
-            return found
-        assert launch.poll() is None, f"the launch ended with {launch.returncode}"
-        time.sleep(0.02)
-    raise TimeoutError(f"nothing within {_LIMIT_S:g} s")
 
 
 if __name__ == "__main__":

@@ -35,7 +35,8 @@ from typing import Any
 import psutil
 
 from benchmarks.planning import flat_study
-from benchmarks.warm_ray import bare_start, family, wait_for, warm_ray
+from benchmarks.waiting import until
+from benchmarks.warm_ray import bare_start, family, warm_ray
 
 _HERE = Path(__file__).parents[1]
 _RESULT = _HERE / "benchmarks" / "results" / "scheduling.json"
@@ -179,7 +180,7 @@ class _Bench:
         began = time.time()
         launch = self._start(_HERE, ["launch", str(study), *self._where(root)])
         try:
-            wait_for(lambda: _events(root, "large", "ended"), launch)
+            until(lambda: _events(root, "large", "ended"), launch)
             first = min(event["at"] for event in _events(root, "large", "submitted")) - began
             running = [self._status(root) for _ in range(3)]
             launch.send_signal(signal.SIGTERM)

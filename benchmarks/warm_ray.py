@@ -7,12 +7,13 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import psutil
+
+from benchmarks.waiting import until
 
 _BARE_START = """
 import logging, sys, time
@@ -22,15 +23,6 @@ def now():
     return time.time()
 print("first", ray.get(ray.remote(max_retries=0)(now).remote()))
 """
-
-
-def wait_for(condition: Callable[[], object], process: "subprocess.Popen[Any]") -> None:
-    """Wait until something holds. Raises AssertionError where the process ends or it takes long."""
-    until = time.monotonic() + 120
-    while not condition():
-        assert process.poll() is None, f"it ended with {process.returncode}"
-        assert time.monotonic() < until, "it took too long"
-        time.sleep(0.05)
 
 
 @contextmanager
@@ -50,8 +42,8 @@ def warm_ray(folder: Path, cores: int) -> Iterator[str]:
         [*ray, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder
     )
     try:
-        wait_for(lambda: _listens(port), head)
-        wait_for(lambda: bare_start(f"127.0.0.1:{port}"), head)  # its node joined, a worker warm
+        until(lambda: _listens(port), head)
+        until(lambda: bare_start(f"127.0.0.1:{port}"), head)  # its node joined, a worker warm
         yield f"127.0.0.1:{port}"
     finally:
         started = family(head.pid)
