@@ -116,10 +116,14 @@ def find_leading(
         own.append(known.leading_share(shares))
         heldout.append(known.leading)
     numbers, others = np.array(own).T, np.array([heldout, heldout])
-    # What another spectrum says is a further model; so is, where the rows hardly tell the leading
-    # axes, that the learned ones miss nothing. Without each group they differ as with all.
+    # What another spectrum says is a further model; so is the spectrum alone, for axes that rows of
+    # heavy tails taught hold less than it says; and, where the rows hardly tell the leading axes,
+    # that the learned ones miss nothing. Without each group they differ as with all.
     rival = rival.calibrated(own_along[0])
-    ends = [(float(np.mean(rival.leading_share(along[0]))), rival.leading)]
+    ends = [
+        (float(np.mean(rival.leading_share(along[0]))), rival.leading),
+        (float(np.mean(axes.leading_share(along[0]))), axes.leading),
+    ]
     if axes.purity < RESOLVED:
         first, second = (half.share_along(num_leading) for half in pair)
         ends.append((first, second))

@@ -25,9 +25,10 @@ Logarithm = Callable[[PopulationSpectrum], float]
 UNDISPUTED = 0.05
 """Difference of logarithms between two spectra that fit the rows which is never too large."""
 
-ACCURACY = 0.03
+ACCURACY = 0.05
 """Relative error of a count of directions that a fit leaves: it reads a flat bulk as one that
-falls, and so the last of its directions that are counted as fuller than they are."""
+falls, and so the last of its directions that are counted as fuller than they are: of ten spikes
+over a flat bulk of 246 directions 1,024 rows count 3 % too few."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -33,7 +33,7 @@ class CapturedEnergy(Metric):
     """
 
     DEFINITION = (
-        "v5: share of squared norm in the other condition's top min(10, d) population axes, solved"
+        "v6: share of squared norm in the other condition's top min(10, d) population axes, solved"
         " for from the energies along axes learned without group g, pooled over g, by how axes of "
         "so many rows of the other condition's population eigenvalues lie, half way between two "
         "models of the rest and another spectrum that fits; _heldout: of the other condition "

@@ -22,12 +22,12 @@ class Components90(Metric):
     """
 
     DEFINITION = (
-        "v6: least number of leading eigenvalues of the population that sum to 90 % of all, as "
+        "v7: least number of leading eigenvalues of the population that sum to 90 % of all, as "
         "fitted to its degrees of freedom at every ridge, found by crossing prompt groups: half "
         "way, in logarithms, between the smoothest spectrum that fits and the sparsest, the last "
         "one counted in part; interval: delete-group jackknife of the degrees of freedom, of which"
         " the spectrum is fitted again, joined in squares with half the difference of both spectra"
-        " and 3 %; rounded up; refused under 1.5 times as many independent rows; _share: over d"
+        " and 5 %; rounded up; refused under 1.5 times as many independent rows; _share: over d"
     )
     REPORTS = ("components_90", "components_90_share")
     AXIS_LABEL = "components for 90 % of the variance (1 to d)"

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
-from math import hypot
-from operator import add
 
 import numpy as np
 from jaxtyping import Float64
@@ -105,12 +103,11 @@ class SubspaceOverlap(Metric):
     """
 
     DEFINITION = (
-        "v3: mean squared cosine of the principal angles between the top min(10, rank) population "
+        "v4: mean squared cosine of the principal angles between the top min(10, rank) population "
         "axes of two conditions, from those of the rows' axes by half of what axes of so many rows "
         "lose, refused where they lose over 15 %; _first, _last: cosine of the smallest and the "
-        "largest angle; delete-group jackknife, joined in squares with that half (of one angle: "
-        "added to it); bands: spans of as many random directions, isotropic and of the base "
-        "covariance"
+        "largest angle; delete-group jackknife, added to that half; bands: spans of as many "
+        "random directions, isotropic and of the base covariance"
     )
     REPORTS = ("subspace_overlap", "subspace_overlap_first", "subspace_overlap_last")
     AXIS_LABEL = "mean squared cosine of principal angles (0 to 1)"
@@ -142,24 +139,19 @@ def _measure_end(find: Callable[[], Angles], place: int) -> evaluation.Measured:
     factor = resolved.worst if place else resolved.best
     resolved.require(resolved.least, LEAST_RESOLVED)
     resolved.require(factor, LEAST_RESOLVED)
-    factors = (1.0, factor**-0.5)
-    # One axis decides, whose loss is all in one direction: to that chance is added whole.
-    return _measure_angles(find(), lambda cosines: cosines[..., place], factors, add)
+    return _measure_angles(find(), lambda cosines: cosines[..., place], (1.0, factor**-0.5))
 
 
 def _measure_angles(
-    angles: Angles,
-    number_of: Callable[[Cosines], np.ndarray],
-    factors: tuple[float, float],
-    join: Callable[[float, float], float] = hypot,
+    angles: Angles, number_of: Callable[[Cosines], np.ndarray], factors: tuple[float, float]
 ) -> evaluation.Measured:
     """Measure a number made of cosines, with its bands, and without each group.
 
     Args:
         angles: the cosines.
         number_of: makes the number of them.
-        factors: by which noise lowers it, of two models; the interval holds what they differ by.
-        join: makes half the width of half of what they differ by and of chance.
+        factors: by which noise lowers it, of two models, either of which may be all there is: to
+            what they differ by chance is added whole.
     """
     whole, counts = float(number_of(angles.whole)), angles.counts
     left_out = np.array([float(number_of(cosines)) for cosines in angles.left_out])
@@ -167,7 +159,7 @@ def _measure_angles(
     estimate = jackknife(factor * whole, factor * left_out, counts)
     if estimate.low is not None and estimate.high is not None:
         apart = abs(factors[0] - factors[1]) / 2 * whole
-        half = join(apart, estimate.high - estimate.value)
+        half = apart + estimate.high - estimate.value
         estimate = replace(estimate, low=estimate.value - half, high=estimate.value + half)
     return evaluation.Measured(
         estimate=estimate.within(0.0, 1.0),
