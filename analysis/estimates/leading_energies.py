@@ -122,7 +122,7 @@ def find_leading(
     rival = rival.calibrated(own_along[0])
     ends = [
         (float(np.mean(rival.leading_share(along[0]))), rival.leading),
-        (float(np.mean(axes.leading_share(along[0]))), axes.leading),
+        (min(numbers[:2, 0].mean() * axes.leading / others[0, 0], 1.0), axes.leading),
     ]
     if axes.purity < RESOLVED:
         first, second = (half.share_along(num_leading) for half in pair)
