@@ -55,7 +55,8 @@ class SpectralNumber:
             few = f"{int(spectra.counts.sum())} rows tell nothing of a spectrum"
             raise UnmeasurableError(few, Status.TOO_FEW_ROWS)
         estimate = self._count(population) if self.whole else self._spread(population)
-        estimate = estimate.within(0.0, log(spectra.dimension)).map(exp)
+        # A little too far, so that rounding leaves no upper end below d; clipped again at the end.
+        estimate = estimate.within(0.0, log(spectra.dimension) + 1e-9).map(exp)
         if self.whole:
             estimate = _rounded(estimate)
         return Measured(

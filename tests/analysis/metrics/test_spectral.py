@@ -200,6 +200,14 @@ def test_a_flat_spectrum_reads_as_many_directions_as_it_has(sample_of) -> None:
     assert sum(value.low <= 12 <= value.high for value in found) >= 6
 
 
+def test_an_interval_reaches_to_exactly_all_directions(sample_of) -> None:
+    dimension = 14
+    assert np.exp(np.log(dimension)) < dimension
+    rows = np.random.default_rng(3).standard_normal((200, dimension))
+    value = values_of(effective_rank, sample_of(rows))["effective_rank", True]
+    assert value.high == dimension
+
+
 def test_exactly_90_percent_is_enough(sample_of) -> None:
     rows = np.repeat(np.diag(np.sqrt([5.0, 4.0, 1.0])), 20, axis=0)
     value = values_of(components_90, sample_of(rows))["components_90", False]
