@@ -40,6 +40,8 @@ RATIOS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 Task = tuple[Cell, Sequence[int], Sequence[str]]
 """A cell, some of its draws, and the metrics to measure."""
 WEIGHTS = ("value_vector_shift", "down_projection_rank1_cosine")
+ROUNDING = 1e-9
+"""Relative error of a truth: that of d equal directions may come out a little above d."""
 
 
 def measure_draw(
@@ -101,6 +103,7 @@ def _count(cell: Cell, name: str, centred: str, values: list[tuple[Measurement, 
     numbers = np.array([(v.value, v.low, v.high) for v, _ in answered], dtype=float).reshape(-1, 3)
     truths = np.array([truth for _, truth in answered], dtype=float)
     errors = numbers[:, 0] - truths
+    slack = ROUNDING * np.abs(truths)
     kept = {id(v) for v, _ in answered}
     refused = Counter(
         v.status.value if v.value is None else "no_interval" for v, _ in values if id(v) not in kept
@@ -113,7 +116,7 @@ def _count(cell: Cell, name: str, centred: str, values: list[tuple[Measurement, 
         truth=float(np.mean([truth for _, truth in values] if not len(truths) else truths)),
         draws=len(values),
         answered=len(answered),
-        covered=int(((numbers[:, 1] <= truths) & (truths <= numbers[:, 2])).sum()),
+        covered=int(((numbers[:, 1] <= truths + slack) & (truths - slack <= numbers[:, 2])).sum()),
         bias=float(errors.mean()) if len(errors) else 0.0,
         spread=float(errors.std(ddof=1)) if len(errors) > 1 else 0.0,
         width=float(np.median(numbers[:, 2] - numbers[:, 1])) if len(numbers) else 0.0,
