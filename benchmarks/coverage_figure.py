@@ -3,9 +3,9 @@
     python -m benchmarks.coverage_figure
 
 One line per value. Over all cells of a range of N / d: from the least to the largest number, with
-a mark at the median. Cells of fewer than 40 prompts or 25 draws are left out. Below it stands how
-many draws a cell rests on: the least of many cells of few draws lies below what an interval truly
-covers.
+a mark at the median. Cells of fewer than 40 prompts or 25 draws are left out; of those with fewer
+than 20 answers the share refused is drawn alone. Below it stands how many draws a cell rests on:
+the least of many cells of few draws lies below what an interval truly covers.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ LINE_HEIGHT = 0.155
 """Inches of one value."""
 FEW_DRAWS = 25
 """Cells of fewer draws are not drawn: the least of many would be chance alone."""
+FEW_ANSWERS = 20
+"""Of cells with fewer answers nothing but the share refused is drawn."""
 MOST_BIAS = 3.0
 MOST_WIDTH = 3.0
 
@@ -41,19 +43,21 @@ def judged(results: Iterable[Result]) -> list[Result]:
 
 
 def coverage_of(result: Result) -> float:
-    """Return the share of intervals that hold the truth; NaN where none was given."""
-    return result.covered / result.answered if result.answered else float("nan")
+    """Return the share of intervals that hold the truth; NaN where few were given."""
+    return result.covered / result.answered if result.answered >= FEW_ANSWERS else float("nan")
 
 
 def bias_of(result: Result) -> float:
     """Return the bias in standard deviations of the estimate, cut at the figure's edge."""
-    bias = result.bias / result.spread if result.spread else float("nan")
+    is_told = result.spread and result.answered >= FEW_ANSWERS
+    bias = result.bias / result.spread if is_told else float("nan")
     return float(np.clip(bias, -MOST_BIAS, MOST_BIAS))
 
 
 def width_of(result: Result) -> float:
     """Return the median width over the central 95 % of the estimate, cut at the figure's edge."""
-    width = result.width / (NORMAL_WIDTH * result.spread) if result.spread else float("nan")
+    is_told = result.spread and result.answered >= FEW_ANSWERS
+    width = result.width / (NORMAL_WIDTH * result.spread) if is_told else float("nan")
     return min(width, MOST_WIDTH)
 
 
