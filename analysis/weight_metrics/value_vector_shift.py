@@ -153,8 +153,12 @@ class Shift:
         if estimate.low is None or estimate.high is None:
             return estimate
         own = counts[:1]
-        beside = NEIGHBOURS / int(own.sum())
-        ends = (max(share - beside, 0.0), min(share + beside, 1.0))
+        each = 1 / int(own.sum())
+        # No further out than the middle of the outermost vector.
+        ends = (
+            max(share - NEIGHBOURS * each, each / 2),
+            min(share + NEIGHBOURS * each, 1 - each / 2),
+        )
         gap = float(quantiles(own, ends[1])[0] - quantiles(own, ends[0])[0]) / 2
         value = estimate.value
         low = value - hypot(value - estimate.low, gap)
