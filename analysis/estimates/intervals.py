@@ -58,6 +58,13 @@ class Estimate:
         (low, high), (other_low, other_high) = self.ends, other.ends
         return replace(self, low=min(low, other_low), high=max(high, other_high))
 
+    def widened(self, below: float, above: float) -> Estimate:
+        """Add independent errors to both halves of the interval, where there is one, in squares."""
+        if self.low is None or self.high is None:
+            return self
+        low = self.value - hypot(self.value - self.low, below)
+        return replace(self, low=low, high=self.value + hypot(self.high - self.value, above))
+
     def minus(self, other: Estimate) -> Estimate | None:
         """Return the difference from an independent number; None where either has no interval.
 

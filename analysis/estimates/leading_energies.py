@@ -158,13 +158,12 @@ def measure_leading(
     centres = [(numbers[:2].mean(axis=0) + numbers[2]) / 2 for numbers in ways]
     first, *others = (jackknife(float(centre[0]), centre[1:][filled], counts) for centre in centres)
     estimate = reduce(Estimate.joined, others, first)
-    if estimate.low is not None and estimate.high is not None:
-        value, models = estimate.value, ways[0][:, 0]
-        alike = models.max() - models.min() <= ROUNDING * value  # as of a condition against itself
-        accuracy = 0.0 if alike else ACCURACY * value
-        below = hypot(value - estimate.low, value - models.min(), accuracy)
-        above = hypot(estimate.high - value, models.max() - value, accuracy)
-        estimate = replace(estimate, low=value - below, high=value + above)
+    value, models = estimate.value, ways[0][:, 0]
+    alike = models.max() - models.min() <= ROUNDING * value  # as of a condition against itself
+    accuracy = 0.0 if alike else ACCURACY * value
+    estimate = estimate.widened(
+        hypot(value - models.min(), accuracy), hypot(models.max() - value, accuracy)
+    )
     return evaluation.Measured(
         estimate=estimate.within(0.0, most),
         num_rows=int(captured.counts.sum()),

@@ -87,10 +87,8 @@ class SpectralNumber:
             left_out = value - effects * np.sqrt(len(counts) / (counts.sum() / counts - 1))
         chance = jackknife(value, left_out, counts)
         self._require_told(replace(chance, value=smooth), rival, population.num_rows)
-        if chance.high is None:
-            return chance
-        half = hypot(chance.high - value, (smooth - rival) / 2, ACCURACY)
-        return replace(chance, low=value - half, high=value + half)
+        doubt = hypot((smooth - rival) / 2, ACCURACY)
+        return chance.widened(doubt, doubt)
 
     def _require_told(self, estimate: Estimate, rival: float, num_rows: float) -> None:
         """Refuse a number that the rows do not determine.

@@ -9,9 +9,8 @@ along δx. Range -1 to 1; rotating the stream, or scaling either model's change,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache, cached_property
-from math import hypot
 
 import numpy as np
 from jaxtyping import Float32
@@ -150,8 +149,6 @@ class Shift:
     def _quantile(self, counts: Counts, share: float) -> Estimate:
         """Estimate a quantile; noise reorders vectors, and it is no surer than they are near."""
         estimate = self.offset.estimate(quantiles(counts, share))
-        if estimate.low is None or estimate.high is None:
-            return estimate
         own = counts[:1]
         each = 1 / int(own.sum())
         # No further out than the middle of the outermost vector.
@@ -160,10 +157,7 @@ class Shift:
             min(share + NEIGHBOURS * each, 1 - each / 2),
         )
         gap = float(quantiles(own, ends[1])[0] - quantiles(own, ends[0])[0]) / 2
-        value = estimate.value
-        low = value - hypot(value - estimate.low, gap)
-        high = value + hypot(estimate.high - value, gap)
-        return replace(estimate, low=low, high=high).within(-1.0, 1.0)
+        return estimate.widened(gap, gap).within(-1.0, 1.0)
 
     def _of_layer(self, name: str, layer: int) -> Measurement:
         if layer not in self._medians:

@@ -100,3 +100,9 @@ def test_an_estimate_can_be_clipped_and_mapped() -> None:
     doubled = Estimate(value=2.4, low=1.0, high=3.8, left_out=(1.8, 3.0))
     assert estimate.map(lambda x: 2 * x) == doubled
     assert Estimate(value=3.0).within(0, 1) == Estimate(value=1.0)
+
+
+def test_an_error_that_is_added_joins_each_half_in_squares() -> None:
+    wider = Estimate(value=1.0, low=-2.0, high=6.0).widened(4.0, 12.0)
+    assert (wider.value, wider.low, wider.high) == (1.0, -4.0, 14.0)
+    assert Estimate(value=1.0).widened(4.0, 12.0) == Estimate(value=1.0)

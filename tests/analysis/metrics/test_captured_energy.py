@@ -50,7 +50,7 @@ def test_intervals_are_the_wider_of_axes_held_fixed_and_learned_again(
     sample_of, monkeypatch
 ) -> None:
     rng = np.random.default_rng(4)
-    pair = [sample_of(rows) for rows in rng.standard_normal((2, 120, 20)) * 0.8 ** np.arange(20)]
+    pair = [sample_of(rows) for rows in rng.standard_normal((2, 120, 20)) * 0.9 ** np.arange(20)]
 
     def widths() -> np.ndarray:
         return np.array([value.high - value.low for value in captured_energy.measure(*pair)])
@@ -68,7 +68,7 @@ def test_intervals_are_the_wider_of_axes_held_fixed_and_learned_again(
     assert (both >= 0.999 * fixed).all() and (both >= 0.999 * again).all()
     population = [not value.metric.count("learned") for value in captured_energy.measure(*pair)]
     assert (both[population] > 1.01 * fixed[population]).any()
-    assert (both[population] > 1.0001 * again[population]).any()
+    assert (both[population] > 1.01 * again[population]).any()
 
 
 def test_pure_noise_captures_k_over_d_and_a_ratio_of_one(sample_of) -> None:
