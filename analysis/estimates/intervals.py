@@ -65,6 +65,12 @@ class Estimate:
         low = self.value - hypot(self.value - self.low, below)
         return replace(self, low=low, high=self.value + hypot(self.high - self.value, above))
 
+    def extended(self, below: float, above: float) -> Estimate:
+        """Add to both halves of the interval, where there is one, whole: errors of one sign."""
+        if self.low is None or self.high is None:
+            return self
+        return replace(self, low=self.low - below, high=self.high + above)
+
     def minus(self, other: Estimate) -> Estimate | None:
         """Return the difference from an independent number; None where either has no interval.
 

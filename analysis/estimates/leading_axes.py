@@ -10,14 +10,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import inf
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from jaxtyping import Float64
 
 from analysis.rows.population_spectrum import PopulationSpectrum
+from analysis.rows.row_weights import weights
 from analysis.rows.spectra import NUM_AXES, Spectra
 
+MOST_RATIO = 4
+"""Rows over dimensions up to which as many are drawn, as unequal as they are; of more, as many
+normal ones as tell as much: axes are told well then, and draws would cost more than all else."""
 NUM_DRAWS = 4
 """Draws of rows that say how learned axes mix the population's."""
 BLOCKS = (slice(0, 1), slice(1, 3), slice(3, 6), slice(6, NUM_AXES))
@@ -51,15 +56,29 @@ class LearnedAxes:
     """How many leading directions are meant; None for as many as axes are kept."""
 
     @classmethod
-    def of(cls, shares: Float64[np.ndarray, " d"], num_rows: float, num_axes: int) -> LearnedAxes:
-        """Draw rows of the population and look where their leading axes lie."""
+    def of(
+        cls,
+        shares: Float64[np.ndarray, " d"],
+        num_rows: float,
+        num_axes: int,
+        shape: float = inf,
+    ) -> LearnedAxes:
+        """Draw rows of the population and look where their leading axes lie.
+
+        Args:
+            shares: of the energy of each direction.
+            num_rows: how many rows to draw.
+            num_axes: how many axes to learn.
+            shape: of the law of the rows' weights; normal rows by default.
+        """
         draw = np.random.default_rng(17)
         present = shares[shares > 0]
         rows = max(int(round(num_rows)), num_axes + 2)
+        sizes = np.sqrt(weights(shape, rows))[:, None]
         overlaps = np.zeros((num_axes, len(shares)))
         for _ in range(NUM_DRAWS):
             normal = draw.standard_normal((rows, len(present))) * np.sqrt(present)
-            axes = _leading_axes(normal, num_axes)
+            axes = _leading_axes(sizes * normal, num_axes)
             overlaps[: axes.shape[1], : len(present)] += np.square(axes).T / NUM_DRAWS
         return cls(shares=shares, overlaps=overlaps)
 
@@ -211,8 +230,10 @@ def _draw_axes(spectra: Spectra, centred: bool) -> Learned:
         plain = LearnedAxes.of(shares, float(spectra.counts.sum()), num_axes)
         return plain, [plain] * spectra.num_groups, plain
     shares = direction_shares(population.spectrum, dimension)
-    rows = population.num_rows * (1 - 1 / spectra.num_groups)
-    own = LearnedAxes.of(shares, rows, num_axes)
+    all_rows = float(spectra.counts.sum())
+    few = all_rows <= MOST_RATIO * dimension
+    rows, shape = (all_rows, population.shape) if few else (population.num_rows, inf)
+    own = LearnedAxes.of(shares, rows * (1 - 1 / spectra.num_groups), num_axes, shape)
 
     def like(spectrum: PopulationSpectrum | None) -> LearnedAxes:
         other = shares if spectrum is None else direction_shares(spectrum, dimension)

@@ -6,10 +6,9 @@ Energies along axes that rows taught become shares in the axes that infinitely m
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
-from math import hypot
 
 import numpy as np
 from jaxtyping import Float64
@@ -33,6 +32,8 @@ class Leading:
     """Shares of the sample's energy, with all groups and without each."""
     heldout: Float64[np.ndarray, "models leave"]
     """Shares of the energy of the condition whose axes these are, likewise."""
+    are_told: bool
+    """Whether the rows tell the leading axes; else either model may be all there is."""
 
 
 def _shares_without(
@@ -134,36 +135,45 @@ def find_leading(
         moved = numbers[:2].mean(axis=0)
         numbers = np.stack([*numbers, moved + first - moved[0]])
         others = np.stack([*others, others[0] + second - others[0, 0]])
-    return Leading(own=numbers, heldout=others)
+    return Leading(own=numbers, heldout=others, are_told=axes.purity >= RESOLVED)
 
 
 Numbers = Float64[np.ndarray, "models leave"]
 
 
 def measure_leading(
-    captured: Captured, ways: Sequence[Numbers], most: float = 1.0
+    captured: Captured,
+    ways: Sequence[Leading],
+    number_of: Callable[[Leading], Numbers],
+    most: float = 1.0,
 ) -> evaluation.Measured:
     """Measure half way between two models and what another spectrum says.
 
-    To its error that of the models is added, and ACCURACY, as variances: the smoothest spectrum
-    that fits reads a flat one as one that falls, and its leading axes as fuller than they are.
+    To its error that of the models is added, and ACCURACY: the smoothest spectrum that fits reads a
+    flat one as one that falls, and its leading axes as fuller than they are. Errors are added in
+    squares; where the leading axes are not told, whole.
 
     Args:
         captured: the energies that the numbers are made of.
-        ways: the numbers, which differ in what a group is left out of: the wider interval counts.
+        ways: these differ in what a group is left out of: the wider interval counts.
+        number_of: takes the number of them, or makes it.
         most: the largest number there can be.
     """
     filled = captured.counts > 0
     counts = captured.counts[filled]
-    centres = [(numbers[:2].mean(axis=0) + numbers[2]) / 2 for numbers in ways]
+    all_numbers = [number_of(way) for way in ways]
+    centres = [(numbers[:2].mean(axis=0) + numbers[2]) / 2 for numbers in all_numbers]
     first, *others = (jackknife(float(centre[0]), centre[1:][filled], counts) for centre in centres)
     estimate = reduce(Estimate.joined, others, first)
-    value, models = estimate.value, ways[0][:, 0]
-    alike = models.max() - models.min() <= ROUNDING * value  # as of a condition against itself
-    accuracy = 0.0 if alike else ACCURACY * value
-    estimate = estimate.widened(
-        hypot(value - models.min(), accuracy), hypot(models.max() - value, accuracy)
-    )
+    value, models = estimate.value, all_numbers[0][:, 0]
+    ends = np.array([models.min(), models.max()])
+    apart, accuracy = np.abs(ends - value), ACCURACY * ends
+    if np.ptp(ends) <= ROUNDING * value:  # as of a condition against itself
+        accuracy = np.zeros(2)
+    if ways[0].are_told:
+        estimate = estimate.widened(*np.hypot(apart, accuracy))
+    else:
+        estimate = estimate.extended(*(apart + accuracy))
     return evaluation.Measured(
         estimate=estimate.within(0.0, most),
         num_rows=int(captured.counts.sum()),
@@ -173,11 +183,14 @@ def measure_leading(
 
 
 def measure_leading_ratio(
-    own: Captured, other: Captured, leading: Sequence[Leading]
+    own: Captured, other: Captured, ways: Sequence[Leading]
 ) -> evaluation.Measured:
     """Measure the sample's share in leading axes over that of the condition they are of."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratios = [found.own / found.heldout for found in leading]
     both = replace(own, counts=own.counts + other.counts)
-    measured = measure_leading(both, ratios, most=float("inf"))
+    measured = measure_leading(both, ways, _ratios, most=float("inf"))
     return replace(measured, null=None, num_rows=int(own.counts.sum()))
+
+
+def _ratios(way: Leading) -> Numbers:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(way.own / way.heldout)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache, partial
+from operator import attrgetter
 
 import numpy as np
 from jaxtyping import Float64
@@ -33,9 +34,9 @@ class CapturedEnergy(Metric):
     """
 
     DEFINITION = (
-        "v6: share of squared norm in the other condition's top min(10, d) population axes, solved"
+        "v7: share of squared norm in the other condition's top min(10, d) population axes, solved"
         " for from the energies along axes learned without group g, pooled over g, by how axes of "
-        "so many rows of the other condition's population eigenvalues lie, half way between two "
+        "so many rows, as unequal, of its population eigenvalues lie, half way between two "
         "models of the rest and another spectrum that fits; _heldout: of the other condition "
         "itself, by the same axes; _ratio: of the two; interval: delete-group jackknife, learned "
         "axes held fixed or learned again, the wider, and what these differ by, and 3 % of the "
@@ -67,8 +68,8 @@ class CapturedEnergy(Metric):
             ]
         )
         return [
-            lambda: measure_leading(captured()[0], [found.own for found in leading()]),
-            lambda: measure_leading(captured()[1], [found.heldout for found in leading()]),
+            lambda: measure_leading(captured()[0], leading(), attrgetter("own")),
+            lambda: measure_leading(captured()[1], leading(), attrgetter("heldout")),
             lambda: measure_leading_ratio(*captured(), leading()),
             lambda: _measure_share(captured()[0], varied()[0]),
             lambda: _measure_share(captured()[1], varied()[1]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cache, partial
+from operator import attrgetter
 
 import numpy as np
 from jaxtyping import Float64
@@ -62,9 +63,9 @@ class SharedPart(Metric):
     """
 
     DEFINITION = (
-        "v3: energy_inside_sft: share of squared norm inside the leading population axes of the "
+        "v4: energy_inside_sft: share of squared norm inside the leading population axes of the "
         "other objective (SFT where a study compares with it), the fewest, at most 10, that hold "
-        "90 % of its energy, solved for as captured_energy (v6) does, with its interval; _ceiling: "
+        "90 % of its energy, solved for as captured_energy (v7) does, with its interval; _ceiling: "
         "of the other objective itself; energy_outside_sft: 1 minus the first; shared_part: the "
         "first over the ceiling; paired_cosine: mean cosine of both δ "
         "at one token of each prompt, about zero or the mean of the other groups, delete-group "
@@ -92,7 +93,7 @@ class SharedPart(Metric):
             lambda: _measure_inside(shared()),
             lambda: _mirrored(_measure_inside(shared())),
             lambda: replace(
-                measure_leading(shared().pair[1], [way.heldout for way in shared().ways]),
+                measure_leading(shared().pair[1], shared().ways, attrgetter("heldout")),
                 null=None,
             ),
             partial(_measure_pairs, sample, against, centred),
@@ -128,7 +129,7 @@ def _weights(sample: Sample, centred: bool) -> Float64[np.ndarray, " k"]:
 
 
 def _measure_inside(shared: Shared) -> evaluation.Measured:
-    measured = measure_leading(shared.pair[0], [way.own for way in shared.ways])
+    measured = measure_leading(shared.pair[0], shared.ways, attrgetter("own"))
     return replace(measured, null=shared.random, base_null=shared.base)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, partial
 
 import numpy as np
@@ -103,11 +103,11 @@ class SubspaceOverlap(Metric):
     """
 
     DEFINITION = (
-        "v4: mean squared cosine of the principal angles between the top min(10, rank) population "
-        "axes of two conditions, from those of the rows' axes by half of what axes of so many rows "
-        "lose, refused where they lose over 15 %; _first, _last: cosine of the smallest and the "
-        "largest angle; delete-group jackknife, added to that half; bands: spans of as many "
-        "random directions, isotropic and of the base covariance"
+        "v5: mean squared cosine of the principal angles between the top min(10, rank) population "
+        "axes of two conditions, from those of the rows' axes by half of what axes of so many "
+        "rows, as unequal, lose, refused where they lose over 15 %; _first, _last: cosine of the "
+        "smallest and the largest angle; delete-group jackknife, added to that half; bands: spans "
+        "of as many random directions, isotropic and of the base covariance"
     )
     REPORTS = ("subspace_overlap", "subspace_overlap_first", "subspace_overlap_last")
     AXIS_LABEL = "mean squared cosine of principal angles (0 to 1)"
@@ -157,12 +157,9 @@ def _measure_angles(
     left_out = np.array([float(number_of(cosines)) for cosines in angles.left_out])
     factor = sum(factors) / 2
     estimate = jackknife(factor * whole, factor * left_out, counts)
-    if estimate.low is not None and estimate.high is not None:
-        apart = abs(factors[0] - factors[1]) / 2 * whole
-        half = apart + estimate.high - estimate.value
-        estimate = replace(estimate, low=estimate.value - half, high=estimate.value + half)
+    apart = abs(factors[0] - factors[1]) / 2 * whole
     return evaluation.Measured(
-        estimate=estimate.within(0.0, 1.0),
+        estimate=estimate.extended(apart, apart).within(0.0, 1.0),
         num_rows=angles.num_rows,
         groups=angles.numbers,
         null=Band.of_draws(number_of(angles.random)),

@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from analysis.rows.row_weights import find_shape
+
 NUM_RIDGES = 12
 """Points of a curve."""
 RESOLVED = 0.9
@@ -135,6 +137,28 @@ class FreedomCurves:
     """The curve without each group; empty where groups are too few."""
     num_rows: float
     """Number of independent rows that would resolve as much: of those v z = N - D."""
+    shape: float
+    """Shape of the law of the rows' weights (`row_weights.py`)."""
+
+    @classmethod
+    def of(
+        cls, whole: FreedomCurve, left_out: Sequence[FreedomCurve], degrees: float, ridge: float
+    ) -> FreedomCurves:
+        """Tell from the last point of the curve of all rows how they differ from independent ones.
+
+        Args:
+            whole: the curve of all rows.
+            left_out: those without each group.
+            degrees: number of rows, less one where they are about their mean.
+            ridge: z of the last point.
+        """
+        freedom, ratio = float(whole.freedom[-1]), float(whole.scales[-1]) * ridge / degrees
+        return cls(
+            whole=whole,
+            left_out=left_out,
+            num_rows=freedom / max(1 - ratio, freedom / max(degrees, freedom)),
+            shape=find_shape(freedom / degrees, ratio),
+        )
 
 
 class _Tally:
@@ -226,15 +250,7 @@ def exact_curves(rows: GroupedRows, ridges: Float64[np.ndarray, " ridges"]) -> F
             left_out.append(curve(rest, np.full(len(rest), group)))
     whole = curve(numbers, numbers)
     left = rows.counts.sum() * (1 - 1 / num_groups) - rows.centred
-    ratio = whole.scales[-1] * ridges[-1] / left
-    return FreedomCurves(
-        whole=whole, left_out=left_out, num_rows=_independent(whole.freedom[-1], left, ratio)
-    )
-
-
-def _independent(freedom: float, degrees: float, ratio: float) -> float:
-    """Return N of 1 - D / N = v z / (number of rows): of as many independent rows."""
-    return float(freedom / max(1 - ratio, freedom / max(degrees, freedom)))
+    return FreedomCurves.of(whole, left_out, float(left), float(ridges[-1]))
 
 
 def _held_out_squares(rows: GroupedRows) -> Float64[np.ndarray, "groups groups"]:
@@ -334,5 +350,4 @@ def followed_curves(
         )
         for place in range(len(eigenvalues))
     ]
-    independent = _independent(float(load[-1] * degrees[0]), float(degrees[0]), float(ratio[-1]))
-    return FreedomCurves(whole=curves[0], left_out=curves[1:], num_rows=independent)
+    return FreedomCurves.of(curves[0], curves[1:], float(degrees[0]), float(ridges[-1]))

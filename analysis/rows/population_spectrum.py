@@ -143,6 +143,8 @@ class Population:
     """Another spectrum that fits the same rows."""
     num_rows: float
     """Number of independent rows that would tell as much."""
+    shape: float
+    """Shape of the law of the rows' weights (`row_weights.py`)."""
     left_out: Sequence[PopulationSpectrum | None]
     """The estimate without each group; None where no rows tell it."""
     curves: FreedomCurves
@@ -163,6 +165,7 @@ class Population:
             spectrum=spectrum,
             rival=sparsest(curves.whole),
             num_rows=curves.num_rows,
+            shape=curves.shape,
             left_out=left_out,
             curves=curves,
             counts=counts,
