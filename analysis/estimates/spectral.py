@@ -16,6 +16,7 @@ from analysis.estimates.evaluation import (
 )
 from analysis.estimates.forewarning import ROWS_EACH
 from analysis.estimates.intervals import MIN_GROUPS, Estimate, jackknife
+from analysis.rows.population_spectrum import ACCURACY as FIT_ACCURACY
 from analysis.rows.population_spectrum import Population, PopulationSpectrum
 from analysis.rows.summary import Sample
 from analysis.status import Status
@@ -24,7 +25,6 @@ Logarithm = Callable[[PopulationSpectrum], float]
 """The logarithm of a number made of eigenvalues."""
 UNDISPUTED = 0.05
 """Difference of logarithms between two spectra that fit the rows which is never too large."""
-
 ACCURACY = 0.05
 """Relative error of a count of directions that a fit leaves: it reads a flat bulk as one that
 falls, and so the last of its directions that are counted as fuller than they are: of ten spikes
@@ -66,7 +66,10 @@ class SpectralNumber:
         )
 
     def _spread(self, population: Population) -> Estimate:
-        """Jackknife a number that moves as smoothly as the spectrum, with its bias taken off."""
+        """Jackknife a number that moves as smoothly as the spectrum, with its bias taken off.
+
+        To chance the accuracy of the fit is added: many rows of a flat spectrum leave less of it.
+        """
         left_out = np.full(len(population.counts), np.nan)
         for place, spectrum in enumerate(population.left_out):
             if spectrum is not None:
@@ -74,7 +77,8 @@ class SpectralNumber:
         value = self.logarithm(population.spectrum)
         plain = jackknife(value, left_out, population.counts)
         self._require_told(plain, self.logarithm(population.rival), population.num_rows)
-        return jackknife(value, left_out, population.counts, correct=True).joined(plain)
+        corrected = jackknife(value, left_out, population.counts, correct=True)
+        return corrected.joined(plain).widened(FIT_ACCURACY, FIT_ACCURACY)
 
     def _count(self, population: Population) -> Estimate:
         """Count directions: half way between both spectra that fit, out to both at least."""
