@@ -20,7 +20,7 @@ from cluster.disk.written_path import expanded
 from cluster.errors import DeltascaleError, UserError
 from jobs.artifacts.artifact import digest_file
 from jobs.hub import client as hub
-from jobs.kind import KINDS, Upstream
+from jobs.kind import KINDS, Kind, Upstream
 from jobs.models.checkpoint_files import DESCRIPTIONS, TOKENIZER, TOKENIZER_FILES
 from jobs.models.family import family_of_config
 from jobs.models.folder import read_config
@@ -233,6 +233,8 @@ def _tokens_of(setting: Any, name: str = "") -> Iterator[str]:
 def _place(model: Upstream) -> Path | None:
     """Return the folder or `.gguf` file outside that a job takes its model or adapter from."""
     kind = KINDS.find(model.kind)
+    if not kind.overrides(Kind.source):  # most have none, and params take long to check
+        return None
     source = kind.source(kind.Params(**model.params))
     return None if source is None else place_of(source)
 
