@@ -22,6 +22,7 @@ from cluster.driver.driver_process import end_family
 from cluster.errors import SurroundingsError
 from cluster.redaction.redactor import redacted
 from jobs.mirror.pieces import Piece
+from jobs.mirror.whole_records import cut_torn_record
 
 AT_ONCE = 4
 """Runs that are sent at the same time."""
@@ -43,8 +44,10 @@ def send(
 ) -> None:
     """Send pieces of runs; those of one run in the order given.
 
+    Of a piece whose writer was killed inside a record the torn record is cut off.
+
     Args:
-        runs: id of each run -> its pieces that are to be sent.
+        runs: id of each run -> its pieces that are to be sent; nobody writes them any more.
         environment: for W&B: who the user is, and where its server is.
         note: is told now and then how many pieces were sent so far.
         stalls_after_s: how long a server may take no piece.
@@ -132,6 +135,8 @@ def _send(
     note: Callable[[int], None],
     stalls_after_s: float,
 ) -> _Failure | None:
+    for piece in pieces:
+        cut_torn_record(piece.file)
     words = [sys.executable, "-m", "wandb", "sync", "--include-online", "-n", str(AT_ONCE)]
     with tempfile.TemporaryFile() as printed:
         process = subprocess.Popen(
