@@ -30,7 +30,7 @@ def weights(shape: float, number: int) -> Float64[np.ndarray, " number"]:
 
 
 def find_shape(load: float, ratio: float) -> float:
-    """Return the shape of the law that rows follow; infinity of normal ones.
+    """Return the shape of the law that rows follow; infinity of normal ones, or if none is told.
 
     Args:
         load: D / N, the degrees of freedom that rows resolve over their number.
@@ -38,6 +38,8 @@ def find_shape(load: float, ratio: float) -> float:
     """
     from scipy.optimize import brentq
 
+    if not ratio > 0:  # of a curve that is of no use
+        return inf
     resolved = load / ratio
 
     def excess(logarithm: float) -> float:

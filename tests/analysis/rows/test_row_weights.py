@@ -1,6 +1,6 @@
 """How unequal rows are, told from planted ones, and what such rows teach of their leading axes."""
 
-from math import inf
+from math import inf, nan
 
 import numpy as np
 import pytest
@@ -44,6 +44,11 @@ def test_rows_that_resolve_more_than_normal_ones_are_normal_and_the_least_shape_
 ):
     assert find_shape(0.3, 0.7) == inf and find_shape(0.3, 0.8) == inf
     assert find_shape(0.3, 0.01) == LEAST_SHAPE
+
+
+@pytest.mark.parametrize("ratio", [0.0, -0.2, nan, inf])
+def test_a_curve_that_is_of_no_use_tells_of_no_law(ratio: float) -> None:
+    assert find_shape(0.3, ratio) == inf
 
 
 @pytest.mark.parametrize("number", [48, 240])
