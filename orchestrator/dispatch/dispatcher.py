@@ -107,7 +107,7 @@ class Dispatcher:
     def _loop(self) -> None:
         self._take_steps()
         while self._is_to_go_on():
-            self._listen()
+            self._listen(is_ending=False)
             self.budget.stop_what_costs()
             self.budget.beat()
             self._take_steps()
@@ -274,12 +274,18 @@ class Dispatcher:
             self.endings.reuse(key)
         return not is_done
 
-    def _listen(self) -> None:
-        """Wait until an attempt ends, or for a tick; a first Ctrl-C ends the wait."""
+    def _listen(self, *, is_ending: bool) -> None:
+        """Wait until an attempt ends, or for a tick; a first Ctrl-C ends the wait.
+
+        One that came while jobs were started keeps it from beginning, or it would be unheard until
+        a job ends that runs in this process.
+        """
         self._launch.watcher.tick(self._states.counts)
         outcomes: list[Outcome] = []
         with self.interruption.waiting():
-            if self._outage.is_without_cluster:
+            if self.interruption.requested and not is_ending:
+                pass
+            elif self._outage.is_without_cluster:
                 self._launch.patience.sleep(_TICK_S)
             else:
                 outcomes = self._outcomes()
@@ -345,7 +351,7 @@ class Dispatcher:
             while self.attempts.running and self._clock() < until:
                 if self._outage.is_without_cluster:
                     break  # nothing is left that may save
-                self._listen()
+                self._listen(is_ending=True)
                 self._outage.try_round((self._launch.journal.flush, self._settle))
         except KeyboardInterrupt:
             return  # a second Ctrl-C

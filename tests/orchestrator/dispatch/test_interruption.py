@@ -16,8 +16,9 @@ from cluster.storage import Storage
 from orchestrator.cli import main
 from orchestrator.records.failure import Result
 from orchestrator.records.history import gather
-from orchestrator.records.ledger import Ended, LaunchState, read_events
+from orchestrator.records.ledger import Ended, LaunchState, Submitted, read_events
 from orchestrator.records.lock import current_holder
+from orchestrator.views.progress import PlainLines
 
 CHILD = """
 import os, signal, subprocess, sys
@@ -72,6 +73,32 @@ def test_every_signal_that_means_stop_ends_a_launch_in_order(tmp_path, number):
     events = list(read_events(Storage(root), "long"))
     assert events[-1].state == LaunchState.INTERRUPTED.value
     assert not gather(events).jobs[events[-2].key].failures
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_between_the_start_of_a_job_and_the_wait_for_it_is_heard(
+    tmp_path, monkeypatch, number
+):
+    study, root = tmp_path / "long.yaml", tmp_path / "root"
+    study.write_text(PROBE)
+    tick, before = PlainLines.tick, signal.getsignal(number)
+
+    def send(self, counts):
+        events = read_events(Storage(root), "long")
+        if any(isinstance(event, Submitted) for event in events):
+            monkeypatch.undo()  # once
+            os.kill(os.getpid(), number)
+        tick(self, counts)
+
+    monkeypatch.setattr(PlainLines, "tick", send)
+    began = time.monotonic()
+    try:
+        code = main(["launch", str(study), "--root", str(root), "--executor", "local"])
+    finally:
+        signal.signal(number, before)
+    assert code == 130 and time.monotonic() - began < 60  # the job takes 100
+    (ended,) = [event for event in read_events(Storage(root), "long") if isinstance(event, Ended)]
+    assert ended.result == Result.CANCELLED
 
 
 @pytest.mark.parametrize(
