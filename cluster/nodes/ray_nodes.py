@@ -23,6 +23,8 @@ GPU_MEMORY = "gpu_memory_gb"
 GPU_PRODUCT = "gpu_product"
 """Label that a node may be started with: the name of the product of its GPUs, `A100-80GB`."""
 _LOOK_EVERY_S = 5.0
+_TOLD_WITHIN_S = 2.5
+"""Ray's processes tell of tasks once a second."""
 _BROKEN = re.compile(r"requested to be destroyed when it is returned\. RPC error: (.+)")
 """How Ray 2.60 writes down that it ends a process to which the owner of its task lost the line."""
 
@@ -91,8 +93,14 @@ def nodes_of_tasks() -> dict[str, str]:
 
 
 def node_of_task(task: str) -> str | None:
-    """Return the node that a task was sent to; None when Ray does not know it."""
-    return nodes_of_tasks().get(task)
+    """Return the node that a task was sent to; None when Ray does not know it.
+
+    Of one that ended at once Ray knows a second later: its processes tell of tasks that often.
+    """
+    until = time.monotonic() + _TOLD_WITHIN_S
+    while (node := nodes_of_tasks().get(task)) is None and time.monotonic() < until:
+        time.sleep(0.1)
+    return node
 
 
 def broken_connection_of(task: str) -> str | None:
