@@ -33,7 +33,7 @@ class Leading:
     heldout: Float64[np.ndarray, "models leave"]
     """Shares of the energy of the condition whose axes these are, likewise."""
     are_told: bool
-    """Whether the rows tell the leading axes; else either model may be all there is."""
+    """True where the rows determine the leading axes; where not, either model may be far off."""
 
 
 def _shares_without(

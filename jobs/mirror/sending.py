@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -58,6 +58,9 @@ def send(
     num_before, failed = 0, list[_Failure]()
     for ids in _in_parts(list(runs)):
         part = [piece for run in ids for piece in runs[run]]
+        for piece in part:
+            with suppress(OSError):  # what cannot be read is W&B's to tell
+                cut_torn_record(piece.file)
         failure = _send(part, environment, partial(_note_more, note, num_before), stalls_after_s)
         if failure and not failure.is_stalled:
             # One file that cannot be read keeps `wandb sync` from all others: each run by itself.
@@ -135,8 +138,6 @@ def _send(
     note: Callable[[int], None],
     stalls_after_s: float,
 ) -> _Failure | None:
-    for piece in pieces:
-        cut_torn_record(piece.file)
     words = [sys.executable, "-m", "wandb", "sync", "--include-online", "-n", str(AT_ONCE)]
     with tempfile.TemporaryFile() as printed:
         process = subprocess.Popen(

@@ -12,6 +12,7 @@ from pathlib import Path
 
 _BLOCK_BYTES = 32768
 _FILE_HEADER_BYTES = 7
+_FILE_BEGINS = b":W&B"
 _PART_HEADER = struct.Struct("<IHB")
 _ENDS = {1, 4}
 """Kinds of parts that end a record: all of it, and the last part of one."""
@@ -24,9 +25,12 @@ def cut_torn_record(file: Path) -> int:
         file: `run-<id>.wandb`; times stay what they were.
 
     Returns:
-        How many bytes were cut off; 0 where all records are whole.
+        How many bytes were cut off; 0 where all records are whole, and of a file of another format.
     """
     about = file.stat()
+    with file.open("rb") as opened:
+        if opened.read(len(_FILE_BEGINS)) != _FILE_BEGINS:
+            return 0
     kept = _whole_bytes(file, about.st_size)
     if kept < about.st_size:
         os.truncate(file, kept)

@@ -74,3 +74,9 @@ def test_of_a_file_without_a_record_its_header_is_left(whole, tmp_path, size) ->
     file = torn_at(whole, tmp_path, size)
     cut_torn_record(file)
     assert file.stat().st_size == min(size, 7)
+
+
+def test_a_file_of_another_format_keeps_every_byte(tmp_path) -> None:
+    file = tmp_path / "run-bad.wandb"
+    file.write_bytes(b"torn by a crash of the machine")
+    assert cut_torn_record(file) == 0 and file.read_bytes() == b"torn by a crash of the machine"
