@@ -68,7 +68,8 @@ class SpectralNumber:
     def _spread(self, population: Population) -> Estimate:
         """Jackknife a number that moves as smoothly as the spectrum, with its bias taken off.
 
-        To chance the accuracy of the fit is added: many rows of a flat spectrum leave less of it.
+        Each way, corrected or not, is known to the accuracy of the fit: many rows of a flat
+        spectrum leave less chance than that, and the correction moves farther than that.
         """
         left_out = np.full(len(population.counts), np.nan)
         for place, spectrum in enumerate(population.left_out):
@@ -78,7 +79,8 @@ class SpectralNumber:
         plain = jackknife(value, left_out, population.counts)
         self._require_told(plain, self.logarithm(population.rival), population.num_rows)
         corrected = jackknife(value, left_out, population.counts, correct=True)
-        return corrected.joined(plain).widened(FIT_ACCURACY, FIT_ACCURACY)
+        corrected = corrected.widened(FIT_ACCURACY, FIT_ACCURACY)
+        return corrected.joined(plain.widened(FIT_ACCURACY, FIT_ACCURACY))
 
     def _count(self, population: Population) -> Estimate:
         """Count directions: half way between both spectra that fit, out to both at least."""

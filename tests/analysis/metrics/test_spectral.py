@@ -137,6 +137,11 @@ def test_both_numbers_are_of_the_fitted_spectrum_and_its_jackknife(
     corrected = np.exp(8 * entropies[0] - 7 * entropies[1:].mean())
     assert value.value == pytest.approx(np.clip(corrected, 1, dimension), rel=1e-9)
     assert value.low < np.exp(entropies[0]) < value.high <= dimension
+    ways = 8 * entropies[0] - 7 * entropies[1:].mean(), entropies[0]
+    chance = 2.364624 * np.sqrt(7 / 8 * np.square(entropies[1:] - entropies[1:].mean()).sum())
+    half = np.hypot(chance, 0.003)  # t(7), and what a fit is known to, of each way
+    assert np.log(value.low) == pytest.approx(max(min(ways) - half, 0), abs=1e-6)
+    assert np.log(value.high) == pytest.approx(min(max(ways) + half, np.log(dimension)), abs=1e-6)
     value = values_of(components_90, sample)["components_90", centred]
     between = np.exp((counts[0] + rival) / 2)
     assert between - 0.1 <= value.value <= between + 1.0
