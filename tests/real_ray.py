@@ -181,13 +181,19 @@ def process_that_holds(path, limit_s=30):
 
 
 def holder_of(path):
-    """Return the id of a process that has a file open, but not that of the keeper of a log."""
+    """Return the id of the process that opened a file, not of a child that only inherits it.
+
+    The keeper of a log does not count, nor what is to become one: it holds all that its parent does
+    until it begins.
+    """
+    parents = {}
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             is_held = any(os.readlink(entry) == path for entry in (process / "fd").iterdir())
             if is_held and b"log_keeper" not in (process / "cmdline").read_bytes():
-                return int(process.name)
-    return None
+                fields = (process / "stat").read_text().rpartition(")")[2].split()
+                parents[int(process.name)] = int(fields[1])
+    return next((pid for pid, parent in parents.items() if parent not in parents), None)
 
 
 def is_gone(pid, limit_s=60):

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from cluster.driver.forced_end import end_where_it_runs
 from cluster.driver.ray_endings import CallAt, outcome_of
 from cluster.driver.worker_call import call_here, call_without_gpu
 from cluster.driver_messages import Submit
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 _GANG_ENDS_S = 15.0
 """How much longer than its ranks may save the driver of an interrupted gang may take: it ends them
 itself; killed before, it would leave their resources reserved."""
+_KILLED_WITHIN_S = 10.0
+"""How long a process may take to die before it is killed past Ray; at every try by as much longer.
+Ray itself gives it 5 s."""
 _HELD_S = 60.0
 """How long a call is held back while others hold the memory of all nodes; then it did not begin."""
 
@@ -48,8 +52,8 @@ class Call:
     """When it was submitted, by the monotonic clock."""
     kill_at: float | None = None
     """When it is killed; None: it was not asked to stop."""
-    grace_s: float = 0.0
-    """How long after that Ray is asked to kill it again."""
+    num_kills: int = 0
+    """How often Ray was asked to kill it."""
 
 
 class RayCalls:
@@ -179,7 +183,7 @@ class RayCalls:
         call = self._calls.get(ticket)
         if call is not None and call.kill_at is None:
             wait_s = grace_s + (_GANG_ENDS_S if ticket in self._gangs else 0.0)
-            call.kill_at, call.grace_s = time.monotonic() + wait_s, grace_s
+            call.kill_at = time.monotonic() + wait_s
             # Not what the call started itself: a gang is stopped by its driver.
             ray.cancel(call.ref, force=False, recursive=False)
 
@@ -194,9 +198,13 @@ class RayCalls:
         self._gangs.drop_spares()
 
         now = time.monotonic()
-        for call in self._calls.values():
+        for ticket, call in self._calls.items():
             if call.kill_at is not None and now >= call.kill_at:
-                call.kill_at = now + call.grace_s
+                if call.num_kills:
+                    what = ticket, call.ref.task_id().hex(), self._pinned
+                    threading.Thread(target=end_where_it_runs, args=what, daemon=True).start()
+                call.num_kills += 1
+                call.kill_at = now + _KILLED_WITHIN_S * call.num_kills
                 ray.cancel(call.ref, force=True)
 
     def give_up(self, ticket: str, outcome: Outcome) -> None:

@@ -195,9 +195,9 @@ class AttemptEndings:
         self, job: Job, heard: _Heard, winner: str | None, *, is_ending: bool
     ) -> AttemptResult | None:
         """Return how an attempt ended, without secrets; None where its record is not there yet."""
-        outcome = self.watch.as_it_ended(heard.outcome)
+        is_stopped = is_ending or self._attempts.was_stopped(heard.outcome.ticket)
+        outcome = self.watch.as_it_ended(heard.outcome, is_stopped=is_stopped)
         attempt = result_of(outcome)
-        is_stopped = is_ending or self._attempts.was_stopped(outcome.ticket)
         if winner is not None:
             result = Result.DONE if winner == outcome.ticket else Result.REUSED
             if attempt.result is Result.DONE:

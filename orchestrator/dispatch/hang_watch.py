@@ -105,14 +105,17 @@ class HangWatch:
         self._glances.take(outcome, signs, self._clock.now)
         return True
 
-    def as_it_ended(self, outcome: Outcome) -> Outcome:
+    def as_it_ended(self, outcome: Outcome, *, is_stopped: bool) -> Outcome:
         """Return how a call really ended: one that was ended because it hung just died otherwise.
 
-        Of several ranks those that kept the others are the ones that failed.
+        Of several ranks those that kept the others are the ones that failed. What was to stop
+        anyway, and hung instead, was stopped.
         """
         if outcome.ticket not in self._hung:
             return outcome
         why, culprits = self._hung[outcome.ticket]
+        if is_stopped:
+            return replace(outcome, ending=Ending.CANCELLED, answer=None, error=why)
         failed = culprits or [one.rank for one in outcome.ranks]
         return replace(
             outcome,

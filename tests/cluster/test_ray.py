@@ -1,6 +1,7 @@
 """The Ray executor on a Ray of its own, with real processes killed."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -220,6 +221,24 @@ def test_a_call_that_will_not_stop_is_killed_after_its_grace(executor, tmp_path,
     executor.cancel("a")
     assert finish(executor)["a"].ending is Ending.CANCELLED
     assert is_gone(pid)
+
+
+@pytest.mark.slow
+def test_a_stopped_call_in_a_process_that_was_interrupted_before_is_killed_past_ray(
+    executor, tmp_path, monkeypatch
+):
+    """Ray asks on the line that it has to the process, which takes the question and stands still."""
+    monkeypatch.setattr(executor, "grace_s", 0.2)
+    pids = []
+    for ticket in ("a", "b"):
+        executor.submit(ticket, "ray_calls:stay", str(tmp_path / ticket), Resources())
+        pids.append(written(tmp_path / ticket))
+        if ticket == "b":
+            os.kill(pids[1], signal.SIGSTOP)
+        executor.cancel(ticket)
+        ending = finish(executor)[ticket].ending
+        assert ending is (Ending.RETURNED if ticket == "a" else Ending.CANCELLED)
+    assert pids[0] == pids[1] and is_gone(pids[1])
 
 
 def test_an_address_where_nothing_answers_gives_one_message():
