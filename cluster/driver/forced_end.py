@@ -8,7 +8,7 @@ import json
 from typing import TYPE_CHECKING
 
 from cluster.executor import Surroundings
-from cluster.nodes.ray_nodes import NODE_ID, node_of_task
+from cluster.nodes.ray_nodes import NODE_ID, ids_of, node_of_task
 
 if TYPE_CHECKING:
     from ray.remote_function import RemoteFunction
@@ -22,11 +22,12 @@ def end_where_it_runs(ticket: str, task: str, pinned: "RemoteFunction") -> None:
 
     Args:
         ticket: of the call.
-        task: Ray's id of its task; of one that Ray does not know of nothing is done.
+        task: Ray's id of its task; where Ray does not know its node, or that is dead, nothing is
+            done.
         pinned: what calls an entry point beside all else on a node.
     """
     node = node_of_task(task)
-    if node is not None:
+    if node is not None and ids_of({node}):
         call = pinned.options(name=f"{ticket}-end", label_selector={NODE_ID: node})
         call.remote(f"{ticket}-end", _ENTRY, ticket, {})
 
