@@ -177,7 +177,7 @@ class _Tally:
         inverse = -(scaled @ scaled.T) - np.multiply.outer(unit, unit)
         inverse[np.diag_indices_from(inverse)] += 1.0
         inverse /= ridge  # of X X^T + z, without the direction of the mean
-        square = inverse @ inverse
+        square = inverse @ inverse.T  # it is symmetric: BLAS makes half of such a product
         members = rows.members
         first, second = np.triu_indices(num_groups, 1)
         for pairs in (np.arange(num_groups)[:, None], np.stack([first, second], axis=1)):
