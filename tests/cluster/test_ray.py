@@ -227,7 +227,7 @@ def test_a_call_that_will_not_stop_is_killed_after_its_grace(executor, tmp_path,
 def test_a_stopped_call_in_a_process_that_was_interrupted_before_is_killed_past_ray(
     executor, tmp_path, monkeypatch
 ):
-    """Ray asks on the line that it has to the process, which takes the question and stands still."""
+    """Ray asks on the line that it has to the process, which takes the question and stands."""
     monkeypatch.setattr(executor, "grace_s", 0.2)
     pids = []
     for ticket in ("a", "b"):
