@@ -68,6 +68,14 @@ class Submit:
     grace_s: float = 40.0
     """How long the ranks of a call that is cancelled may save their work before they are ended."""
 
+    @classmethod
+    def beside(cls, ticket: str, node: str, entry: str, payload: str) -> "Submit":
+        """Make one of a small call that runs beside others on a node and asks for nothing."""
+        nothing = Resources(num_cpus=0)
+        return cls(
+            ticket=ticket, entry=entry, payload=payload, resources=nothing, secrets={}, node=node
+        )
+
 
 @dataclass(frozen=True)
 class Avoid:

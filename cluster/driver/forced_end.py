@@ -5,34 +5,14 @@ has stopped never answers where it was asked before, and lives on.
 """
 
 import json
-from typing import TYPE_CHECKING
 
 from cluster.executor import Surroundings
-from cluster.nodes.ray_nodes import NODE_ID, ids_of, node_of_task
 
-if TYPE_CHECKING:
-    from ray.remote_function import RemoteFunction
-
-_ENTRY = f"{__name__}:end_here"
+END = f"{__name__}:end"
 """Entry point that kills."""
 
 
-def end_where_it_runs(ticket: str, task: str, pinned: "RemoteFunction") -> None:
-    """Have the process of a call killed by another one on its node; blocks for seconds at most.
-
-    Args:
-        ticket: of the call.
-        task: Ray's id of its task; where Ray does not know its node, or that is dead, nothing is
-            done.
-        pinned: what calls an entry point beside all else on a node.
-    """
-    node = node_of_task(task)
-    if node is not None and ids_of({node}):
-        call = pinned.options(name=f"{ticket}-end", label_selector={NODE_ID: node})
-        call.remote(f"{ticket}-end", _ENTRY, ticket, {})
-
-
-def end_here(ticket: str, surroundings: Surroundings) -> str:
+def end(ticket: str, surroundings: Surroundings) -> str:
     """Kill the processes on this node that are at a call; return their numbers, as JSON."""
     import psutil
 

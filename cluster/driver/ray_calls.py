@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from cluster.driver.forced_end import end_where_it_runs
+from cluster.driver.forced_end import END
 from cluster.driver.ray_endings import CallAt, outcome_of
 from cluster.driver.worker_call import call_here, call_without_gpu
 from cluster.driver_messages import Submit
@@ -23,7 +23,7 @@ from cluster.gangs.gang_placement import selector_of
 from cluster.machine.gpu_variables import gpu_variables
 from cluster.machine.resources import Resources
 from cluster.nodes.memory_pressure import MemoryPressure
-from cluster.nodes.ray_nodes import NODE_ID, ids_of
+from cluster.nodes.ray_nodes import NODE_ID, ids_of, node_of_task
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -201,11 +201,24 @@ class RayCalls:
         for ticket, call in self._calls.items():
             if call.kill_at is not None and now >= call.kill_at:
                 if call.num_kills:
-                    what = ticket, call.ref.task_id().hex(), self._pinned
-                    threading.Thread(target=end_where_it_runs, args=what, daemon=True).start()
+                    self._end_past_ray(f"{ticket}-end-{call.num_kills}", ticket, call)
                 call.num_kills += 1
                 call.kill_at = now + _KILLED_WITHIN_S * call.num_kills
                 ray.cancel(call.ref, force=True)
+
+    def _end_past_ray(self, name: str, ticket: str, call: Call) -> None:
+        """Have another call, of this name, kill the process of a call on the node it runs on.
+
+        Nothing is done where Ray does not know the node. Nobody waits for the outcome.
+        """
+
+        def find() -> None:
+            node = node_of_task(call.ref.task_id().hex())
+            if node is not None:
+                message = Submit.beside(name, node, END, ticket)
+                self._later(lambda: self.submit(message))
+
+        threading.Thread(target=find, daemon=True).start()
 
     def give_up(self, ticket: str, outcome: Outcome) -> None:
         """End a call that Ray itself would never end."""

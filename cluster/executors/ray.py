@@ -232,15 +232,7 @@ class Executor:
 
     def submit_beside(self, ticket: str, node: str, entry: str, payload: str) -> None:
         """Queue one small call as a Ray task that is held to a node and asks for nothing."""
-        message = Submit(
-            ticket=ticket,
-            entry=entry,
-            payload=payload,
-            resources=Resources(num_cpus=0),
-            secrets={},
-            node=node,
-        )
-        self._living().send(message)
+        self._living().send(Submit.beside(ticket, node, entry, payload))
         self._running[ticket] = None
 
     def _secrets_of(self, payload: str) -> dict[str, str]:
