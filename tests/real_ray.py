@@ -188,11 +188,11 @@ def holder_of(path):
     """
     parents = {}
     for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, psutil.Error):
             is_held = any(os.readlink(entry) == path for entry in (process / "fd").iterdir())
             if is_held and b"log_keeper" not in (process / "cmdline").read_bytes():
-                fields = (process / "stat").read_text().rpartition(")")[2].split()
-                parents[int(process.name)] = int(fields[1])
+                pid = int(process.name)
+                parents[pid] = psutil.Process(pid).ppid()
     return next((pid for pid, parent in parents.items() if parent not in parents), None)
 
 
