@@ -19,8 +19,8 @@ class EffectiveRank(Metric):
 
     DEFINITION = (
         "v4: exp(-sum p log p), p = eigenvalues of the population over their sum, as fitted to its"
-        " degrees of freedom at every ridge, found by crossing prompt groups; interval:"
-        " jackknife of the entropy, corrected or not, each give or take 0.3 %, the fit's accuracy"
+        " degrees of freedom at every ridge, found by crossing prompt groups; interval: delete-"
+        "group jackknife of the entropy, corrected or not, each within 0.3 %, the fit's accuracy"
     )
     REPORTS = ("effective_rank",)
     AXIS_LABEL = "effective rank (1 to d)"
