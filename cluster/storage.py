@@ -243,10 +243,10 @@ _MENDING = {
 
 def _root_path(text: str) -> Path:
     try:
-        os.fsencode(text)
         if "\0" in text:
             raise ValueError("a zero byte")
         path = expanded(text).absolute()
+        _require_utf8(str(path))
         os.lstat(path)
     except (ValueError, UserError) as error:
         why = error.error if isinstance(error, UserError) else error
@@ -258,6 +258,14 @@ def _root_path(text: str) -> Path:
             shown = f"the output root {text[:100]!r} cannot be a path"
             raise UserError(f"{shown}: {error.strerror}", code="root-not-found") from error
     return path
+
+
+def _require_utf8(path: str) -> None:
+    """Raise ValueError for a path that Ray, JSON and libraries of models cannot be told."""
+    try:
+        path.encode("utf-8")
+    except UnicodeEncodeError:
+        raise ValueError("it is not UTF-8; rename the folder, or choose another root") from None
 
 
 def _check_name(name: str) -> str:

@@ -18,7 +18,7 @@ from analysis.long_table.circumstances import Origin
 from analysis.measurement import NUM_GROUPS
 from cluster.errors import UserError, unknown_name
 from jobs.door import Door
-from jobs.text.rows.fault import listed
+from jobs.text.rows.fault import listed, storable
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -168,7 +168,7 @@ def by_reason(dropped: Sequence[Dropped]) -> dict[str, list[int]]:
     """Return reason -> numbers of the rows that have it."""
     rows: dict[str, list[int]] = {}
     for item in dropped:
-        rows.setdefault(item.reason, []).append(item.row)
+        rows.setdefault(storable(item.reason), []).append(item.row)
     return rows
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs.text.format import Dropped, Reading, by_reason
+from jobs.text.rows.fault import storable
 
 TOXIC_WORDS = "toxic.json"
 
@@ -20,8 +21,8 @@ def write_report(folder: Path, dropped: Sequence[Dropped], more: Mapping[str, ob
 
 def about_source(reading: Reading[Any]) -> dict[str, object]:
     """Return what a report says of a source's files: columns that nothing reads, and notes."""
-    about = {"unused_columns": list(reading.unused_columns), "notes": list(reading.notes)}
-    return {name: texts for name, texts in about.items() if texts}
+    about = {"unused_columns": reading.unused_columns, "notes": reading.notes}
+    return {name: [storable(text) for text in texts] for name, texts in about.items() if texts}
 
 
 def write_toxic_words(folder: Path, words: Sequence[str], origin: str) -> None:

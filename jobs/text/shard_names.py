@@ -12,6 +12,7 @@ from pathlib import Path, PurePath
 
 from cluster.errors import UserError
 from jobs.text.data_file import suffix_of
+from jobs.text.rows.fault import storable
 from jobs.text.rows.file_bytes import PACKED_SUFFIXES
 
 _OF = re.compile(r"[-_.]?(\d+)[-_]of[-_](\d+)(?:[-_.][0-9a-z]+)?$")
@@ -139,9 +140,9 @@ def _shard(folder: Path, inside: Path, series: set[tuple[Path, str]]) -> Shard:
         name = folders.pop() if folders else ""
     return Shard(
         path=folder / inside,
-        stem=stem,
-        split=name,
-        subset="/".join(folders),
+        stem=storable(stem),
+        split=storable(name),
+        subset=storable("/".join(folders)),
         numbered=(int(of_many[1]), int(of_many[2])) if of_many else None,
     )
 

@@ -74,9 +74,12 @@ class ParamMarks:
         """Raise UserError, named after the param, for a path that must not be read or walked."""
         for name in (*self._paths, *self._sources):
             _check_paths(resolved.get(name), name)
+        for name in self._sources:
+            _check_encoding(resolved.get(name), name)
         for name, door in self._choices.items():
             for setting in _marked_settings(door, resolved.get(name), "model_source"):
                 _check_paths(resolved[name][setting], f"{name}.{setting}")
+                _check_encoding(resolved[name][setting], f"{name}.{setting}")
 
     def identity(self, written: Mapping[str, object], where: Where) -> dict[str, object]:
         """Return the part of written-out params that is identity.
@@ -169,6 +172,19 @@ def _check_paths(value: object, where: str) -> None:
             raise fault.at(where) from None
 
 
+def _check_encoding(value: object, where: str) -> None:
+    """Raise UserError for a model whose path libraries of models do not open."""
+    try:
+        if isinstance(value, str):
+            value.encode("utf-8")
+    except UnicodeEncodeError:
+        raise UserError(
+            f"the path {value!r} is not UTF-8",
+            where=where,
+            hint="rename its folders, or name a link to it whose path is",
+        ) from None
+
+
 def _digest_paths(value: object) -> object:
     """Put digests in the place of local paths; URLs stay as they are."""
     if isinstance(value, list):
@@ -192,7 +208,7 @@ def _digest_path(path: str) -> str:
         raise UserError(f"there is no file or folder {path}") from None
     except (OSError, ValueError) as error:
         raise unreadable(path, error) from None
-    return "xxh3:" + digest_bytes("\n".join(lines).encode())
+    return "xxh3:" + digest_bytes("\n".join(lines).encode("utf-8", "surrogateescape"))
 
 
 def _file_digest(path: str) -> str:

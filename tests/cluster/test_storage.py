@@ -50,7 +50,7 @@ def test_a_folder_that_may_not_be_read_is_the_surroundings_fault(tmp_path, monke
     assert fault.value.fault_class is FaultClass.PERMISSION
 
 
-@pytest.mark.parametrize("root", ["a\0b", "x" * 300, "x/" * 3000, "~no-such-user/x"])
+@pytest.mark.parametrize("root", ["a\0b", "x" * 300, "x/" * 3000, "~no-such-user/x", "caf\udce9"])
 def test_a_root_that_can_be_no_path_is_refused(root):
     with pytest.raises(UserError, match="cannot be a path"):
         Storage(root)

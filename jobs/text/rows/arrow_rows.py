@@ -1,5 +1,6 @@
 """Rows of Parquet and Arrow files: the columns asked for, and every row that can be decoded."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,8 @@ def read_parquet(path: Path, wanted: Callable[[str], bool]) -> Table:
 
     check_start(path)
     try:
-        with parquet.ParquetFile(path) as file:
+        # As bytes: a path that is a text must be UTF-8.
+        with pyarrow.OSFile(os.fsencode(path)) as stream, parquet.ParquetFile(stream) as file:
             schema = file.schema_arrow
             groups = [file.metadata.row_group(at) for at in range(file.num_row_groups)]
             if sum(max(0, group.total_byte_size) for group in groups) > _MOST_BYTES:

@@ -30,6 +30,11 @@ def listed(rows_by_reason: Mapping[str, Iterable[int]], called: str = "row") -> 
     return "; ".join([*shown, f"and {more} other kinds of fault"] if more else shown)
 
 
+def storable(text: str) -> str:
+    """Return a text that any file takes: half a character stands there as its escape, `\\ud83d`."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def shown(names: Sequence[str]) -> str:
     """Write names that a file gives, for a message: the first ones, none of them endless."""
     cut = [name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…" for name in names]

@@ -162,3 +162,10 @@ def test_a_source_that_says_who_speaks_keeps_the_turns_without_their_markers(roo
     (found,) = table(root.done("pairs", {"source": source, "format": "messages"}))
     assert [turn["role"] for turn in found["turns"]] == ["user", "assistant", "user"]
     assert [turn["text"].strip() for turn in found["turns"]] == ["the", "that", "who"]
+
+
+def test_half_a_character_in_the_name_of_a_column_is_reported_by_its_escape(root, tmp_path):
+    rows = [{**row(f"p{number}"), "caf\ud83d": 1} for number in range(20)]
+    artifact = root.done("pairs", params(write(tmp_path / "pairs.jsonl", rows)))
+    report = json.loads(artifact.path("report.json").read_bytes())
+    assert report["unused_columns"] == [r"caf\ud83d"]
