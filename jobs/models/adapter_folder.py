@@ -10,12 +10,13 @@ from typing import Any
 
 from cluster.errors import UserError
 from jobs.models.checkpoint_files import TOKENIZER_FILES
-from jobs.models.file_content import require_target
+from jobs.models.file_content import require_content, require_target
 from jobs.models.folder import check_descriptions, read_json_object, read_tensors
 from jobs.models.weight_names import refuse_wrapped_adapter
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
+_PICKLE = "adapter_model.bin"
 
 _TYPE = "LORA"
 _PASSED_ON = (
@@ -56,6 +57,8 @@ def check_adapter_folder(folder: Path, where: str) -> list[str]:
     read_adapter_settings(folder, where)
     require_target(folder / WEIGHTS, where)
     if not (folder / WEIGHTS).is_file():
+        if (folder / _PICKLE).is_file():
+            require_content(folder / _PICKLE, where)
         raise no_adapter_weights([path.name for path in folder.glob("*")], where)
     check_descriptions(folder, TOKENIZER_FILES, where)
     tensors = read_tensors(folder / WEIGHTS, where)  # the file is as long as its header says
@@ -97,7 +100,7 @@ def _is_of(value: object, types: type | UnionType) -> bool:
 
 def no_adapter_weights(names: Sequence[str], where: str) -> UserError:
     """Make the fault for a folder without an adapter's weights: what it holds, what to do."""
-    if "adapter_model.bin" in names:
+    if _PICKLE in names:
         hint = (
             "a pickle can run code when it is opened; if you trust it, load the adapter with peft "
             "and save it again"

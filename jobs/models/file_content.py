@@ -10,16 +10,13 @@ from pathlib import Path
 
 from cluster.errors import SurroundingsError, UserError
 from cluster.fault_classes import class_of_os_error
+from jobs.artifacts.placeholders import (
+    HEAD_BYTES,
+    answered_instead,
+    is_plain_text,
+    refuse_placeholder,
+)
 
-_HEAD_BYTES = 256
-_POINTERS = {
-    b"version https://git-lfs.github.com/spec/": ("a Git LFS pointer", "git lfs pull"),
-    b"version https://hawser.github.com/spec/": ("a Git LFS pointer", "git lfs pull"),
-    b"# xet version": ("a pointer of git-xet", "git xet checkout"),
-    b"/annex/objects/": ("a pointer of git-annex", "git annex get ."),
-}
-"""What a file begins with -> what it is, and the command, run in its folder, that gets the file."""
-_PAGES = (b"<!doctype html", b"<html", b"<?xml")
 _PICKLES = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 _HALF = (".incomplete", ".part", ".partial", ".aria2", ".crdownload", ".download", ".lock.tmp")
 """Endings of what programs write until a download is whole."""
@@ -39,23 +36,13 @@ def require_content(path: Path, where: str) -> None:
     require_target(path, where)
     try:
         with path.open("rb") as stream:
-            head = stream.read(_HEAD_BYTES)
+            head = stream.read(HEAD_BYTES)
     except OSError as error:
         raise _unreadable(path, error, where) from error
-    for beginning, (what, command) in _POINTERS.items():
-        if head.startswith(beginning):
-            raise UserError(
-                f"{path.name} is {what}, not the file itself",
-                where=where,
-                hint=f"get the file: cd {path.parent} && {command}",
-            )
-    if head.lstrip()[:20].lower().startswith(_PAGES):
-        raise UserError(
-            f"{path.name} is a web page, not the file itself",
-            where=where,
-            hint="the download was answered by a page, perhaps for a login: download it again, "
-            "`hf download` does it whole",
-        )
+    refuse_placeholder(path, head, called=path.name, where=where)
+    # A safetensors file begins with the length of its header: no length is 8 letters.
+    if path.suffix == ".safetensors" and is_plain_text(head[:8]) and len(head) >= 8:
+        raise answered_instead(head, called=path.name, where=where)
     if path.suffix == ".safetensors" and head.startswith(_PICKLES):
         raise UserError(
             f"{path.name} is a pickle of torch under another name, which can run code when it is "

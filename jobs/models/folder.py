@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cluster.errors import UserError
+from jobs.artifacts.placeholders import answered_instead
 from jobs.models.checkpoint_files import DESCRIPTIONS, INDEX, WEIGHTS
 from jobs.models.family import Family, family_of_config
 from jobs.models.file_content import half_downloads, require_content, require_target
-from jobs.models.foreign_layouts import first_names, no_safetensors, way_on
+from jobs.models.foreign_layouts import first_names, no_safetensors, telling_name, way_on
 from jobs.models.shape import ConfigMapping
 from jobs.models.weight_names import plain_names, rename_in_index, rename_weights, wrapping
 
@@ -29,6 +30,8 @@ _UNQUANTISED = "use the checkpoint that they were made from"
 _WEIGHT_DTYPES = ("F64", "F32", "F16", "BF16")
 _LONGEST_NAME = 200
 """Characters of a file name; file systems take 255 bytes."""
+_FEW = 2
+"""Entries of an object that is no more than a server's word of an error."""
 _DEEP = "it is nested too deeply"
 
 
@@ -113,7 +116,11 @@ def weight_files(folder: Path, where: str | None = None) -> list[str]:
     if (folder / INDEX).is_file():
         shards = sorted(set(_weight_map(folder, where).values()))
         return [INDEX, *shards]
-    raise no_safetensors(_names_in(folder), where, half=half_downloads(folder))
+    names = _names_in(folder)
+    told = telling_name(names)
+    if told and (folder / told).is_file():
+        require_content(folder / told, where)  # a pointer is to be got, not converted
+    raise no_safetensors(names, where, half=half_downloads(folder))
 
 
 def read_json_object(path: Path, where: str, *, hint: str | None = None) -> ConfigMapping:
@@ -142,6 +149,8 @@ def read_json_object(path: Path, where: str, *, hint: str | None = None) -> Conf
         raise UserError(f"{path.name} is not JSON: {_DEEP}", where=where) from error
     if not isinstance(mapping, dict):
         raise UserError(f"{path.name} holds no JSON object", where=where)
+    if isinstance(said := mapping.get("error"), str) and len(mapping) <= _FEW:
+        raise answered_instead(said.encode("utf-8", "replace"), called=path.name, where=where)
     return mapping
 
 

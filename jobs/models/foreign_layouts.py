@@ -97,10 +97,21 @@ def no_safetensors(names: Iterable[str], where: str, *, half: Sequence[str] = ()
 
 def way_on(names: Sequence[str]) -> str | None:
     """Return what to do with a folder that holds these names; None where nobody can tell."""
+    told = _first_layout(names)
+    return told[1].format(name=told[0]) if told else None
+
+
+def telling_name(names: Iterable[str]) -> str | None:
+    """Return the name that `no_safetensors` would give advice about; None where there is none."""
+    told = _first_layout(sorted(names))
+    return told[0] if told else None
+
+
+def _first_layout(names: Sequence[str]) -> tuple[str, str] | None:
     for pattern, advice in _LAYOUTS:
         for name in names:
             if re.fullmatch(pattern, name):
-                return advice.format(name=name)
+                return name, advice
     return None
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cluster.errors import UserError
 from jobs.text.rows.file_bytes import check_start, read_bytes
+from jobs.text.rows.other_kinds import ARROW
 from jobs.text.rows.table import Malformed, Row, Table
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def read_arrow(path: Path, wanted: Callable[[str], bool]) -> Table:
     """Read columns of an Arrow file or stream. Raises UserError where it is neither, or broken."""
     import pyarrow
 
-    content = read_bytes(path)
+    content = read_bytes(path, but=ARROW)
     is_file = content.startswith(b"ARROW1")
     reader_of = pyarrow.ipc.open_file if is_file else pyarrow.ipc.open_stream
     try:

@@ -31,7 +31,7 @@ def listed(rows_by_reason: Mapping[str, Iterable[int]], called: str = "row") -> 
 
 
 def storable(text: str) -> str:
-    """Return a text that any file takes: half a character stands there as its escape, `\\ud83d`."""
+    r"""Return a text that any file takes: half a character stands there as its escape, `\ud83d`."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 

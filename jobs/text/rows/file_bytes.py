@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from cluster.errors import UserError
+from jobs.artifacts.placeholders import HEAD_BYTES, is_plain_text
+from jobs.text.rows.other_kinds import PARQUET, refuse_other_kinds
 
 PACKED_SUFFIXES = (".gz", ".bz2", ".xz", ".zst")
 """Suffixes of packed files, which stand behind the suffix of what is inside."""
@@ -20,8 +22,8 @@ _ALWAYS_ALLOWED = 1 << 29
 """Bytes that any packed file may unpack to."""
 _HIGHEST_RATIO = 64
 """Times its own size that a larger one may unpack to; text reaches 3 to 20."""
-_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
-_TEXT_LIKE = (b"<!doctype html", b"<html")
+
+_MOST_SHOWN = 80
 
 _PACKINGS: dict[bytes, str] = {
     b"\x1f\x8b": "gzip",
@@ -30,25 +32,32 @@ _PACKINGS: dict[bytes, str] = {
     b"\x28\xb5\x2f\xfd": "zstd",
 }
 _NAMES = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "zstd"}
-_OTHER: dict[bytes, str] = {
-    b"PK\x03\x04": "a zip archive: unpack it first, and name what was in it",
-    b"\x80\x04\x95": "a Python pickle, which can run code: save the rows as jsonl or parquet",
-    b"SQLite format 3": "an SQLite database: export the table as csv, jsonl or parquet",
-    b"\x89HDF": "an HDF5 file: save the rows as jsonl or parquet",
-}
 
 
 def check_start(path: Path) -> None:
     """Raise UserError for what is not the file itself: a pointer, an archive, a web page."""
     try:
         with open(path, "rb") as stream:
-            _refuse_other_files(path, stream.read(512))
+            head = stream.read(HEAD_BYTES)
     except OSError as error:
-        raise UserError(f"cannot be read: {error.strerror or error}", where=str(path)) from error
+        raise _unreadable(path, error) from error
+    refuse_other_kinds(path, head, but=PARQUET)
+    if is_plain_text(head):
+        text = " ".join(head.decode().split())[:_MOST_SHOWN]
+        raise UserError(
+            f"this is a text, not a parquet file: {text!r}",
+            where=str(path),
+            hint="let its name end in .jsonl, .json, .csv or .tsv if these are rows; a server's "
+            "answer: download the file again",
+        )
 
 
-def read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path, *, but: bytes | None = None) -> bytes:
     """Read a file, unpacked where its first bytes say that it is packed.
+
+    Args:
+        path: the file.
+        but: what it may begin with, of what else shows another kind of file.
 
     Raises:
         UserError: a pointer in place of the file, a broken archive, one that unpacks to too much,
@@ -56,13 +65,23 @@ def read_bytes(path: Path) -> bytes:
     """
     try:
         with open(path, "rb") as stream:
-            start = stream.read(512)
-            _refuse_other_files(path, start)
-            packing = packing_of(path, start)
+            head = stream.read(HEAD_BYTES)
+            refuse_other_kinds(path, head, but=but)
+            packing = packing_of(path, head)
             stream.seek(0)
-            return stream.read() if packing is None else _unpack(path, stream, packing)
+            if packing is None:
+                return stream.read()
+            content = _unpack(path, stream, packing)
     except OSError as error:
-        raise UserError(f"cannot be read: {error.strerror or error}", where=str(path)) from error
+        raise _unreadable(path, error) from error
+    if again := _packing_in(content[:HEAD_BYTES]):
+        raise UserError(
+            f"it is packed twice, with {packing} and with {again}",
+            where=str(path),
+            hint="unpack it once",
+        )
+    refuse_other_kinds(path, content[:HEAD_BYTES], but=but)
+    return content
 
 
 def packing_of(path: Path, start: bytes) -> str | None:
@@ -71,7 +90,7 @@ def packing_of(path: Path, start: bytes) -> str | None:
     Raises:
         UserError: its name says that it is packed, and it is not.
     """
-    packing = next((name for magic, name in _PACKINGS.items() if start.startswith(magic)), None)
+    packing = _packing_in(start)
     if packing is None and path.suffix in _NAMES:
         name = _NAMES[path.suffix]
         raise UserError(
@@ -82,24 +101,12 @@ def packing_of(path: Path, start: bytes) -> str | None:
     return packing
 
 
-def _refuse_other_files(path: Path, start: bytes) -> None:
-    """Raise UserError for a file that its first bytes show to be no data file."""
-    if start.startswith(_LFS_POINTER):
-        raise UserError(
-            "this is a Git LFS pointer, not the file itself",
-            where=str(path),
-            hint="run `git lfs pull` in its repository, or download the file from the hub",
-        )
-    for magic, what in _OTHER.items():
-        if start.startswith(magic):
-            kind, _, way_on = what.partition(": ")
-            raise UserError(f"this is {kind}", where=str(path), hint=way_on)
-    if start.lstrip().lower().startswith(_TEXT_LIKE):
-        raise UserError(
-            "this is a web page, not a data file",
-            where=str(path),
-            hint="download the file itself (on the hub: /resolve/ in the address, not /blob/)",
-        )
+def _packing_in(start: bytes) -> str | None:
+    return next((name for magic, name in _PACKINGS.items() if start.startswith(magic)), None)
+
+
+def _unreadable(path: Path, error: OSError) -> UserError:
+    return UserError(f"cannot be read: {error.strerror or error}", where=str(path))
 
 
 def _unpack(path: Path, stream: IO[bytes], packing: str) -> bytes:

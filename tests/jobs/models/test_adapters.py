@@ -264,3 +264,11 @@ def test_weights_that_are_cut_off_or_pickled_are_refused(adapter):
     with pytest.raises(UserError, match=r"found .*adapter_model\.bin") as caught:
         check_adapter_folder(folder, "here")
     assert "pickle" in str(caught.value)
+
+
+def test_a_pointer_in_place_of_a_pickled_adapter_is_to_be_got(adapter):
+    folder = adapter("llama")
+    (folder / "adapter_model.safetensors").unlink()
+    (folder / "adapter_model.bin").write_text("version https://git-lfs.github.com/spec/v1\n")
+    with pytest.raises(UserError, match=r"adapter_model\.bin is a Git LFS pointer"):
+        check_adapter_folder(folder, "here")

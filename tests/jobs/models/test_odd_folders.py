@@ -40,6 +40,41 @@ def test_a_git_lfs_pointer_is_named_with_the_command_wherever_it_stands(single, 
     assert f"{name} is a Git LFS pointer" in told and "git lfs pull" in told
 
 
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "pytorch_model-00001-of-00002.bin"])
+def test_a_pointer_in_place_of_a_pickle_is_to_be_got_not_converted(single, name):
+    (single / "model.safetensors").unlink()
+    (single / name).write_text(LFS)
+    told = fault(single)
+    assert f"{name} is a Git LFS pointer" in told and "convert" not in told
+    (single / name).write_bytes(b"PK\x03\x04")
+    assert "convert" in fault(single)
+
+
+def test_a_pointer_of_another_framework_hides_no_pickle_that_is_there(single):
+    (single / "model.safetensors").unlink()
+    (single / "pytorch_model.bin").write_bytes(b"PK\x03\x04")
+    (single / "zz.bin").write_text(LFS)
+    assert "pytorch_model.bin is a pickle" in fault(single)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["Access to model org/name is restricted.", "Entry not found", "any other words"],
+)
+def test_what_a_server_answered_in_place_of_weights_is_shown(single, answer):
+    (single / "model.safetensors").write_text(answer)
+    told = fault(single)
+    assert f"model.safetensors is a text, not the file itself: '{answer}'" in told
+    (single / "model.safetensors").write_text("<Error><Code>AccessDenied</Code></Error>")
+    assert "model.safetensors is a web page" in fault(single)
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "tokenizer_config.json"])
+def test_what_a_server_answered_in_json_is_shown(single, name):
+    (single / name).write_text('{"error": "Repository not found"}')
+    assert f"{name} is a text, not the file itself: 'Repository not found'" in fault(single)
+
+
 def test_a_pointer_among_shards_is_named(sharded):
     path = max(sharded.glob("model-*.safetensors"))
     path.write_text(LFS)

@@ -1,0 +1,77 @@
+"""What lies in place of a file: pointers of Git LFS and its like, web pages, a server's answers.
+
+Each is one UserError that names the file and how to get it. Looked at are first bytes alone.
+"""
+
+import codecs
+from pathlib import Path
+
+from cluster.errors import UserError
+
+HEAD_BYTES = 512
+"""Bytes that are looked at."""
+_POINTERS = {
+    b"version https://git-lfs.github.com/spec/": ("a Git LFS pointer", "git lfs pull"),
+    b"version https://hawser.github.com/spec/": ("a Git LFS pointer", "git lfs pull"),
+    b"# xet version": ("a pointer of git-xet", "git xet checkout"),
+    b"/annex/objects/": ("a pointer of git-annex", "git annex get ."),
+}
+"""What a file begins with -> what it is, and the command, run in its folder, that gets the file."""
+_PAGES = (b"<!doctype html", b"<html", b"<?xml", b"<error>")
+_ANSWERS = (
+    *(b"access denied", b"access to model", b"access to dataset", b"accessdenied"),
+    *(b"entry not found", b"repository not found", b"not found", b"404", b"403 forbidden"),
+    *(b"invalid username or password", b"unauthorized", b"401 unauthorized", b"forbidden"),
+    *(b"too many requests", b"429 too many", b"internal server error", b"bad gateway"),
+)
+"""What servers write in place of a file, in one line."""
+_TEXT = frozenset(range(32, 127)) | frozenset(b"\t\r\n")
+_AGAIN = (
+    "the download was answered by {what}, perhaps for a login: download the file itself "
+    "(on the hub: /resolve/ in its address, not /blob/; `hf download` does it whole)"
+)
+
+
+def refuse_placeholder(path: Path, head: bytes, *, called: str, where: str) -> None:
+    """Raise UserError for a pointer, a web page or a server's answer in place of a file.
+
+    Args:
+        path: the file.
+        head: its first `HEAD_BYTES` bytes.
+        called: the file, in the sentence.
+        where: its place in errors.
+    """
+    head = head.removeprefix(codecs.BOM_UTF8)
+    for beginning, (what, command) in _POINTERS.items():
+        if head.startswith(beginning):
+            raise UserError(
+                f"{called} is {what}, not the file itself",
+                where=where,
+                hint=f"get the file: cd {path.parent} && {command}",
+            )
+    start = head.lstrip().lower()
+    is_page = start.startswith(_PAGES) or (start.startswith(b"<!--") and b"<html" in start)
+    if is_page:
+        raise UserError(
+            f"{called} is a web page, not the file itself",
+            where=where,
+            hint=_AGAIN.format(what="a page"),
+        )
+    is_short = len(head) < HEAD_BYTES and b"\n" not in head.strip()
+    if is_short and ".txt" not in path.suffixes and start.startswith(_ANSWERS):
+        raise answered_instead(head, called=called, where=where)
+
+
+def is_plain_text(head: bytes) -> bool:
+    """Tell the first bytes of an ASCII text from those of a file of numbers."""
+    return bool(head) and _TEXT.issuperset(head)
+
+
+def answered_instead(head: bytes, *, called: str, where: str) -> UserError:
+    """Make the fault for a text where a file should be: what a server answered, most likely."""
+    text = " ".join(head.decode("utf-8", "replace").split())
+    return UserError(
+        f"{called} is a text, not the file itself: {text[:80]!r}",
+        where=where,
+        hint=_AGAIN.format(what="a text"),
+    )
