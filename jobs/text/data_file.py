@@ -11,9 +11,9 @@ from jobs.text.rows.json_rows import read_json
 from jobs.text.rows.table import Table
 
 _READERS: dict[str, Callable[[Path, Callable[[str], bool]], Table]] = {
-    ".jsonl": lambda path, wanted: read_json(path, in_lines=True),
-    ".ndjson": lambda path, wanted: read_json(path, in_lines=True),
-    ".json": lambda path, wanted: read_json(path, in_lines=False),
+    ".jsonl": lambda path, wanted: read_json(path, wanted, in_lines=True),
+    ".ndjson": lambda path, wanted: read_json(path, wanted, in_lines=True),
+    ".json": lambda path, wanted: read_json(path, wanted, in_lines=False),
     ".parquet": read_parquet,
     ".arrow": read_arrow,
     ".feather": read_arrow,

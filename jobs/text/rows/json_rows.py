@@ -4,14 +4,17 @@ What a file is, its content decides: data sets hold lines of JSON in files calle
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cluster.errors import UserError
-from jobs.text.rows.fault import RowFault, shown
+from jobs.text.rows.fault import RowFault
+from jobs.text.rows.json_forms import is_rows, objects_of, values_in
 from jobs.text.rows.lines import read_lines
 from jobs.text.rows.table import Malformed, Row, Table
+
+_NOT_JSON = "not JSON"
+_EMPTY = "empty line"
 
 
 def parse_json(text: str) -> Any:
@@ -19,18 +22,19 @@ def parse_json(text: str) -> Any:
     try:
         return json.loads(text)
     except json.JSONDecodeError:
-        raise RowFault("not JSON") from None
+        raise RowFault(_NOT_JSON) from None
     except RecursionError:
         raise RowFault("JSON that is nested too deeply") from None
     except ValueError:  # Python refuses integers of thousands of digits
         raise RowFault("a number of too many digits") from None
 
 
-def read_json(path: Path, *, in_lines: bool) -> Table:
+def read_json(path: Path, wanted: Callable[[str], bool], *, in_lines: bool) -> Table:
     """Read a file of JSON.
 
     Args:
         path: the file.
+        wanted: tells a column that is read.
         in_lines: whether an object on the only line is a row.
 
     Raises:
@@ -40,8 +44,10 @@ def read_json(path: Path, *, in_lines: bool) -> Table:
     whole = _as_one_value(lines, in_lines)
     if whole is None:
         rows, malformed = _rows_of_lines(lines)
+        if len(rows) < len(malformed) and _begins_with_no_json(rows, malformed):
+            rows, malformed = _rows_of_pieces(lines)
     else:
-        rows, malformed = _numbered(_objects(path, whole))
+        rows, malformed = _numbered(objects_of(path, whole, wanted))
     columns = list(dict.fromkeys(name for row in rows for name in row.cells))
     return Table(columns=columns, rows=rows, malformed=malformed)
 
@@ -61,11 +67,28 @@ def _as_one_value(lines: Sequence[str], in_lines: bool) -> Any:
     except RowFault:
         return None
     # A list of other things than rows is a line of a file of lines.
-    return value if isinstance(value, Mapping) or _is_rows(value) else None
+    return value if isinstance(value, Mapping) or is_rows(value) else None
 
 
-def _is_rows(value: object) -> bool:
-    return isinstance(value, list) and any(isinstance(item, Mapping) for item in value)
+def _begins_with_no_json(rows: Sequence[Row], malformed: Sequence[Malformed]) -> bool:
+    first = next((line for line in malformed if line.reason != _EMPTY), None)
+    if first is None or first.reason != _NOT_JSON:
+        return False
+    return not rows or first.row < rows[0].number
+
+
+def _rows_of_pieces(lines: Sequence[str]) -> tuple[list[Row], list[Malformed]]:
+    """Read objects that stand one after the other, however they are set; else list all lines."""
+    text = "\n".join(lines)
+    start = len(text) - len(text.lstrip())
+    values, fault = values_in(text.strip())
+    if fault is None:
+        return _numbered(iter(values))
+    line = text.count("\n", 0, start + fault) + 1
+    reason = (
+        f"{_NOT_JSON} from line {line} on; read are an object per line, or one array of objects"
+    )
+    return [], [Malformed(row=number, reason=reason) for number in range(1, len(lines) + 1)]
 
 
 def _rows_of_lines(lines: Sequence[str]) -> tuple[list[Row], list[Malformed]]:
@@ -80,7 +103,9 @@ def _rows_of_lines(lines: Sequence[str]) -> tuple[list[Row], list[Malformed]]:
 
 def _object_of_line(line: str) -> Mapping[str, Any]:
     if not line.strip():
-        raise RowFault("empty line")
+        raise RowFault(_EMPTY)
+    if not line.strip("\0"):
+        raise RowFault("zero bytes, as a crash leaves them")
     value = parse_json(line)
     if not isinstance(value, Mapping):
         raise RowFault("not a JSON object")
@@ -95,42 +120,3 @@ def _numbered(values: Iterator[object]) -> tuple[list[Row], list[Malformed]]:
         else:
             malformed.append(Malformed(row=number, reason="not a JSON object"))
     return rows, malformed
-
-
-def _objects(path: Path, value: Any) -> Iterator[object]:
-    """Yield the rows of a value: a list of them, a list of them under one name, or columns."""
-    if isinstance(value, list):
-        return iter(value)
-    if _are_columns(value):
-        return _rows_of_columns(value)
-    lists = [name for name, inside in value.items() if _is_rows(inside)]
-    if "chosen" in lists or not lists:
-        return iter([value])
-    if len(lists) > 1:
-        raise UserError(
-            "it holds several lists of rows",
-            where=str(path),
-            hint=f"write each ({shown(lists)}) to a file of its own",
-        )
-    return iter(value[lists[0]])
-
-
-def _are_columns(value: Mapping[str, object]) -> bool:
-    """Tell columns as pandas writes them: lists of one length, or objects of the same names."""
-    columns = list(value.values())
-    if len(columns) < 2:
-        return False
-    if all(isinstance(column, list) for column in columns):
-        return len({len(column) for column in columns}) == 1  # type: ignore[arg-type]
-    return all(
-        isinstance(column, Mapping) and column.keys() == columns[0].keys()  # type: ignore[attr-defined]
-        and all(str(name).isdigit() for name in column)
-        for column in columns
-    )  # fmt: skip
-
-
-def _rows_of_columns(value: Mapping[str, Any]) -> Iterator[object]:
-    names = list(value)
-    columns = [list(c.values()) if isinstance(c, Mapping) else c for c in value.values()]
-    for cells in zip(*columns, strict=True):
-        yield dict(zip(names, cells, strict=True))
