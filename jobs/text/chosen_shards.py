@@ -8,7 +8,7 @@ from cluster.errors import UserError, unknown_name
 from jobs.text.data_file import SUFFIXES, suffix_of
 from jobs.text.format import source_of
 from jobs.text.row_options import RowOptions
-from jobs.text.shard_names import Shard, missing_shards, shards_in
+from jobs.text.shard_names import NAMELESS, Shard, missing_shards, shards_in
 
 
 def files_of(name: str, source: Path | None, options: RowOptions) -> tuple[list[Path], list[str]]:
@@ -33,6 +33,7 @@ def files_of(name: str, source: Path | None, options: RowOptions) -> tuple[list[
         raise UserError("no file of rows in it", where=str(source), allowed=SUFFIXES)
     shards = _of_split(source, _of_subset(source, shards, options.subset), options.split)
     _require_one_form(source, shards)
+    _require_one_save(shards)
     subsets = list(dict.fromkeys(shard.subset for shard in shards))
     notes = [f"{missing} are not there" for missing in missing_shards(shards)]
     if len(subsets) > 1:
@@ -70,8 +71,8 @@ def _of_subset(source: Path, shards: list[Shard], subset: str | None) -> list[Sh
 
 
 def _of_split(source: Path, shards: list[Shard], split: str | None) -> list[Shard]:
-    splits = {shard.split for shard in shards}
-    if len(splits) == 1 and (split is None or splits == {""}):
+    splits = {shard.split or NAMELESS for shard in shards}
+    if len(splits) == 1 and (split is None or splits == {NAMELESS}):
         return shards
     if split is None:
         subsets = sorted({shard.subset for shard in shards if shard.subset})
@@ -82,7 +83,7 @@ def _of_split(source: Path, shards: list[Shard], split: str | None) -> list[Shar
             allowed=splits,
             hint=f"give option split{of_subset}",
         )
-    chosen = [shard for shard in shards if split in (shard.split, shard.stem)]
+    chosen = [shard for shard in shards if split in (shard.split or NAMELESS, shard.stem)]
     if not chosen:
         raise unknown_name("split", split, splits, where=str(source))
     return chosen
@@ -101,4 +102,20 @@ def _require_one_form(source: Path, shards: Sequence[Shard]) -> None:
                 where=str(source),
                 allowed=suffixes,
                 hint="name one file as source, or move the others away",
+            )
+
+
+def _require_one_save(shards: Sequence[Shard]) -> None:
+    """Raise UserError for a split that was saved twice, into another number of shards."""
+    counts: dict[tuple[Path, str], set[int]] = {}
+    for shard in shards:
+        if shard.numbered:
+            counts.setdefault((shard.path.parent, shard.split), set()).add(shard.numbered[1])
+    for (folder, split), some in counts.items():
+        if len(some) > 1:
+            saves = " and of ".join(f"{count} shards" for count in sorted(some))
+            raise UserError(
+                f"it holds {split or NAMELESS} of {saves}",
+                where=str(folder),
+                hint="shards of an earlier save lie beside those of a later one: move them away",
             )

@@ -4,6 +4,7 @@ Shards are called `train-00000-of-00002.parquet` (with or without a hash), `trai
 `train/data-00000-of-00001.arrow`, `part-00003-….snappy.parquet`, `train_1.jsonl`.
 """
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from jobs.text.rows.file_bytes import PACKED_SUFFIXES
 _OF = re.compile(r"[-_.]?(\d+)[-_]of[-_](\d+)(?:[-_.][0-9a-z]+)?$")
 _SPARK = re.compile(r"^part-\d+(?:-[0-9a-f-]{36})?(?:[-_.][cr]\d+)*(?:\.(?:snappy|gz|zstd|lz4))?$")
 _NUMBER = re.compile(r"(?:[-_.](part|shard|chunk)?|^(part|shard|chunk))[-_.]?(\d+)$")
+_CACHED = re.compile(r"cache-[0-9a-f]{8,}(?:_\d+_of_\d+)?\.arrow")
+"""What `map` and `filter` of datasets leave beside the data."""
 _HASH = re.compile(r"^(?=.*\d)[0-9a-f-]{8,}$")
 _MOST_FILES = 100_000
 _GENERIC = frozenset({"", "data", "dataset", "part", "shard", "chunk", "file", "default"})
@@ -35,6 +38,8 @@ _SIDE_FILES = frozenset(
     }
 )
 """Names of JSON files that stand beside data."""
+NAMELESS = "data"
+"""What a split is called that nothing names, where another one has a name."""
 ABOUT = frozenset({"README", "LICENSE", "LICENCE", "NOTICE", "CITATION", "REQUIREMENTS"})
 """Names of texts about a data set."""
 
@@ -62,8 +67,27 @@ def shards_in(folder: Path) -> list[Shard]:
     """
     inside = [path.relative_to(folder) for path in files_in(folder)]
     data = [path for path in inside if _is_data(path)]
+    saved = {place: _saved_files(folder / place) for place in {path.parent for path in data}}
+    data = [path for path in data if _is_of_save(path, saved[path.parent])]
     series = _series(data)
     return [_shard(folder, path, series) for path in data]
+
+
+def _saved_files(folder: Path) -> frozenset[str]:
+    """Return the Arrow files that `save_to_disk` lists; none where it did not write the folder."""
+    try:
+        listed = json.loads((folder / "state.json").read_bytes())["_data_files"]
+        return frozenset(str(file["filename"]) for file in listed)
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return frozenset()
+
+
+def _is_of_save(path: Path, saved: frozenset[str]) -> bool:
+    """Tell data, and shards of an earlier save, from what a library keeps beside them."""
+    if _CACHED.fullmatch(path.name):
+        return False
+    is_listed = not saved or path.name in saved
+    return is_listed or not path.name.endswith(".arrow") or bool(_OF.search(_stem(path)))
 
 
 def files_in(folder: Path) -> list[Path]:
@@ -155,7 +179,8 @@ def missing_shards(shards: Sequence[Shard]) -> list[str]:
             number, count = shard.numbered
             by_set.setdefault((shard.subset, shard.split, count), set()).add(number)
     return [
-        f"{count - len(numbers)} of {count} shards of {'/'.join(filter(None, (subset, split)))}"
+        f"{count - len(numbers)} of {count} shards of "
+        f"{'/'.join(filter(None, (subset, split))) or NAMELESS}"
         for (subset, split, count), numbers in by_set.items()
         if len(numbers) < count
     ]

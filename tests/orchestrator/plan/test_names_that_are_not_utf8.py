@@ -12,7 +12,9 @@ from orchestrator.study.study import parse_study
 
 LATIN_1 = os.fsdecode(b"caf\xe9")
 ROWS = [{"prompt": f"p{n}", "chosen": " a", "rejected": " b"} for n in range(20)]
-PAIRS = "study: s\nstages:\n  p: {kind: pairs, params: {format: prompt-chosen-rejected, source: %s}}"
+PAIRS = (
+    "study: s\nstages:\n  p: {kind: pairs, params: {format: prompt-chosen-rejected, source: %s}}"
+)
 MODEL = "study: s\nstages:\n  base: {kind: pretrained, params: {source: model}}"
 
 
