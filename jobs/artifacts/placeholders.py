@@ -1,9 +1,10 @@
-"""What lies in place of a file: pointers of Git LFS and its like, web pages, a server's answers.
+"""What lies in place of a file: pointers of Git LFS and its like, web pages, links to nothing.
 
 Each is one UserError that names the file and how to get it. Looked at are first bytes alone.
 """
 
 import codecs
+import os
 from pathlib import Path
 
 from cluster.errors import UserError
@@ -17,6 +18,12 @@ _POINTERS = {
     b"/annex/objects/": ("a pointer of git-annex", "git annex get ."),
 }
 """What a file begins with -> what it is, and the command, run in its folder, that gets the file."""
+_TARGETS = {
+    "annex/objects/": "get the file: cd {} && git annex get .",
+    "blobs/": "a hub cache holds links from snapshots/ to blobs/: move or copy it whole, links and "
+    "all (cp -a, rsync -a), or download it again with `hf download`",
+}
+"""Part of the name that a link has -> how to get what it names."""
 _PAGES = (b"<!doctype html", b"<html", b"<?xml", b"<error>")
 _ANSWERS = (
     *(b"access denied", b"access to model", b"access to dataset", b"accessdenied"),
@@ -60,6 +67,20 @@ def refuse_placeholder(path: Path, head: bytes, *, called: str, where: str) -> N
     is_short = len(head) < HEAD_BYTES and b"\n" not in head.strip()
     if is_short and ".txt" not in path.suffixes and start.startswith(_ANSWERS):
         raise answered_instead(head, called=called, where=where)
+
+
+def require_target(path: Path, where: str) -> None:
+    """Raise UserError for a link whose target is gone, and for a folder in place of a file."""
+    if path.is_symlink() and not path.exists():
+        target = os.readlink(path)
+        known = (hint for part, hint in _TARGETS.items() if part in target)
+        raise UserError(
+            f"{path.name} is a link to {target}, which is not there",
+            where=where,
+            hint=next(known, "copy the files themselves (cp -L, rsync -L)").format(path.parent),
+        )
+    if path.is_dir():
+        raise UserError(f"{path.name} is a folder, not a file", where=where)
 
 
 def is_plain_text(head: bytes) -> bool:

@@ -4,7 +4,6 @@ Pointers of Git LFS and its like, links to what is gone, web pages, half of a do
 UserError that names the file and what to do.
 """
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from jobs.artifacts.placeholders import (
     answered_instead,
     is_plain_text,
     refuse_placeholder,
+    require_target,
 )
 
 _PICKLES = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
@@ -50,23 +50,6 @@ def require_content(path: Path, where: str) -> None:
             where=where,
             hint="if you trust it, load it with torch and save it with safetensors.torch.save_file",
         )
-
-
-def require_target(path: Path, where: str) -> None:
-    """Raise UserError for a link whose target is gone, and for a folder in place of a file."""
-    if path.is_symlink() and not path.exists():
-        target = os.readlink(path)
-        in_cache = "blobs/" in target
-        raise UserError(
-            f"{path.name} is a link to {target}, which is not there",
-            where=where,
-            hint="a hub cache holds links from snapshots/ to blobs/: move or copy it whole, "
-            "links and all (cp -a, rsync -a), or download the model again with `hf download`"
-            if in_cache
-            else "copy the files themselves (cp -L, rsync -L)",
-        )
-    if path.is_dir():
-        raise UserError(f"{path.name} is a folder, not a file", where=where)
 
 
 def half_downloads(folder: Path) -> list[str]:

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cluster.errors import UserError
-from jobs.artifacts.placeholders import answered_instead
+from jobs.artifacts.placeholders import answered_instead, require_target
 from jobs.models.checkpoint_files import DESCRIPTIONS, INDEX, WEIGHTS
 from jobs.models.family import Family, family_of_config
-from jobs.models.file_content import half_downloads, require_content, require_target
+from jobs.models.file_content import half_downloads, require_content
 from jobs.models.foreign_layouts import first_names, no_safetensors, telling_name, way_on
 from jobs.models.shape import ConfigMapping
 from jobs.models.weight_names import plain_names, rename_in_index, rename_weights, wrapping

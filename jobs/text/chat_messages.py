@@ -163,5 +163,7 @@ def _texts(content: object, called: str) -> Iterator[str]:
             if not isinstance(text, str):
                 raise RowFault(f"{called} has a message with something other than text")
             yield encodable(text, called)
+    elif is_nothing(content):
+        raise RowFault(f"{called} has a message without content")
     else:
         raise RowFault(f"{called} is not a list of {{role, content}}")

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from analysis.long_table.circumstances import Origin
 from analysis.measurement import NUM_GROUPS
 from cluster.errors import UserError, unknown_name
+from jobs.artifacts.placeholders import require_target
 from jobs.door import Door
 from jobs.text.rows.fault import listed, storable
 
@@ -343,6 +344,7 @@ def source_of(name: str, source: Path | None, *, folder: bool = False) -> Path:
             f"no such file or folder: {reason}", where=str(source)[:200], code="data-missing"
         ) from error
     if not exists:
+        require_target(source, str(source))
         raise UserError(
             "no such file or folder", where=str(source), hint=_near(source), code="data-missing"
         )

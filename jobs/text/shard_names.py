@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path, PurePath
 
 from cluster.errors import UserError
+from jobs.artifacts.placeholders import require_target
 from jobs.text.data_file import suffix_of
 from jobs.text.rows.fault import storable
 from jobs.text.rows.file_bytes import PACKED_SUFFIXES
@@ -91,7 +92,10 @@ def _is_of_save(path: Path, saved: frozenset[str]) -> bool:
 
 
 def files_in(folder: Path) -> list[Path]:
-    """List all files of a folder, to its depth, by name. Raises UserError for a whole disk."""
+    """List all files of a folder, to its depth, by name.
+
+    Raises UserError for a whole disk, and where data are a link to nothing.
+    """
     entries = list(islice(folder.rglob("*"), _MOST_FILES + 1))
     if len(entries) > _MOST_FILES:
         raise UserError(
@@ -99,6 +103,9 @@ def files_in(folder: Path) -> list[Path]:
             where=str(folder),
             hint="name the folder of the data set alone",
         )
+    for path in entries:
+        if path.is_symlink() and is_data_file(path.relative_to(folder)):
+            require_target(path, str(path.parent))
     return sorted(path for path in entries if path.is_file())
 
 

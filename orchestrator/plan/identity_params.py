@@ -204,7 +204,12 @@ def _digest_path(path: str) -> str:
             os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names
         )
         lines = [f"{os.path.relpath(file, path)} {_file_digest(file)}" for file in files]
-    except FileNotFoundError:
+    except FileNotFoundError as error:
+        missing = os.fsdecode(error.filename or path)
+        if os.path.islink(missing):
+            raise UserError(
+                f"{missing} is a link to nothing", hint="take it away, or copy what it names"
+            ) from None
         raise UserError(f"there is no file or folder {path}") from None
     except (OSError, ValueError) as error:
         raise unreadable(path, error) from None

@@ -64,8 +64,13 @@ def _preference(row: Row) -> Preference:
 
 def _turns(row: Row, name: str) -> list[Segment]:
     transcript = text_cell(row, name)
+    if transcript.startswith("\r\n"):
+        transcript = transcript.replace("\r\n", "\n")
     if not _MARKER.match(transcript):
-        raise RowFault(f"{name!r} does not begin with a turn")
+        raise RowFault(
+            "without two line breaks and `Human:` or `Assistant:` at its start, "
+            f"{name!r} does not begin with a turn"
+        )
     _, *pieces = _MARKER.split(transcript)
     return [
         Segment(role=_ROLES[speaker], text=text)

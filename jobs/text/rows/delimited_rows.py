@@ -19,6 +19,8 @@ _DELIMITERS = (",", "\t", ";", "|")
 _PLAIN_FROM = 0.9
 """Share of lines with as many cells as the header from which plain text is meant."""
 _QUOTED = re.compile(r'"(?:[^"]|"")*"')
+_NAMED_DELIMITER = re.compile(r'"?sep=([,;|\t])"?', re.IGNORECASE)
+"""A first line by which Excel is told what parts cells."""
 _Line = tuple[int, list[str]]
 """Number of a row's first line, and its cells."""
 
@@ -32,8 +34,21 @@ def read_delimited(path: Path, delimiter: str) -> Table:
         UserError: it is not UTF-8, or neither quoted nor plain.
     """
     lines = read_lines(path)
-    delimiter = _delimiter_of(lines[0] if lines else "", delimiter)
-    (_, header), *rest = _cells(path, lines, delimiter) or [(1, [])]
+    above = _lines_above_header(lines)
+    named = _NAMED_DELIMITER.fullmatch(lines[above - 1]) if above else None
+    delimiter = named[1] if named else _delimiter_of("".join(lines[above : above + 1]), delimiter)
+    try:
+        cells = _cells(path, lines[above:], delimiter)
+    except UserError as fault:
+        if not above:
+            raise
+        counted = f"rows are counted from the header, which is line {above + 1}"
+        raise fault.at(fault.where, hint=f"{fault.hint}; {counted}") from fault
+    return _table([(above + number, row) for number, row in cells])
+
+
+def _table(lines: Sequence[_Line]) -> Table:
+    (_, header), *rest = lines or [(1, [])]
     names = [name.strip() for name in header]
     rows, malformed = [], []
     for number, cells in rest:
@@ -44,6 +59,12 @@ def read_delimited(path: Path, delimiter: str) -> Table:
         else:
             rows.append(Row(number=number, cells=dict(zip(names, cells, strict=False))))
     return Table(columns=names, rows=rows, malformed=malformed)
+
+
+def _lines_above_header(lines: Sequence[str]) -> int:
+    """Count the blank lines that a file begins with, and Excel's line that names the delimiter."""
+    blank = next((at for at, line in enumerate(lines) if line.strip()), 0)
+    return blank + bool(lines and _NAMED_DELIMITER.fullmatch(lines[blank]))
 
 
 def _delimiter_of(header: str, usual: str) -> str:

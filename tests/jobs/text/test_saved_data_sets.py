@@ -82,3 +82,27 @@ def test_shards_that_are_missing_of_a_split_without_a_name_are_noted_with_one(tm
     write_arrow(tmp_path / "data-00000-of-00003.arrow")
     reading = read_source("pairs", "prompt-chosen-rejected", str(tmp_path), {}, 0.0)
     assert reading.notes == ("2 of 3 shards of data are not there",)
+
+
+@pytest.mark.parametrize(
+    ("target", "way_on"),
+    [
+        ("../.git/annex/objects/x.jsonl", "git annex get"),
+        ("../../blobs/0a1b", "hf download"),
+        ("/elsewhere/x.jsonl", "cp -L"),
+    ],
+)
+def test_a_link_to_what_is_gone_is_named_alone_and_among_shards(tmp_path, target, way_on):
+    write_lines(tmp_path / "train-00000-of-00002.jsonl")
+    link = tmp_path / "train-00001-of-00002.jsonl"
+    link.symlink_to(target)
+    for source in (tmp_path, link):
+        with pytest.raises(UserError, match=f"is a link to {target}, which is not there") as caught:
+            prompts_of(source)
+        assert way_on in caught.value.hint
+
+
+def test_a_link_to_nothing_that_is_no_data_hides_no_data(tmp_path):
+    write_lines(tmp_path / "train.jsonl")
+    (tmp_path / "README.md").symlink_to("gone")
+    assert prompts_of(tmp_path) == WHOLE

@@ -128,6 +128,16 @@ def test_a_models_folder_that_is_not_there_points_at_the_source(tmp_path):
     assert caught.value.where.startswith("study.yaml:3")
 
 
+def test_a_link_to_nothing_in_a_folder_of_data_is_named(tmp_path):
+    (tmp_path / "data").mkdir()
+    row = {"prompt": "p", "chosen": " a", "rejected": " b"}
+    (tmp_path / "data/a.jsonl").write_text(json.dumps(row))
+    (tmp_path / "data/README.md").symlink_to("gone")
+    text = "study: s\nstages:\n  p: {kind: pairs, params: {format: prompt-chosen-rejected, source: data}}\n"
+    with pytest.raises(UserError, match=r"data/README\.md is a link to nothing"):
+        plan_of(text, folder=tmp_path)
+
+
 def test_a_secret_in_the_data_folder_is_refused(monkeypatch):
     monkeypatch.setenv("DELTASCALE_DATA", "s3://key:hunter2@bucket")
     text = 'study: s\nstages:\n  p: {kind: pairs, params: {format: text, source: "${DELTASCALE_DATA}/x"}}\n'

@@ -56,10 +56,18 @@ def test_transcripts_that_are_no_pair_are_dropped_with_row_and_reason(
     assert dropped.row == 2 and reason in dropped.reason
 
 
+def test_transcripts_with_the_line_ends_of_windows_are_those_without(tmp_path):
+    sides = (START + " yes\n\nAssistant: a", START + " no\n\nAssistant: b")
+    plain = format.read("pairs", "hh-rlhf", transcripts(tmp_path, sides), {}).items
+    theirs = [side.replace("\n", "\r\n") for side in sides]
+    assert format.read("pairs", "hh-rlhf", transcripts(tmp_path, theirs), {}).items == plain
+
+
 def test_a_transcript_that_begins_with_no_turn_is_refused_with_its_row(tmp_path):
     path = transcripts(tmp_path, (START + " a", START + " b"), ("Human: a", START + " b"))
-    with pytest.raises(UserError, match="'chosen' does not begin with a turn: row 2"):
+    with pytest.raises(UserError, match="'chosen' does not begin with a turn: row 2") as caught:
         format.read("pairs", "hh-rlhf", path, {})
+    assert "two line breaks and `Human:` or `Assistant:`" in caught.value.error
 
 
 def test_compressed_transcripts_as_the_hub_holds_them_are_read(tmp_path):
@@ -146,6 +154,12 @@ def shards(tmp_path):
         table = pyarrow.Table.from_pylist(rows)
         pyarrow.parquet.write_table(table, tmp_path / "set" / "data" / f"{name}.parquet")
     return tmp_path / "set"
+
+
+def test_a_message_that_says_nothing_is_told_from_what_is_no_message(tmp_path):
+    rows = [{"chosen": [*ASKED, said("assistant", None)], "rejected": [said("assistant", "b")]}]
+    with pytest.raises(UserError, match="'chosen' has a message without content: row 1"):
+        format.read("pairs", "messages", written(tmp_path / "a.jsonl", rows), {})
 
 
 def test_a_split_of_a_data_set_in_the_hubs_layout_is_read_shard_after_shard(tmp_path):
