@@ -17,8 +17,8 @@ _READERS: dict[str, Callable[[Path, Callable[[str], bool]], Table]] = {
     ".parquet": read_parquet,
     ".arrow": read_arrow,
     ".feather": read_arrow,
-    ".csv": lambda path, wanted: read_delimited(path, ","),
-    ".tsv": lambda path, wanted: read_delimited(path, "\t"),
+    ".csv": lambda path, wanted: read_delimited(path, ",", wanted),
+    ".tsv": lambda path, wanted: read_delimited(path, "\t", wanted),
 }
 SUFFIXES = tuple(_READERS)
 """Suffixes of data files; `.gz`, `.bz2`, `.xz` or `.zst` may stand behind them."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cluster.errors import UserError
+from jobs.text.rows.doubled import refuse_doubled_columns
 from jobs.text.rows.file_bytes import check_start, read_bytes
 from jobs.text.rows.other_kinds import ARROW
 from jobs.text.rows.table import Malformed, Row, Table
@@ -30,6 +31,7 @@ def read_parquet(path: Path, wanted: Callable[[str], bool]) -> Table:
             groups = [file.metadata.row_group(at) for at in range(file.num_row_groups)]
             if sum(max(0, group.total_byte_size) for group in groups) > _MOST_BYTES:
                 raise UserError("its footer is damaged", where=str(path), hint="download it again")
+            refuse_doubled_columns(path, schema.names, wanted)
             content = file.read(columns=[name for name in schema.names if wanted(name)])
             return _table(schema, content, file.metadata.num_rows)
     except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:
@@ -46,6 +48,7 @@ def read_arrow(path: Path, wanted: Callable[[str], bool]) -> Table:
     try:
         with reader_of(content) as reader:
             whole = reader.read_all()
+            refuse_doubled_columns(path, whole.schema.names, wanted)
             content_wanted = whole.select([n for n in whole.schema.names if wanted(n)])
             return _table(whole.schema, content_wanted, whole.num_rows)
     except (pyarrow.ArrowException, OSError, ValueError, OverflowError, KeyError) as error:

@@ -7,10 +7,12 @@ in which quotes are quotes.
 import csv
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from cluster.errors import UserError
+from jobs.text.rows.doubled import refuse_doubled_columns
+from jobs.text.rows.fault import row_numbers
 from jobs.text.rows.lines import read_lines
 from jobs.text.rows.table import Malformed, Row, Table
 
@@ -19,19 +21,21 @@ _DELIMITERS = (",", "\t", ";", "|")
 _PLAIN_FROM = 0.9
 """Share of lines with as many cells as the header from which plain text is meant."""
 _QUOTED = re.compile(r'"(?:[^"]|"")*"')
+_NUMBER = re.compile(r"[-+]?[\d.,]+(?:[eE][-+]?\d+)?|(?i:nan|null|true|false)")
 _NAMED_DELIMITER = re.compile(r'"?sep=([,;|\t])"?', re.IGNORECASE)
 """A first line by which Excel is told what parts cells."""
 _Line = tuple[int, list[str]]
 """Number of a row's first line, and its cells."""
 
 
-def read_delimited(path: Path, delimiter: str) -> Table:
+def read_delimited(path: Path, delimiter: str, wanted: Callable[[str], bool]) -> Table:
     """Read a file of delimited text with a header.
 
     Quoted cells may hold line breaks; a row is numbered by its first line.
 
     Raises:
-        UserError: it is not UTF-8, or neither quoted nor plain.
+        UserError: it is not UTF-8; it is neither quoted nor plain, or might be both; two columns
+            that are asked for have one name.
     """
     lines = read_lines(path)
     above = _lines_above_header(lines)
@@ -44,7 +48,9 @@ def read_delimited(path: Path, delimiter: str) -> Table:
             raise
         counted = f"rows are counted from the header, which is line {above + 1}"
         raise fault.at(fault.where, hint=f"{fault.hint}; {counted}") from fault
-    return _table([(above + number, row) for number, row in cells])
+    table = _table([(above + number, row) for number, row in cells])
+    refuse_doubled_columns(path, table.columns, wanted)
+    return table
 
 
 def _table(lines: Sequence[_Line]) -> Table:
@@ -79,6 +85,7 @@ def _cells(path: Path, lines: Sequence[str], delimiter: str) -> list[_Line]:
     width = len(plain[0][1]) if plain else 0
     may_be_plain = delimiter == "\t" and width > 1
     if may_be_plain and _has_plain_quotes(plain, width):
+        _refuse_quoted_rows(path, plain)
         return plain
     csv.field_size_limit(_LONGEST_CELL)
     try:
@@ -91,7 +98,11 @@ def _cells(path: Path, lines: Sequence[str], delimiter: str) -> list[_Line]:
             where=str(path),
             hint='double the quotes inside quoted cells (`"say ""so"""`), or write jsonl',
         ) from error
-    return plain if may_be_plain and _swallows_rows(quoted, plain, width) else quoted
+    if may_be_plain and _swallows_rows(quoted, plain, width):
+        return plain
+    if delimiter != "\t":
+        _refuse_blanks_before_quotes(path, lines, delimiter)
+    return quoted
 
 
 def _has_plain_quotes(plain: Sequence[_Line], width: int) -> bool:
@@ -104,6 +115,40 @@ def _has_plain_quotes(plain: Sequence[_Line], width: int) -> bool:
     # Only a writer doubles quotes; one that quotes a cell without a need quotes the header, too.
     quotes_all = all(cell.startswith('"') for cell in plain[0][1])
     return not quotes_all and not any('"' in cell[1:-1] for cell in opened)
+
+
+def _refuse_quoted_rows(path: Path, plain: Sequence[_Line]) -> None:
+    """Raise UserError where all text below the header is quoted: a writer did it, or it is said."""
+    filled = [cell for _, cells in plain[1:] for cell in cells if cell.strip()]
+    texts = [cell for cell in filled if not _NUMBER.fullmatch(cell.strip())]
+    if texts and all(_QUOTED.fullmatch(cell) for cell in texts):
+        raise UserError(
+            "every text below the header is quoted, and the header is not",
+            where=str(path),
+            hint="quote the names in the header, too, if a program quoted the cells; "
+            "write jsonl, if the quotes are part of the texts",
+        )
+
+
+def _refuse_blanks_before_quotes(path: Path, lines: Sequence[str], delimiter: str) -> None:
+    """Raise UserError for cells that are quoted behind a blank: their quotes would be text."""
+    mark = re.escape(delimiter)
+    may_be_one = re.compile(rf'(?:^|{mark}) +"')
+    if not any(may_be_one.search(line) for line in lines):
+        return
+    quoted, end = r'"(?:[^"]+|"")*+"', rf"(?:{mark}|\n|\Z)"
+    cell = re.compile(rf"(?P<blank> +{quoted} *{end})|(?:{quoted})?[^{mark}\n]*{end}")
+    rows, number = [], 1
+    for found in cell.finditer("\n".join(lines)):
+        if found["blank"]:
+            rows.append(number)
+        number += found[0].count("\n")
+    if rows:
+        raise UserError(
+            f"a blank stands before the quotes of cells: {row_numbers(dict.fromkeys(rows))}",
+            where=str(path),
+            hint=f"take the blanks behind `{delimiter}` away, or write jsonl",
+        )
 
 
 def _share_of_width(plain: Sequence[_Line], width: int) -> float:

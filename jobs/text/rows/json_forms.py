@@ -4,13 +4,18 @@ pandas writes a table by its columns, its rows under their labels (`orient="inde
 rows apart (`orient="split"`).
 """
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from cluster.errors import UserError
+from jobs.text.rows.doubled import (
+    DECODER,
+    refuse_doubled_columns,
+    refuse_doubled_labels,
+    refuse_doubled_lists,
+)
 from jobs.text.rows.fault import shown
 
 _BETWEEN = re.compile(r"[\s,]*")
@@ -27,14 +32,13 @@ def values_in(text: str) -> tuple[list[object], int | None]:
     Returns:
         The values, and where something stands that is no JSON, or a list has no end; else None.
     """
-    decoder = json.JSONDecoder()
     is_list = text.startswith("[")
     end = len(text) - text.endswith("]") if is_list else len(text)
     values: list[object] = []
     at = int(is_list)
     while (at := _after(text, at)) < end:
         try:
-            value, at = decoder.raw_decode(text, at)
+            value, at = DECODER.raw_decode(text, at)
         except (ValueError, RecursionError):
             return values, at
         values.append(value)
@@ -55,20 +59,24 @@ def objects_of(path: Path, value: Any, wanted: Callable[[str], bool]) -> Iterato
         wanted: tells a column that is read.
 
     Raises:
-        UserError: it holds several lists of rows.
+        UserError: it holds several lists of rows, or one of a name twice.
     """
     if isinstance(value, list):
         return iter(value)
     if _are_columns(value):
+        refuse_doubled_lists(path, value)
         return _rows_of_columns(value)
     if _is_split(value):
         names = value["columns"]
+        refuse_doubled_columns(path, names, wanted)
         return (_named(names, cells) for cells in value["data"])
     if _are_labelled(value, wanted):
+        refuse_doubled_labels(path, value)
         return iter(value.values())
     lists = [name for name, inside in value.items() if is_rows(inside)]
     if "chosen" in lists or not lists:
         return iter([value])
+    refuse_doubled_labels(path, value)
     if len(lists) > 1:
         raise UserError(
             "it holds several lists of rows",

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from jobs.text.rows.doubled import DECODER, refuse_doubled_cells
 from jobs.text.rows.fault import RowFault
 from jobs.text.rows.json_forms import is_rows, objects_of, values_in
 from jobs.text.rows.lines import read_lines
@@ -20,7 +21,7 @@ _EMPTY = "empty line"
 def parse_json(text: str) -> Any:
     """Parse JSON that somebody else wrote. Raises RowFault where it cannot be."""
     try:
-        return json.loads(text)
+        return DECODER.decode(text)
     except json.JSONDecodeError:
         raise RowFault(_NOT_JSON) from None
     except RecursionError:
@@ -43,11 +44,11 @@ def read_json(path: Path, wanted: Callable[[str], bool], *, in_lines: bool) -> T
     lines = read_lines(path)
     whole = _as_one_value(lines, in_lines)
     if whole is None:
-        rows, malformed = _rows_of_lines(lines)
+        rows, malformed = _numbered(_values_of_lines(lines), wanted)
         if len(rows) < len(malformed) and _begins_with_no_json(rows, malformed):
-            rows, malformed = _rows_of_pieces(lines)
+            rows, malformed = _rows_of_pieces(lines, wanted)
     else:
-        rows, malformed = _numbered(objects_of(path, whole, wanted))
+        rows, malformed = _numbered(objects_of(path, whole, wanted), wanted)
     columns = list(dict.fromkeys(name for row in rows for name in row.cells))
     return Table(columns=columns, rows=rows, malformed=malformed)
 
@@ -77,13 +78,15 @@ def _begins_with_no_json(rows: Sequence[Row], malformed: Sequence[Malformed]) ->
     return not rows or first.row < rows[0].number
 
 
-def _rows_of_pieces(lines: Sequence[str]) -> tuple[list[Row], list[Malformed]]:
+def _rows_of_pieces(
+    lines: Sequence[str], wanted: Callable[[str], bool]
+) -> tuple[list[Row], list[Malformed]]:
     """Read objects that stand one after the other, however they are set; else list all lines."""
     text = "\n".join(lines)
     start = len(text) - len(text.lstrip())
     values, fault = values_in(text.strip())
     if fault is None:
-        return _numbered(iter(values))
+        return _numbered(iter(values), wanted)
     line = text.count("\n", 0, start + fault) + 1
     reason = (
         f"{_NOT_JSON} from line {line} on; read are an object per line, or one array of objects"
@@ -91,32 +94,40 @@ def _rows_of_pieces(lines: Sequence[str]) -> tuple[list[Row], list[Malformed]]:
     return [], [Malformed(row=number, reason=reason) for number in range(1, len(lines) + 1)]
 
 
-def _rows_of_lines(lines: Sequence[str]) -> tuple[list[Row], list[Malformed]]:
-    rows, malformed = [], []
-    for number, line in enumerate(lines, start=1):
+def _values_of_lines(lines: Sequence[str]) -> Iterator[object]:
+    """Yield the value of every line, or the fault for which it has none."""
+    for line in lines:
         try:
-            rows.append(Row(number=number, cells=_object_of_line(line)))
+            yield _value_of_line(line)
+        except RowFault as fault:
+            yield fault
+
+
+def _value_of_line(line: str) -> object:
+    if not line.strip():
+        raise RowFault(_EMPTY)
+    if not line.strip("\0"):
+        raise RowFault("zero bytes, as a crash leaves them")
+    return parse_json(line)
+
+
+def _numbered(
+    values: Iterator[object], wanted: Callable[[str], bool]
+) -> tuple[list[Row], list[Malformed]]:
+    rows, malformed = [], []
+    for number, value in enumerate(values, start=1):
+        try:
+            rows.append(Row(number=number, cells=_cells(value, wanted)))
         except RowFault as fault:
             malformed.append(Malformed(row=number, reason=str(fault)))
     return rows, malformed
 
 
-def _object_of_line(line: str) -> Mapping[str, Any]:
-    if not line.strip():
-        raise RowFault(_EMPTY)
-    if not line.strip("\0"):
-        raise RowFault("zero bytes, as a crash leaves them")
-    value = parse_json(line)
+def _cells(value: object, wanted: Callable[[str], bool]) -> Mapping[str, Any]:
+    """Return the cells of a row. Raises RowFault for what is none, or has a wanted name twice."""
+    if isinstance(value, RowFault):
+        raise value
     if not isinstance(value, Mapping):
         raise RowFault("not a JSON object")
+    refuse_doubled_cells(value, wanted)
     return value
-
-
-def _numbered(values: Iterator[object]) -> tuple[list[Row], list[Malformed]]:
-    rows, malformed = [], []
-    for number, value in enumerate(values, start=1):
-        if isinstance(value, Mapping):
-            rows.append(Row(number=number, cells=value))
-        else:
-            malformed.append(Malformed(row=number, reason="not a JSON object"))
-    return rows, malformed

@@ -250,3 +250,83 @@ def test_a_message_names_no_endless_list_of_columns(tmp_path):
     assert len(shown(["x" * 5_000] * 200)) < 3_000
     assert "\ud83d" not in shown(["\ud83d"])
     assert listed({f"reason {n}": [n] for n in range(50)}).endswith("and 40 other kinds of fault")
+
+
+DOUBLED = {
+    "csv": b"prompt,chosen,chosen\na,b,c\n",
+    "tsv": b"prompt\tchosen \tchosen\na\tb\tc\n",
+    "json": b'{"prompt": ["a", "d"], "chosen": ["b", "e"], "chosen": ["c", "f"]}',
+}
+
+
+@pytest.mark.parametrize("suffix", DOUBLED)
+def test_a_column_that_stands_there_twice_is_refused_by_name(tmp_path, suffix):
+    assert "chosen" in fault(tmp_path / f"rows.{suffix}", DOUBLED[suffix]).error
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "arrow"])
+def test_a_doubled_column_of_a_binary_file_is_refused_where_it_is_read(tmp_path, suffix):
+    def write(names):
+        table = pyarrow.table([["a"], ["b"], ["c"]], names=names)
+        if suffix == "parquet":
+            pyarrow.parquet.write_table(table, path)
+        else:
+            pyarrow.feather.write_feather(table, path, compression="uncompressed")
+
+    path = tmp_path / f"rows.{suffix}"
+    write(["prompt", "chosen", "chosen"])
+    assert "chosen stands there several times" in fault(path, path.read_bytes()).error
+    write(["prompt", "note", "note"])
+    assert read_table(path, NEEDED).rows[0].cells["prompt"] == "a"
+
+
+def test_doubled_columns_that_nothing_reads_refuse_no_file(tmp_path):
+    path = written(tmp_path / "rows.csv", b",prompt,note,note,chosen,,\n0,a,x,y,b,,\n")
+    assert cells(path) == [{"prompt": "a", "chosen": "b"}]
+
+
+def test_a_name_that_stands_twice_in_a_row_of_json_is_its_fault_where_it_is_read(tmp_path):
+    rows = [
+        '{"prompt": "a", "chosen": "b", "chosen": "c"}',
+        '{"prompt": "a", "chosen": "b", "note": 1, "note": 2}',
+        '{"prompt": "a", "chosen": [{"role": "user", "content": "x", "content": "y"}]}',
+    ]
+    reasons = {1: "it has chosen twice", 3: "'chosen' has content twice"}
+    assert malformed(tmp_path / "rows.jsonl", "\n".join(rows).encode()) == reasons
+    assert malformed(tmp_path / "rows.json", f"[{','.join(rows)}]".encode()) == reasons
+
+
+def test_lists_of_rows_under_one_name_twice_are_refused(tmp_path):
+    content = b'{"data": [{"prompt": "a"}], "data": [{"prompt": "b"}]}'
+    assert "data stands there several times" in fault(tmp_path / "rows.json", content).error
+
+
+@pytest.mark.parametrize(
+    "line", ['"a, b", "c"', 'a,  "c, d"', ' "a", c', 'a, "say ""c""" ', 'a, "c\nd"']
+)
+def test_cells_that_are_quoted_behind_a_blank_are_refused(tmp_path, line):
+    content = f"prompt, chosen\nx,y\n{line}\n".encode()
+    refused = fault(tmp_path / "rows.csv", content)
+    assert "a blank stands before the quotes of cells: row 3" in refused.error
+
+
+@pytest.mark.parametrize(
+    "line, cell",
+    [
+        ('a, "c" he said', ' "c" he said'),
+        ('a," ""c"""', ' "c"'),
+        ('a,"c, ""d"", e"', 'c, "d", e'),
+        ('a,"c\n, ""d"""', 'c\n, "d"'),
+        ('a, 6" long', ' 6" long'),
+    ],
+)
+def test_quotes_inside_cells_are_text_behind_a_blank_too(tmp_path, line, cell):
+    path = written(tmp_path / "rows.csv", f"prompt,chosen\n{line}\n".encode())
+    assert [row["chosen"] for row in cells(path)] == [cell]
+
+
+def test_a_tsv_whose_rows_are_all_quoted_and_whose_header_is_not_is_refused(tmp_path):
+    content = b'prompt\tchosen\tscore\n"a"\t"b"\t1\n"c"\t"d"\t\n'
+    assert "the header is not" in fault(tmp_path / "rows.tsv", content).error
+    path = written(tmp_path / "plain.tsv", b'prompt\tchosen\n"a"\tb\n"c"\td\n')
+    assert cells(path) == [{"prompt": '"a"', "chosen": "b"}, {"prompt": '"c"', "chosen": "d"}]
