@@ -71,7 +71,7 @@ def _pair(preference: Preference, markers: Markers) -> Pair | Dropped:
     elif not (chosen.text.strip() and rejected.text.strip()):
         reason = "an answer is empty"
     if reason is not None:
-        return Dropped(row=preference.row, reason=reason)
+        return Dropped(row=preference.row, reason=reason, useless=True)
     transcript = "".join(markers[turn.role] + turn.text for turn in turns)
     return Pair(
         row=preference.row,

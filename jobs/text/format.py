@@ -124,6 +124,8 @@ class Dropped:
     """Why."""
     malformed: bool = False
     """True for a row that is broken; others are left out by a rule or by the study's options."""
+    useless: bool = False
+    """True for a whole row that gives nothing by what it says, whatever the options."""
 
 
 Item = TypeVar("Item", str, Pair, Prompt, Labelled)

@@ -69,9 +69,10 @@ def without_duplicates(pairs: Sequence[Pair]) -> tuple[list[Pair], list[Dropped]
     for pair in pairs:
         content = (pair.prompt, pair.chosen, pair.rejected)
         if pair.chosen == pair.rejected:
-            dropped.append(Dropped(row=pair.row, reason="chosen and rejected are equal"))
+            reason = "chosen and rejected are equal"
+            dropped.append(Dropped(row=pair.row, reason=reason, useless=True))
         elif content in first_rows:
-            dropped.append(Dropped(row=pair.row, reason="stands there twice"))
+            dropped.append(Dropped(row=pair.row, reason="stands there twice", useless=True))
         else:
             first_rows[content] = pair.row
             kept.append(pair)

@@ -14,6 +14,7 @@ from cluster.errors import UserError
 from jobs.hub.repository import DATA_SETS
 from jobs.params import added
 from jobs.text.format import MAX_DROPPED, Labelled, Pair, Prompt, Reading, Role, by_reason, read
+from jobs.text.pair_artifact import without_duplicates
 from jobs.text.rows.fault import listed
 from jobs.text.shard_names import files_in
 
@@ -124,6 +125,15 @@ def _check(
         notes.append(
             f"{source}: {count} of {reading.num_rows} rows cannot be used and are left out: "
             f"{listed(by_reason(broken))}"
+        )
+    useless = [row for row in reading.dropped if row.useless]
+    if role == "pairs" and source is not None:
+        useless += without_duplicates(reading.items)[1]
+    if useless:
+        count = len({row.row for row in useless})
+        notes.append(
+            f"{source}: {count} of {reading.num_rows} rows are whole, but give nothing: "
+            f"{listed(by_reason(useless))}"
         )
     return tuple(notes)
 

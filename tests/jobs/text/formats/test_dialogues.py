@@ -8,6 +8,7 @@ import pyarrow.parquet
 import pytest
 
 from cluster.errors import UserError
+from jobs.kinds.pairs import Pairs
 from jobs.text import format
 
 START = "\n\nHuman: hi there\n\nAssistant: hello\n\nHuman: how?\n\nAssistant:"
@@ -189,3 +190,19 @@ def test_a_split_of_a_single_file_is_refused(tmp_path):
     path = transcripts(tmp_path, (START + " a", START + " b"))
     with pytest.raises(UserError, match="only a folder has splits"):
         format.read("pairs", "hh-rlhf", path, {"split": "train"})
+
+
+def test_rows_that_are_whole_and_give_nothing_are_told_while_a_study_is_planned(tmp_path):
+    useless = [(START + " a\n\nHuman: b", START + " c")] * 23
+    path = transcripts(tmp_path, *useless, (START + " yes", START + " no"))
+    kind = Pairs()
+    (note,) = kind.notes(kind.Params(source=str(path), format="hh-rlhf"), {})
+    assert "23 of 24 rows are whole, but give nothing" in note and "not the assistant's" in note
+
+
+def test_pairs_that_are_equal_or_repeated_are_told_while_a_study_is_planned(tmp_path):
+    path = transcripts(tmp_path, *[(START + " yes", START + " no")] * 3, (START + " a",) * 2)
+    kind = Pairs()
+    (note,) = kind.notes(kind.Params(source=str(path), format="hh-rlhf"), {})
+    assert "3 of 4 rows are whole" in note
+    assert "stands there twice: rows 2, 3" in note and "are equal: row 4" in note
