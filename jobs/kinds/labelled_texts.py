@@ -8,7 +8,7 @@ from pydantic import Field
 from jobs.kind import Kind, Names, Params, Upstream, data_path
 from jobs.provenance import Data
 from jobs.rehearsal import FEW, StandIns, sampled, with_data
-from jobs.text.format import FORMATS
+from jobs.text.format import FORMATS, version_pins
 from jobs.text.labelled_artifact import usable_texts, write_labelled
 from jobs.text.lexicon import learn_toxic_words
 from jobs.text.reading_report import about_source, write_report, write_toxic_words
@@ -46,7 +46,7 @@ class LabelledTexts(Kind[LabelledTextsParams]):
     def pins(self, params: LabelledTextsParams, known: Mapping[str, str]) -> Mapping[str, str]:
         """Read the source once, to report early what is wrong with it; its path is digested."""
         self.notes(params, {})
-        return {}
+        return version_pins(params.format)
 
     def notes(self, params: LabelledTextsParams, inputs: Mapping[str, Upstream]) -> Sequence[str]:
         """Say which rows of the source cannot be used."""

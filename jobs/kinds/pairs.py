@@ -9,7 +9,7 @@ from cluster.errors import UserError
 from jobs.kind import Kind, Names, Upstream, data_path
 from jobs.provenance import Data
 from jobs.rehearsal import FEW, StandIns, enough_validation, sampled, with_data
-from jobs.text.format import FORMATS, Pair, Reading
+from jobs.text.format import FORMATS, Pair, Reading, version_pins
 from jobs.text.lexicon import learn_toxic_words
 from jobs.text.pair_artifact import at_most, without_duplicates, write_pairs
 from jobs.text.planned import Planned, planned
@@ -47,7 +47,7 @@ class Pairs(Kind[PairsParams]):
     def pins(self, params: PairsParams, known: Mapping[str, str]) -> Mapping[str, str]:
         """Read the source once, to report early what is wrong with it; its path is digested."""
         self.notes(params, {})
-        return {}
+        return version_pins(params.format)
 
     def notes(self, params: PairsParams, inputs: Mapping[str, Upstream]) -> Sequence[str]:
         """Say which rows of the source cannot be used."""

@@ -6,7 +6,7 @@ from typing import Any
 from jobs.kind import Forecast, Kind, Situation, Upstream
 from jobs.provenance import Model
 from jobs.rehearsal import StandIns, lowered, with_data
-from jobs.text.format import FORMATS
+from jobs.text.format import FORMATS, version_pins
 from jobs.text.source_check import check_source
 from jobs.training.pretrain_params import Params as PretrainParams
 from jobs.worker.work import Work
@@ -28,7 +28,9 @@ class Pretrain(Kind[PretrainParams]):
         a format's own tokenizer of whole words gives the ids that it always gave.
         """
         self.notes(params, {})
-        return {} if FORMATS.find(params.format).has_own_tokenizer else {"tokens": "of whole texts"}
+        has_own = FORMATS.find(params.format).has_own_tokenizer
+        tokens = {} if has_own else {"tokens": "of whole texts"}
+        return {**version_pins(params.format), **tokens}
 
     def notes(self, params: PretrainParams, inputs: Mapping[str, Upstream]) -> Sequence[str]:
         """Say which rows of the source cannot be used."""

@@ -16,7 +16,15 @@ from cluster.errors import UserError
 from jobs.kind import Kind, Names, Params, Upstream, added, data_path
 from jobs.provenance import Data
 from jobs.rehearsal import FEW, StandIns, sampled, with_data
-from jobs.text.format import FORMATS, Dropped, Prompt, Reading, Side, formats_of_pairs
+from jobs.text.format import (
+    FORMATS,
+    Dropped,
+    Prompt,
+    Reading,
+    Side,
+    formats_of_pairs,
+    version_pins,
+)
 from jobs.text.planned import Planned, planned
 from jobs.text.prompt_artifact import lines_of, sampled_prompts, write_prompts
 from jobs.text.prompt_lines import PromptLine
@@ -77,7 +85,7 @@ class Prompts(Kind[PromptsParams]):
         if not roles:
             _usable(_read(params).items, params)  # says why there is none
         _check_positions(roles, params)
-        return {}
+        return version_pins(params.format)
 
     def notes(self, params: PromptsParams, inputs: Mapping[str, Upstream]) -> Sequence[str]:
         """Say which rows of the sources cannot be used."""

@@ -11,13 +11,14 @@ from typing import Any
 
 from jobs.text.format import Segment
 from jobs.text.rows.cell import encodable, is_nothing
-from jobs.text.rows.fault import RowFault
+from jobs.text.rows.doubled import Doubled
+from jobs.text.rows.fault import RowFault, shown
 from jobs.text.rows.json_rows import parse_json
 
 ROLES = ("system", "user", "assistant")
 """Roles of turns."""
 
-_OTHER_NAMES = {
+OTHER_NAMES = {
     "developer": "system",
     "human": "user",
     "prompter": "user",
@@ -26,7 +27,9 @@ _OTHER_NAMES = {
     "bot": "assistant",
     "model": "assistant",
 }
-_TOOL_ROLES = ("tool", "function", "observation", "function_call", "ipython", "tool_response")
+"""What roles are called elsewhere -> what they are called here."""
+TOOL_ROLES = ("tool", "function", "observation", "function_call", "ipython", "tool_response")
+"""Names that tools have as speakers."""
 _KEYS = (("role", "content"), ("from", "value"), ("role", "text"), ("role", "value"))
 _LONGEST = 1 << 22
 _DEEPEST = 16
@@ -50,9 +53,7 @@ def messages_of(value: Any, called: str) -> list[Segment]:
         RowFault: it holds something else, a turn of a tool, or an unknown role.
     """
     if isinstance(value, str):
-        value = parse_text(value)
-        if value is None:
-            raise RowFault(f"{called} is text, not a list of messages")
+        raise RowFault(f"{called} is text, not a list of messages")
     if is_nothing(value):
         return []
     if isinstance(value, Mapping):
@@ -60,23 +61,6 @@ def messages_of(value: Any, called: str) -> list[Segment]:
     if not isinstance(value, Sequence) or isinstance(value, bytes):
         raise RowFault(f"{called} is not a list")
     return [_turn(message, called) for message in value]
-
-
-def looks_like_messages(text: str) -> bool:
-    """Tell a list of messages that became text from a text."""
-    start = text.lstrip()[:64]
-    if not start.startswith(("[", "{", "array(")) or not re.search(
-        r"[{\[]\s*[{\[]|[{]\s*['\"]", start
-    ):
-        return False
-    value = parse_text(text)
-    if isinstance(value, Mapping):
-        value = [value]
-    return (
-        isinstance(value, list)
-        and bool(value)
-        and all(isinstance(item, Mapping) and _keys_of(item) is not None for item in value)
-    )
 
 
 def parse_text(text: str) -> Any:
@@ -124,7 +108,7 @@ def _outside_literals(text: str) -> str | None:
 
 def _of_columns(value: Mapping[str, Any], called: str) -> list[Mapping[str, Any]]:
     """Return the messages of a struct of lists, or the one message that a mapping is."""
-    keys = _keys_of(value)
+    keys = keys_of(value)
     if keys is None:
         raise RowFault(f"{called} is not a list of {{role, content}}")
     roles, contents = value[keys[0]], value[keys[1]]
@@ -135,18 +119,21 @@ def _of_columns(value: Mapping[str, Any], called: str) -> list[Mapping[str, Any]
     return [{"role": r, "content": c} for r, c in zip(roles, contents, strict=True)]
 
 
-def _keys_of(message: Mapping[str, Any]) -> tuple[str, str] | None:
+def keys_of(message: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Return the names of speaker and text in a message; None for what is none."""
     return next((keys for keys in _KEYS if message.keys() >= set(keys)), None)
 
 
 def _turn(message: object, called: str) -> Segment:
-    keys = _keys_of(message) if isinstance(message, Mapping) else None
+    keys = keys_of(message) if isinstance(message, Mapping) else None
     if not isinstance(message, Mapping) or keys is None:
         raise RowFault(f"{called} is not a list of {{role, content}}")
+    if isinstance(message, Doubled):
+        raise RowFault(f"{called} has {shown(message.names)} twice")
     written = message[keys[0]]
     role = str(written).strip().lower()
-    role = _OTHER_NAMES.get(role, role)
-    if role in _TOOL_ROLES or message.get("tool_calls") or message.get("function_call"):
+    role = OTHER_NAMES.get(role, role)
+    if role in TOOL_ROLES or message.get("tool_calls") or message.get("function_call"):
         raise RowFault(f"{called} has a turn of a tool")
     if role not in ROLES:
         raise RowFault(f"{called} has a role {written!r} (allowed: {', '.join(ROLES)})"[:200])

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from cluster.errors import UserError, unknown_name
 from jobs.text.chosen_shards import files_of
+from jobs.text.column_check import check_columns, has
 from jobs.text.data_file import read_table, suffix_of
 from jobs.text.format import Dropped, Item, Reading, source_of
 from jobs.text.row_options import RowOptions
@@ -17,6 +18,7 @@ from jobs.text.rows.json_rows import parse_json
 from jobs.text.rows.lines import read_lines
 from jobs.text.rows.table import Row, Table
 from jobs.text.shard_names import ABOUT, shards_in
+from jobs.text.side_columns import note_of_order
 
 Made = TypeVar("Made")
 
@@ -51,6 +53,10 @@ class SourceRows:
             except RowFault as fault:
                 dropped.append(Dropped(row=row.number, reason=str(fault), malformed=True))
         return made, sorted(dropped, key=lambda row: row.row)
+
+    def noting(self, note: str | None) -> "SourceRows":
+        """Add what a reader should know, where there is anything."""
+        return self if note is None else replace(self, notes=(*self.notes, note))
 
     def reading(self, reading: Reading[Item], broken: Sequence[Dropped]) -> Reading[Item]:
         """Add to what was read what could not be, and what is known of the files."""
@@ -110,13 +116,15 @@ def read_files(
     rows: list[Row] = []
     malformed: list[Dropped] = []
     unused: dict[str, None] = {}
+    unseen = {columns[name] for name in optional if name in columns}
     start, empty = 0, 0
     for file in files:
         table = read_table(file, wanted)
         if not table.num_rows:
             empty += 1  # writers of many shards leave some empty
             continue
-        _check_columns(file, table, [columns.get(name, name) for name in needed])
+        check_columns(file, table, needed, optional, columns)
+        unseen -= {name for name in unseen if has(table, name)}
         rows += [_numbered(row, start, columns) for row in table.rows]
         malformed += [
             Dropped(row=start + line.row, reason=line.reason, malformed=True)
@@ -127,8 +135,17 @@ def read_files(
         start += _last_number(table)
     if empty == len(files):
         raise UserError("it holds no rows", where=str(files[0]))
+    if unseen and rows:
+        raise UserError(
+            f"missing column {shown(sorted(unseen))}",
+            where="option columns",
+            hint=f"nothing reads {shown([*unused])}" if unused else None,
+        )
     if empty:
         notes = [*notes, f"{empty} of {len(files)} files hold no rows"]
+    order = note_of_order(columns, [*unused])
+    if order is not None:
+        notes = [*notes, order]
     return SourceRows(
         rows=rows, malformed=malformed, unused_columns=tuple(unused), notes=tuple(notes)
     )
@@ -145,39 +162,6 @@ def _numbered(row: Row, start: int, columns: Mapping[str, str]) -> Row:
         return row
     renamed = {name: row.cell(column) for name, column in columns.items()}
     return replace(row, number=start + row.number, cells={**row.cells, **renamed})
-
-
-def _check_columns(path: Path, table: Table, needed: Sequence[str]) -> None:
-    if not table.rows:
-        return  # every line is at fault, which says more than a missing column
-    missing = [name for name in needed if not _has(table, name)]
-    if not missing:
-        return
-    nested = {
-        name: f"{outer}.{name}"
-        for name in missing
-        for outer in table.columns
-        if f"{outer}.{name}" in table.inner or _is_inside(table.rows[0].cells.get(outer), name)
-    }
-    ways = [f"it has {shown(table.columns)}; needed are {', '.join(needed)}"]
-    if nested:
-        written = ", ".join(f"{name}: {place}" for name, place in nested.items())
-        ways.append(f"name those inside others: options: {{columns: {{{written}}}}}")
-    else:
-        ways.append(f"options: {{columns: {{{missing[0]}: NAME}}}} reads one of another name")
-    raise UserError(
-        f"missing column{'s' if len(missing) > 1 else ''} {', '.join(missing)}",
-        where=str(path),
-        hint="; ".join(ways),
-    )
-
-
-def _is_inside(cell: object, name: str) -> bool:
-    return isinstance(cell, Mapping) and name in cell
-
-
-def _has(table: Table, name: str) -> bool:
-    return name in table.columns or any(row.cell(name) is not None for row in table.rows)
 
 
 def read_text_rows(name: str, source: Path | None, options: RowOptions, column: str) -> SourceRows:

@@ -185,6 +185,8 @@ class Format(Generic[OptionsT]):
     """Where its texts and pairs come from; answers about preferences rest on it."""
     Options: type[OptionsT]
     """What a study may set."""
+    VERSION: int = 1
+    """Raised whenever the same source and options would give other texts; keys hold it from 2."""
 
     def read_texts(self, source: Path | None, options: OptionsT) -> Reading[str]:
         """Read texts to pretrain on, in the source's order.
@@ -354,6 +356,12 @@ def source_of(name: str, source: Path | None, *, folder: bool = False) -> Path:
         wanted = "a folder" if folder else "a file"
         raise UserError(f"format {name!r} reads {wanted}, this is not one", where=str(source))
     return source
+
+
+def version_pins(name: str) -> Mapping[str, str]:
+    """Return the pin of the version in which a format reads; none of a first one."""
+    version = FORMATS.find(name).VERSION
+    return {} if version == 1 else {"format": f"{name}/{version}"}
 
 
 def formats_of_pairs() -> list[str]:

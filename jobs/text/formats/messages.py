@@ -6,20 +6,24 @@ column system is the first turn. Turns become text behind markers, as base model
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field
 
 from analysis.long_table.circumstances import Origin
-from jobs.text.chat_messages import messages_of, parse_text
+from jobs.text.chat_messages import messages_of
 from jobs.text.data_set import SourceRows, read_all_rows
 from jobs.text.dialogue import HUMAN_ASSISTANT, Markers, Preference, pairs_of, prompts_of
 from jobs.text.example_texts import openings_with_ends
 from jobs.text.format import Dropped, Format, Pair, Prompt, Reading, Segment
+from jobs.text.messages_as_text import messages_in
 from jobs.text.row_options import PairRowOptions
 from jobs.text.rows.cell import is_nothing, optional_text, text_cell
 from jobs.text.rows.fault import RowFault
 from jobs.text.rows.table import Row
+from jobs.text.transcripts import note_of_transcripts
 
 _SIDES = ("chosen", "rejected")
 _BEFORE = ("prompt", "conversations", "conversation")
@@ -48,6 +52,7 @@ class Messages(Format[MessagesOptions]):
     """Chat messages of a source outside."""
 
     ORIGIN = Origin.COLLECTED
+    VERSION = 2
     Options = MessagesOptions
 
     def example_rows(self, options: MessagesOptions) -> Sequence[Mapping[str, object]]:
@@ -75,38 +80,40 @@ def _preferences(
         "messages", source, options, _SIDES, optional=(*_BEFORE, *_SYSTEM, *_QUESTION)
     )
     preferences, broken = rows.make(_preference)
-    return rows, preferences, broken
+    answers = [(each.chosen[-1].text, each.rejected[-1].text) for each in preferences]
+    return rows.noting(note_of_transcripts(answers, source)), preferences, broken
 
 
 def _preference(row: Row) -> Preference:
     before = _turns_before(row)
     sides = [_side(row, name, before) for name in _SIDES]
-    if before and all(_begins_with(side, before) for side in sides):
-        before = []  # both sides are whole conversations
-    elif not any(turn.role == "user" for turn in [*before, *sides[0], *sides[1]]):
+    repeated = {_num_repeated(side, before) for side in sides}
+    if len(repeated) == 1:
+        before = before[: len(before) - repeated.pop()]
+    if not any(turn.role == "user" for turn in [*before, *sides[0], *sides[1]]):
         before = [*before, *_question(row)]
-    system = [] if before[:1] and before[0].role == "system" else _system(row)
-    if any(side[:1] and side[0].role == "system" for side in sides):
-        system = []
-    chosen, rejected = ([_spaced(turn) for turn in (*system, *before, *side)] for side in sides)
+    if any(_system_of(side) for side in sides):
+        before = before if _said(before) else []
+    elif not _system_of(before):
+        before = [*_system(row), *before]
+    chosen, rejected = ([_spaced(turn) for turn in (*before, *side)] for side in sides)
     return Preference(row=row.number, chosen=chosen, rejected=rejected)
 
 
 def _turns_before(row: Row) -> list[Segment]:
     """Return the messages before the answers, where a column of its own has them."""
     for name in _BEFORE:
-        value = row.cell(name)
-        if isinstance(value, str):
-            value = parse_text(value)  # any other text repeats the first message, or is it
-        if not is_nothing(value):
+        value = _cell(row, name)
+        # Any text that is no list repeats the first message, or is it.
+        if not isinstance(value, str) and not is_nothing(value):
             return messages_of(value, repr(name))
     return []
 
 
 def _side(row: Row, name: str, before: list[Segment]) -> list[Segment]:
     """Return the turns of a side: its messages, or its text where the turns before it are known."""
-    value = row.cell(name)
-    is_text = isinstance(value, str) and parse_text(value) is None
+    value = _cell(row, name)
+    is_text = isinstance(value, str)
     if is_text and value.strip() and (before or _question(row)):
         return [Segment(role="assistant", text=text_cell(row, name))]
     turns = messages_of(value, repr(name)) if not is_text or value.strip() else []
@@ -115,15 +122,44 @@ def _side(row: Row, name: str, before: list[Segment]) -> list[Segment]:
     return turns
 
 
-def _begins_with(side: list[Segment], before: list[Segment]) -> bool:
-    return len(side) > len(before) and side[: len(before)] == before
+def _cell(row: Row, name: str) -> Any:
+    """Return a cell, a list of messages that became text as the list. Raises as `messages_in`."""
+    value = row.cell(name)
+    messages = messages_in(value, repr(name)) if isinstance(value, str) else None
+    return value if messages is None else messages
+
+
+def _num_repeated(side: list[Segment], before: list[Segment]) -> int:
+    """Count the last turns before a side that it says once more before it goes on.
+
+    What the system says, and white space, may differ.
+    """
+    said, said_before = _said(side), _said(before)
+    return next(
+        (
+            number
+            for number in range(min(len(said_before), len(said) - 1), 0, -1)
+            if said[:number] == said_before[-number:]
+        ),
+        0,
+    )
+
+
+def _said(turns: list[Segment]) -> list[tuple[str, str]]:
+    """Return speakers and words of the turns behind the system's."""
+    return [(turn.role, " ".join(turn.text.split())) for turn in turns[len(_system_of(turns)) :]]
+
+
+def _system_of(turns: list[Segment]) -> list[Segment]:
+    """Return the turns of the system that others begin with."""
+    return [*takewhile(lambda turn: turn.role == "system", turns)]
 
 
 def _question(row: Row) -> list[Segment]:
     """Return a prompt of plain text as a turn of the user."""
     for name in _QUESTION:
-        value = row.cell(name)
-        if isinstance(value, str) and value.strip() and parse_text(value) is None:
+        value = _cell(row, name)
+        if isinstance(value, str) and value.strip():
             return [Segment(role="user", text=text_cell(row, name))]
     return []
 

@@ -1,27 +1,32 @@
 """Preference pairs as TRL writes them: columns prompt, chosen, rejected of plain text.
 
 A file of rows, or a folder of them. Continuations join their prompt as they are, so a separator is
-part of one of them. Without a column prompt, it is the words that both sides begin with.
+part of one of them. Where nearly all sides begin with their prompt, it is taken off. Without a
+column prompt, it is the words that both sides begin with.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from analysis.long_table.circumstances import Origin
-from cluster.errors import UserError
-from jobs.text.chat_messages import looks_like_messages
+from jobs.text.column_check import like, of_another_name
 from jobs.text.data_set import SourceRows, read_all_rows
 from jobs.text.example_texts import openings_with_ends
 from jobs.text.format import Dropped, Format, Pair, Prompt, Reading
 from jobs.text.held_out import pairs_to_train_on, prompts_to_measure
+from jobs.text.messages_as_text import messages_in
+from jobs.text.repeated_prompts import are_repeated, behind, note_of_repeats
 from jobs.text.row_options import PairRowOptions
 from jobs.text.rows.cell import text_cell
-from jobs.text.rows.fault import RowFault
+from jobs.text.rows.fault import RowFault, shown
 from jobs.text.rows.table import Row
+from jobs.text.transcripts import note_of_transcripts
 
 _SIDES = ("chosen", "rejected")
-_ALSO_PROMPTS = frozenset(
-    {"question", "instruction", "input", "query", "context", "user", "problem", "prompt_text"}
+_ALSO_PROMPTS = (
+    *("question", "instruction", "input", "query", "context", "user", "problem", "prompt_text"),
+    *("prompts", "post", "request", "history", "user_input", "user_prompt", "opening"),
 )
 """Names that prompts have elsewhere."""
 _TRANSCRIPT = "\n\nHuman:"
@@ -31,6 +36,7 @@ class PromptChosenRejected(Format[PairRowOptions]):
     """Pairs of plain text of a source outside."""
 
     ORIGIN = Origin.COLLECTED
+    VERSION = 2
     Options = PairRowOptions
 
     def example_rows(self, options: PairRowOptions) -> Sequence[Mapping[str, object]]:
@@ -55,22 +61,43 @@ def _pairs(
     name = "prompt-chosen-rejected"
     rows = read_all_rows(name, source, options, _SIDES, optional=("prompt",))
     has_prompts = any("prompt" in row.cells for row in rows.rows)
-    other = next(
-        (column for column in rows.unused_columns if column.lower() in _ALSO_PROMPTS), None
+    if not has_prompts:
+        other = like(rows.unused_columns, _ALSO_PROMPTS)
+        if other is not None:
+            raise of_another_name(source, "prompt", other)
+        pairs, broken = rows.make(_pair_of_shared_opening)
+        return rows.noting(_note_of_shared_openings(rows)), pairs, broken
+    pairs, broken = rows.make(_pair)
+    if are_repeated([(pair.prompt, pair.chosen, pair.rejected) for pair in pairs]):
+        pairs, broken = rows.make(_pair_of_whole_texts)
+        rows = rows.noting(note_of_repeats("both sides"))
+    answers = [(pair.chosen, pair.rejected) for pair in pairs]
+    return rows.noting(note_of_transcripts(answers, source)), pairs, broken
+
+
+def _note_of_shared_openings(rows: SourceRows) -> str | None:
+    """Say where prompts come from, if they might as well stand in a column that nothing reads."""
+    if not rows.unused_columns:
+        return None
+    return (
+        "there is no column prompt: the words that both sides open with are it; nothing reads "
+        f"{shown(rows.unused_columns)}"
     )
-    if not has_prompts and other is not None:
-        raise UserError(
-            "missing column prompt",
-            where=str(source),
-            hint=f"if {other!r} is it: options: {{columns: {{prompt: {other}}}}}",
-        )
-    pairs, broken = rows.make(_pair if has_prompts else _pair_of_shared_opening)
-    return rows, pairs, broken
 
 
 def _pair(row: Row) -> Pair:
     prompt, chosen, rejected = (_text(row, name) for name in ("prompt", *_SIDES))
     return Pair(row=row.number, prompt=prompt, chosen=chosen, rejected=rejected)
+
+
+def _pair_of_whole_texts(row: Row) -> Pair:
+    """Take the prompt off both sides, which begin with it."""
+    pair = _pair(row)
+    chosen, rejected = (
+        behind(pair.prompt, side, repr(name))
+        for side, name in zip((pair.chosen, pair.rejected), _SIDES, strict=True)
+    )
+    return replace(pair, chosen=chosen, rejected=rejected)
 
 
 def _pair_of_shared_opening(row: Row) -> Pair:
@@ -93,6 +120,6 @@ def _pair_of_shared_opening(row: Row) -> Pair:
 
 def _text(row: Row, name: str) -> str:
     text = text_cell(row, name)
-    if looks_like_messages(text):
+    if messages_in(text, repr(name)) is not None:
         raise RowFault(f"{name!r} is a list of messages as text (format `messages` reads them)")
     return text

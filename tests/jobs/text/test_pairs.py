@@ -142,7 +142,7 @@ def test_an_edited_file_is_checked_again(tmp_path):
 
     source = write(tmp_path / "p.jsonl", [row("a")])
     checked = pairs.Params(source=source, format="prompt-chosen-rejected")
-    assert pairs.pins(checked, {}) == {}
+    assert pairs.pins(checked, {}) == {"format": "prompt-chosen-rejected/2"}
     write(tmp_path / "p.jsonl", [row("")])
     os.utime(source, ns=(1, 1))
     with pytest.raises(UserError, match="'prompt' is empty: row 1"):

@@ -161,12 +161,16 @@ def test_a_system_prompt_in_a_column_is_the_first_turn(tmp_path):
 
 
 def test_text_that_only_looks_like_a_list_is_never_run(tmp_path):
-    evil = "[{'role': 'user', 'content': __import__('os').getcwd()}]"
+    mark = tmp_path / "was-run"
+    evil = f"[{{'role': 'user', 'content': __import__('pathlib').Path({str(mark)!r}).touch()}}]"
     rows = [FORMS["one message each"]] * 20 + [
         {"prompt": [ASKED], "chosen": [YES], "rejected": evil}
     ]
     reading = read(written(tmp_path / "rows.jsonl", rows), "messages")
-    assert len(reading.items) == 21 and reading.items[-1].rejected.endswith("os').getcwd()}]")
+    assert len(reading.items) == 20 and not mark.exists()
+    assert [(each.row, each.malformed, each.reason) for each in reading.dropped] == [
+        (21, True, "'rejected' begins as a list of messages, and cannot be read as one")
+    ]
 
 
 def test_lists_that_became_text_are_named_where_plain_text_is_read(tmp_path):
