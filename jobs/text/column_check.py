@@ -14,6 +14,11 @@ from jobs.text.rows.fault import shown
 from jobs.text.rows.table import Table
 from jobs.text.side_columns import way_to_order_sides
 
+ALSO_PROMPTS = (
+    *("question", "instruction", "input", "query", "context", "user", "problem", "prompt_text"),
+    *("prompts", "post", "request", "history", "user_input", "user_prompt", "opening"),
+)
+"""Names that prompts have elsewhere."""
 _PLAIN_NAME = re.compile(r"[\w.-]+", re.ASCII)
 
 

@@ -14,6 +14,7 @@ from pydantic import Field
 
 from analysis.long_table.circumstances import Origin
 from jobs.text.chat_messages import messages_of
+from jobs.text.column_check import ALSO_PROMPTS, like, of_another_name
 from jobs.text.data_set import SourceRows, read_all_rows
 from jobs.text.dialogue import HUMAN_ASSISTANT, Markers, Preference, pairs_of, prompts_of
 from jobs.text.example_texts import openings_with_ends
@@ -80,8 +81,22 @@ def _preferences(
         "messages", source, options, _SIDES, optional=(*_BEFORE, *_SYSTEM, *_QUESTION)
     )
     preferences, broken = rows.make(_preference)
+    _refuse_unread_prompts(source, rows, preferences)
     answers = [(each.chosen[-1].text, each.rejected[-1].text) for each in preferences]
     return rows.noting(note_of_transcripts(answers, source)), preferences, broken
+
+
+def _refuse_unread_prompts(
+    source: Path | None, rows: SourceRows, preferences: Sequence[Preference]
+) -> None:
+    """Raise UserError where no user says anything, and a column that nothing reads might be it."""
+    if any(name in row.cells for row in rows.rows for name in (*_BEFORE, *_QUESTION)):
+        return
+    if any(turn.role == "user" for each in preferences for turn in each.chosen):
+        return
+    other = like(rows.unused_columns, ALSO_PROMPTS)
+    if other is not None:
+        raise of_another_name(source, "prompt", other)
 
 
 def _preference(row: Row) -> Preference:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from analysis.long_table.circumstances import Origin
-from jobs.text.column_check import like, of_another_name
+from jobs.text.column_check import ALSO_PROMPTS, like, of_another_name
 from jobs.text.data_set import SourceRows, read_all_rows
 from jobs.text.example_texts import openings_with_ends
 from jobs.text.format import Dropped, Format, Pair, Prompt, Reading
@@ -24,11 +24,6 @@ from jobs.text.rows.table import Row
 from jobs.text.transcripts import note_of_transcripts
 
 _SIDES = ("chosen", "rejected")
-_ALSO_PROMPTS = (
-    *("question", "instruction", "input", "query", "context", "user", "problem", "prompt_text"),
-    *("prompts", "post", "request", "history", "user_input", "user_prompt", "opening"),
-)
-"""Names that prompts have elsewhere."""
 _TRANSCRIPT = "\n\nHuman:"
 
 
@@ -62,7 +57,7 @@ def _pairs(
     rows = read_all_rows(name, source, options, _SIDES, optional=("prompt",))
     has_prompts = any("prompt" in row.cells for row in rows.rows)
     if not has_prompts:
-        other = like(rows.unused_columns, _ALSO_PROMPTS)
+        other = like(rows.unused_columns, ALSO_PROMPTS)
         if other is not None:
             raise of_another_name(source, "prompt", other)
         pairs, broken = rows.make(_pair_of_shared_opening)

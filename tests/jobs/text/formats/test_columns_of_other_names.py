@@ -63,6 +63,25 @@ def test_optional_columns_of_messages_are_not_passed_over_for_their_case(tmp_pat
     assert fault.error.startswith("missing column") and repr(column) in fault.hint
 
 
+@pytest.mark.parametrize("column", ["input", "Instruction", "query"])
+@pytest.mark.parametrize("kind", ["text", "messages"])
+def test_answers_that_nobody_asks_for_are_told_which_column_asks(tmp_path, column, kind):
+    sides = {
+        side: text if kind == "text" else [said("assistant", text)] for side, text in SIDES.items()
+    }
+    path = written(tmp_path / "rows.jsonl", [{column: "ask", **sides}])
+    fault = refused(path, "messages")
+    assert fault.error == "missing column prompt" and f"{{prompt: {column}}}" in fault.hint
+    (pair,) = format.read("pairs", "messages", path, {"columns": {"prompt": column}}).items
+    assert pair.prompt == "\n\nHuman: ask\n\nAssistant:"
+
+
+def test_whole_conversations_may_stand_beside_a_column_that_repeats_what_they_ask(tmp_path):
+    whole = {side: [said("user", "ask"), said("assistant", side)] for side in SIDES}
+    path = written(tmp_path / "rows.jsonl", [{"input": "ask", **whole}])
+    assert len(format.read("pairs", "messages", path, {}).items) == 1
+
+
 def test_an_optional_column_that_a_study_names_and_no_file_has_is_missing(tmp_path):
     whole = {side: [said("user", "ask"), said("assistant", side)] for side in SIDES}
     path = written(tmp_path / "rows.jsonl", [{"sys": "be kind", **whole}])
