@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache, partial
+from math import inf
 from operator import attrgetter
 
 import numpy as np
@@ -104,7 +105,7 @@ def _measure_ratio(
     with np.errstate(divide="ignore", invalid="ignore"):
         fixed, again = sample.shares_left / other.shares_left, own / beside
     counts = sample.counts + other.counts
-    estimate = _wider(sample.share / other.share, fixed, again, counts)
+    estimate = _wider(sample.share / other.share, fixed, again, counts).within(0.0, inf)
     num_rows, groups = int(sample.counts.sum()), sample.numbers.tolist()
     return evaluation.Measured(estimate=estimate, num_rows=num_rows, groups=groups)
 

@@ -164,3 +164,14 @@ def test_few_rows_read_the_share_of_the_population_where_learned_axes_read_low(
     mean = np.mean(found, axis=0)
     assert mean[:2] == pytest.approx(truths, rel=0.1)
     assert mean[2] < truths[1] * (0.9 if num_rows == 80 else 0.99)
+
+
+def test_no_end_of_a_ratio_of_energies_is_below_zero(sample_of) -> None:
+    rng = np.random.default_rng(0)
+    rows, plain = rng.standard_normal((6, 32)), rng.standard_normal((6, 32))
+    groups = np.arange(6)
+    found = captured_energy.measure(sample_of(rows, groups=groups), sample_of(plain, groups=groups))
+    lows = {
+        (v.metric, v.centred): v.low for v in found if v.metric == "captured_energy_learned_ratio"
+    }
+    assert lows == {key: 0.0 for key in lows} and len(lows) == 2
