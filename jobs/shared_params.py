@@ -146,6 +146,11 @@ class PairParams(CutParams, ModelParams):
         description="Compute dtype; auto is float32 up to 2 billion parameters, bfloat16 above.",
     )
 
+    @property
+    def token_pins(self) -> Mapping[str, str]:
+        """What the key says of the tokens: in a template, that they are of what was said."""
+        return {} if self.template == "none" else {"template": "around what was said"}
+
     @field_validator("layers")
     @classmethod
     def _check_layers(cls, layers: str | Sequence[int] | None) -> str | Sequence[int] | None:

@@ -8,10 +8,10 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
-from cluster.errors import SurroundingsError, UserError
+from cluster.errors import SurroundingsError
 from jobs.service.answer_log import AnswerLog, Reading
 from jobs.service.faults import NoAnswer
-from jobs.text.prompt_lines import PromptLine, SegmentLine
+from jobs.text.prompt_lines import PromptLine, without_marks
 from jobs.worker.work import Stopped, Work
 
 _LOOK_EVERY_S = 0.1
@@ -148,23 +148,9 @@ def conversation_of(line: PromptLine) -> Conversation:
         messages=tuple(
             {
                 "role": _SPEAKERS.get(segment["role"], segment["role"]),
-                "content": _without_marks(segment),
+                "content": without_marks(segment),
             }
             for segment in requests
         ),
-        reference=_without_marks(segments[-1]) if answered else None,
+        reference=without_marks(segments[-1]) if answered else None,
     )
-
-
-def _without_marks(segment: SegmentLine) -> str:
-    text = segment["text"]
-    if segment["role"] in ("prompt", "response"):
-        return text
-    if "said" not in segment:
-        raise UserError(
-            "these dialogues do not say where their turns begin: an older version made them",
-            where="prompts",
-            hint="make them again on a new root",
-        )
-    start, end = segment["said"]
-    return text[start:end]

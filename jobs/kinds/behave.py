@@ -60,11 +60,14 @@ class Behave(Kind[BehaveParams]):
         from jobs.behaviour.given_words import notes_on_given_words
         from jobs.behaviour.planned_words import notes_on_words
         from jobs.tokens.begun_replies import notes_on_prefill
+        from jobs.tokens.planned_tokenizer import planned_tokenizer
         from jobs.tokens.planned_tokens import check_prompts
 
         model, prompts = inputs.get("model"), planned_prompts(inputs)
         cost = notes_on_words(params, model, inputs.get(params.toxic_words), num_planned(prompts))
-        begun = notes_on_prefill(params.prefill, inputs.get("prompts"), prompts, model)
+        begun = notes_on_prefill(
+            params.prefill, inputs.get("prompts"), prompts, planned_tokenizer(model)
+        )
         given = notes_on_given_words(params, inputs, know_toxic_words)
         borders, served = check_prompts(prompts, model), _notes_on_server(params, model)
         return (*given, *begun, *borders, *cost, *served)

@@ -10,7 +10,6 @@ from jobs.kinds._shared_inputs import MODEL, PROMPTS, planned_prompts
 from jobs.provenance import Results
 from jobs.rehearsal import StandIns, lowered
 from jobs.shared_params import begun_in_small
-from jobs.tokens.position_policy import WITHOUT_MARKUP
 from jobs.worker.work import Work
 
 
@@ -24,14 +23,8 @@ class Extract(Kind[ExtractParams]):
     USES_TORCH = True
 
     def pins(self, params: ExtractParams, known: Mapping[str, str]) -> Mapping[str, str]:
-        """Mark what is extracted in a template at whole prompts: its markup counted there once.
-
-        A job whose params name no positions may have them of its prompts.
-        """
-        policies = params.positions or WITHOUT_MARKUP
-        if params.template == "none" or set(policies).isdisjoint(WITHOUT_MARKUP):
-            return {}
-        return {"positions": "without markup"}
+        """Mark what is extracted in a template: marks of transcripts were told as words once."""
+        return params.token_pins
 
     def workers(self, params: ExtractParams) -> int:
         """Return the number that the study gives."""
@@ -51,14 +44,13 @@ class Extract(Kind[ExtractParams]):
         from jobs.extraction.planned_places import planned_positions
         from jobs.tokens.begun_replies import notes_on_prefill
         from jobs.tokens.planned_answers import notes_on_positions, planned_answers
-        from jobs.tokens.planned_tokenizer import planned_tokenizer
-        from jobs.tokens.planned_tokens import check_prompts_of_pair
+        from jobs.tokens.planned_tokens import check_prompts_of_pair, planned_reader
 
-        prompts, base = planned_prompts(inputs), inputs.get("base")
-        begun = notes_on_prefill(params.prefill, inputs.get("prompts"), prompts, base)
-        aligned = inputs.get("aligned")
+        prompts, base, aligned = planned_prompts(inputs), inputs.get("base"), inputs.get("aligned")
+        reader = planned_reader(base, aligned, params.template)
+        begun = notes_on_prefill(params.prefill, inputs.get("prompts"), prompts, *reader)
         positions = planned_positions(params.positions, inputs.get("prompts"))
-        answers = planned_answers(prompts, planned_tokenizer(base))
+        answers = planned_answers(prompts, *reader)
         absent = notes_on_positions(positions, params.first, answers)
         borders = check_prompts_of_pair(prompts, base, aligned, params.template)
         return (*begun, *absent, *borders)

@@ -69,6 +69,7 @@ class Intervene(Kind[InterveneParams]):
         from jobs.behaviour.planned_words import notes_on_words
         from jobs.extraction.planned_places import require_place
         from jobs.tokens.begun_replies import notes_on_prefill
+        from jobs.tokens.planned_tokenizer import planned_tokenizer
         from jobs.tokens.planned_tokens import check_prompts_of_pair
 
         require_place(inputs, _extractions(params), params.site, params.position)
@@ -80,7 +81,9 @@ class Intervene(Kind[InterveneParams]):
             num_planned(prompts),
             num_passes=params.num_passes,
         )
-        begun = notes_on_prefill(params.prefill, inputs.get("prompts"), prompts, base)
+        begun = notes_on_prefill(
+            params.prefill, inputs.get("prompts"), prompts, planned_tokenizer(base)
+        )
         given = notes_on_given_words(params, inputs, know_toxic_words)
         borders = check_prompts_of_pair(prompts, base, inputs.get("aligned"))
         return (*given, *begun, *borders, *cost)

@@ -41,15 +41,19 @@ class Predictions(Kind[PredictionsParams]):
         """Return all inputs, the lexicon only where its words matter."""
         return params.words_input | {"base", "aligned", "prompts"}
 
+    def pins(self, params: PredictionsParams, known: Mapping[str, str]) -> Mapping[str, str]:
+        """Mark what is read in a template: marks of transcripts were told as words once."""
+        return params.token_pins
+
     def notes(self, params: PredictionsParams, inputs: Mapping[str, Upstream]) -> Sequence[str]:
         """Say which prompts the chat template refuses; raises where they fit no tokenizer."""
         from jobs.behaviour.given_words import notes_on_given_words
         from jobs.tokens.begun_replies import notes_on_prefill
-        from jobs.tokens.planned_tokens import check_prompts_of_pair
+        from jobs.tokens.planned_tokens import check_prompts_of_pair, planned_reader
 
-        prompts, base = planned_prompts(inputs), inputs.get("base")
-        begun = notes_on_prefill(params.prefill, inputs.get("prompts"), prompts, base)
-        aligned = inputs.get("aligned")
+        prompts, base, aligned = planned_prompts(inputs), inputs.get("base"), inputs.get("aligned")
+        reader = planned_reader(base, aligned, params.template)
+        begun = notes_on_prefill(params.prefill, inputs.get("prompts"), prompts, *reader)
         given = notes_on_given_words(params, inputs, know_toxic_words)
         borders = check_prompts_of_pair(prompts, base, aligned, params.template)
         return (*given, *begun, *borders)

@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import NotRequired, TypedDict
 
+from cluster.errors import UserError
 from jobs.text.format import Prompt, Segment, bucket, group_of
 from jobs.text.transform import Chain
 
@@ -41,6 +42,24 @@ class PromptLine(TypedDict):
     """Group, 0 to 19."""
     segments: list[SegmentLine]
     """Its pieces in order."""
+
+
+def without_marks(segment: SegmentLine) -> str:
+    """Return what a segment says, without a transcript's marks around a turn.
+
+    Raises:
+        UserError: it is a turn that does not say where its words are.
+    """
+    if segment["role"] in _PLAIN:
+        return segment["text"]
+    if "said" not in segment:
+        raise UserError(
+            "these dialogues do not say where their turns begin: an older version made them",
+            where="prompts",
+            hint="make them again on a new root",
+        )
+    start, end = segment["said"]
+    return segment["text"][start:end]
 
 
 def plain_line(number: int, group: int, prompt: str, response: str) -> PromptLine:

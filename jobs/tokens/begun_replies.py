@@ -9,14 +9,15 @@ from jobs.kind import Upstream
 from jobs.text.planned import Planned
 from jobs.text.prompt_lines import PromptLine
 from jobs.tokens.planned_answers import planned_answers
-from jobs.tokens.planned_tokenizer import planned_tokenizer
+from jobs.tokens.planned_tokenizer import PlannedTokenizer
 
 
 def notes_on_prefill(
     prefill: int,
     asked: Upstream | None,
     prompts: Planned[PromptLine],
-    model: Upstream | None,
+    tokenizer: PlannedTokenizer | None,
+    template: str | None = None,
 ) -> Sequence[str]:
     """Say how many prompts surely have no answer that is long enough to be begun.
 
@@ -24,7 +25,8 @@ def notes_on_prefill(
         prefill: tokens of the begun reply; 0 asks for none.
         asked: what the plan knows of the job that leaves the prompts.
         prompts: that the job will read.
-        model: whose tokens they are.
+        tokenizer: whose tokens they are; None where it is not here.
+        template: the chat template (Jinja) that they will stand in.
 
     Raises:
         UserError: the prompts do not say whose answer it is that begins the reply, or none of
@@ -39,7 +41,7 @@ def notes_on_prefill(
             allowed=["answer: rejected", "answer: chosen"],
             hint="set `answer: rejected` in the params of the prompts",
         )
-    answers = planned_answers(prompts, planned_tokenizer(model))
+    answers = planned_answers(prompts, tokenizer, template)
     short, count = answers.num_short(prefill), len(answers.lengths)
     if not short:
         return ()

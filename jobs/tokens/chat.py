@@ -1,7 +1,9 @@
 """Prompts in a chat template: rendered and tokenised as a whole, with the role of every token.
 
-The template is rendered once with stand-ins in the same roles, which tells what it puts around
-each message; contents are never searched for in the rendered text.
+A message is what was said, as models are trained on messages: without the marks that a transcript
+has around turns, and without white space around it. The template is rendered once with stand-ins in
+the same roles, which tells what it puts around each message; contents are never searched for in the
+rendered text.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from cluster.errors import UserError
+from jobs.text.prompt_lines import without_marks
 from jobs.tokens.joining import bare_tokenizer
 
 if TYPE_CHECKING:
@@ -28,8 +31,6 @@ TokenRow = list[tuple[int, str, int]]
 _SPEAKERS = {"prompt": "user", "response": "assistant"}
 """Chat role of each segment of a plain prompt; a dialogue names chat roles itself."""
 _ANSWERER = "assistant"
-_SPACE = "\t \t"
-"""White space around a stand-in: cut off where the template cuts it off a message."""
 _MARK = "<[{}]>"
 _WITHOUT = "leave it out, or set template: none"
 # A template that prints today's date would make other tokens tomorrow. Formats follow strftime.
@@ -47,8 +48,6 @@ class Frame:
 
     markup: tuple[str, ...]
     """Text before the first message, between messages, after the last: one more than messages."""
-    strips: tuple[tuple[bool, bool], ...]
-    """For each message: True where white space at its start, and at its end, is cut off."""
     lead: int
     """Characters of white space between the generation prompt and the answer. A model would have
     to generate them, so they count as part of the answer."""
@@ -103,36 +102,31 @@ class ChatRows:
 
     def _render_prompt(self, prompt: PromptLine) -> tuple[str, list[tuple[int, int]]]:
         """Render a prompt; return its text, and start and end of each segment in it."""
-        segments, where = prompt["segments"], self._name(prompt)
-        if len(segments) > 1 and not segments[-1]["text"].strip():
-            segments = segments[:-1]  # an answer without words is still to be generated
-        roles = tuple(_SPEAKERS.get(segment["role"], segment["role"]) for segment in segments)
+        where = self._name(prompt)
+        contents = [without_marks(segment).strip() for segment in prompt["segments"]]
+        if len(contents) > 1 and not contents[-1]:
+            contents.pop()  # an answer without words is still to be generated
+        told = [segment["role"] for segment in prompt["segments"][: len(contents)]]
+        roles = tuple(_SPEAKERS.get(role, role) for role in told)
         if roles not in self._frames:
             self._frames[roles] = self._frame(roles, where)
         frame = self._frames[roles]
-        contents = [
-            _strip(segment["text"], *strips)
-            for segment, strips in zip(segments, frame.strips, strict=True)
-        ]
         text, spans = frame.markup[0], []
         for content, after in zip(contents, frame.markup[1:], strict=True):
             spans.append((len(text), len(text) + len(content)))
             text += content + after
         spans[-1] = (spans[-1][0] - frame.lead, spans[-1][1])
-        if self._render(roles, [segment["text"] for segment in segments], where) != text:
+        if self._render(roles, contents, where) != text:
             raise UserError(
-                "the chat template changes or drops text of a message, not only white space "
-                "around it",
-                where=where,
-                hint=_WITHOUT,
+                "the chat template changes or drops text of a message", where=where, hint=_WITHOUT
             )
         return text, spans
 
     def _frame(self, roles: tuple[str, ...], where: str) -> Frame:
         """Render stand-ins in these roles, and return the markup around them."""
         marks = [_MARK.format(number) for number in range(len(roles))]
-        rest = whole = self._render(roles, [_around(mark) for mark in marks], where)
-        markup, strips = [], []
+        rest = whole = self._render(roles, marks, where)
+        markup = []
         for mark in marks:
             before, separator, rest = rest.partition(mark)
             if not separator or mark in rest:
@@ -141,15 +135,12 @@ class ChatRows:
                     where=where,
                     hint=_WITHOUT,
                 )
-            strips.append((not before.endswith(_SPACE), not rest.startswith(_SPACE)))
-            markup.append(before.removesuffix(_SPACE))
-            rest = rest.removeprefix(_SPACE)
+            markup.append(before)
         lead = self._lead(roles, marks, whole, where) if _is_answered(roles) else 0
-        return Frame(markup=(*markup, rest), strips=tuple(strips), lead=lead)
+        return Frame(markup=(*markup, rest), lead=lead)
 
     def _lead(self, roles: tuple[str, ...], marks: Sequence[str], whole: str, where: str) -> int:
-        texts = [_around(mark) for mark in marks[:-1]]
-        unanswered = self._render(roles[:-1], texts, where)
+        unanswered = self._render(roles[:-1], marks[:-1], where)
         if not whole.startswith(unanswered):
             raise UserError(
                 "in the chat template an answered prompt does not begin as the same prompt does "
@@ -157,7 +148,7 @@ class ChatRows:
                 where=where,
                 hint=_WITHOUT,
             )
-        lead = whole[len(unanswered) :].partition(marks[-1])[0].removesuffix(_SPACE)
+        lead = whole[len(unanswered) :].partition(marks[-1])[0]
         return 0 if lead.strip() else len(lead)
 
     def _render(self, roles: Sequence[str], texts: Sequence[str], where: str) -> str:
@@ -190,7 +181,8 @@ class ChatRows:
     ) -> TokenRow:
         """Assign each token to the segment whose text it holds, or to the markup.
 
-        A token of a segment may hold white space of the markup, too, but no other markup.
+        A token of a segment may hold white space of the markup, too, but no other markup. White
+        space before an answer that a token of the markup takes in belongs to the markup.
         """
         bos = self._tokenizer.bos_token_id
         row: TokenRow = []
@@ -198,19 +190,23 @@ class ChatRows:
         for index, (token, (start, end)) in enumerate(zip(ids, offsets, strict=True)):
             while number < len(spans) and spans[number][1] <= max(start, spans[number][0]):
                 number += 1  # the segment has ended, or is empty
+            markup = (token, "bos" if index == 0 and token == bos else "template", -1)
             # A tokenizer may put a token before a text that stands for no character of it.
             if number == len(spans) or spans[number][0] >= max(end, start + 1):
-                row.append((token, "bos" if index == 0 and token == bos else "template", -1))
+                row.append(markup)
                 continue
             first, last = spans[number]
             outside = text[start:first] + text[last:end]  # empty where nothing protrudes
-            if outside.strip():
+            if not outside.strip():
+                row.append((token, prompt["segments"][number]["role"], number))
+            elif not text[max(start, first) : min(end, last)].strip():
+                row.append(markup)
+            else:
                 raise UserError(
                     "one token holds text of the prompt and of the chat template",
                     where=self._name(prompt),
                     hint=_WITHOUT,
                 )
-            row.append((token, prompt["segments"][number]["role"], number))
         self._check_one_bos(prompt, row)
         return row
 
@@ -252,14 +248,5 @@ def chat_template_of(tokenizer: PreTrainedTokenizerBase) -> str | None:
         return None
 
 
-def _around(mark: str) -> str:
-    return f"{_SPACE}{mark}{_SPACE}"
-
-
 def _is_answered(roles: Sequence[str]) -> bool:
     return roles[-1] == _ANSWERER and len(roles) > 1
-
-
-def _strip(text: str, at_start: bool, at_end: bool) -> str:
-    text = text.lstrip() if at_start else text
-    return text.rstrip() if at_end else text

@@ -39,22 +39,24 @@ class PlannedAnswers:
 
 @lru_cache(maxsize=64)
 def planned_answers(
-    prompts: Planned[PromptLine], tokenizer: PlannedTokenizer | None
+    prompts: Planned[PromptLine], tokenizer: PlannedTokenizer | None, template: str | None = None
 ) -> PlannedAnswers:
-    """Measure the answers of prompts outside of a chat template, which may cut white space off.
+    """Measure the answers of prompts.
 
     Args:
         prompts: that a job will read.
         tokenizer: of its model; None where it is not here.
+        template: the chat template (Jinja) that they will stand in.
     """
     lines = prompts.read()
-    texts = [[segment["text"] for segment in line["segments"]] for line in lines]
     if tokenizer is None:
-        sizes = [len(text[-1].encode("utf-8", "surrogatepass")) for text in texts]
+        texts = (line["segments"][-1]["text"] for line in lines)
+        sizes = [len(text.encode("utf-8", "surrogatepass")) for text in texts]
     else:
-        joined = join_segments(texts, tokenizer.bare()) if texts else []
+        segments = _segments(lines, tokenizer, template) if lines else []
         sizes = [
-            each.segments.count(len(text) - 1) for each, text in zip(joined, texts, strict=True)
+            numbers.count(len(line["segments"]) - 1)
+            for numbers, line in zip(segments, lines, strict=True)
         ]
     is_answer = [line["segments"][-1]["role"] in ANSWERERS for line in lines]
     return PlannedAnswers(
@@ -62,6 +64,21 @@ def planned_answers(
         unit="bytes" if tokenizer is None else "tokens",
         has_turns=any(part["role"] == "user" for line in lines for part in line["segments"]),
     )
+
+
+def _segments(
+    lines: Sequence[PromptLine], tokenizer: PlannedTokenizer, template: str | None
+) -> list[list[int]]:
+    """Return the segment of every token of each prompt; no token of one that is refused."""
+    if template is None:
+        texts = [[segment["text"] for segment in line["segments"]] for line in lines]
+        return [joined.segments for joined in join_segments(texts, tokenizer.bare())]
+    from jobs.tokens.chat import ChatRows
+
+    rows = ChatRows(tokenizer.load(), template).rows_or_faults(lines)
+    return [
+        [] if isinstance(row, UserError) else [segment for _, _, segment in row] for row in rows
+    ]
 
 
 def notes_on_positions(

@@ -66,14 +66,13 @@ def _try_on_pair(
     if template == "none" and not differ and not (first.is_larger or second.is_larger):
         return ()
     from jobs.tokens.agreement import require_same_ids
-    from jobs.tokens.chat import chat_template_of
 
     lines = prompts.read()[:_MOST_PROMPTS]
     if not lines:
         return ()
     markup = None
     if template == "chat":
-        markup = chat_template_of(second.load()) or chat_template_of(first.load())
+        markup = _markup(first, second)
         if markup is None:
             return ()  # the job may find one in a file that is not here
     if differ:
@@ -82,6 +81,35 @@ def _try_on_pair(
         require_same_ids(first.load(), second.load(), lines, is_templated=is_templated, where=where)
     models = {"base": first, "aligned model": second}
     return _try(lines, second if markup else first, markup, models)
+
+
+def _markup(first: PlannedTokenizer, second: PlannedTokenizer) -> str | None:
+    from jobs.tokens.chat import chat_template_of
+
+    return chat_template_of(second.load()) or chat_template_of(first.load())
+
+
+def planned_reader(
+    base: Upstream | None, aligned: Upstream | None, template: Literal["none", "chat"]
+) -> tuple[PlannedTokenizer | None, str | None]:
+    """Return the tokenizer that prompts of a pair are read with, and the chat template (Jinja).
+
+    Args:
+        base: what the plan knows of the base.
+        aligned: what it knows of the aligned model.
+        template: whether prompts will stand in a chat template.
+
+    Returns:
+        None and None where they are not here.
+
+    Raises:
+        UserError: a tokenizer cannot be read.
+    """
+    first, second = planned_tokenizer(base), planned_tokenizer(aligned)
+    if template == "none":
+        return first, None
+    markup = None if first is None or second is None else _markup(first, second)
+    return (None, None) if markup is None else (second, markup)
 
 
 def check_prompts(prompts: Planned[PromptLine], model: Upstream | None) -> Sequence[str]:

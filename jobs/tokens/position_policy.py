@@ -53,9 +53,6 @@ DEFAULT: tuple[Policy, ...] = ("last", "response")
 POOLED: tuple[Policy, ...] = ("mean", "legacy")
 """The policies with one row per prompt, averaged over tokens."""
 
-WITHOUT_MARKUP: tuple[Policy, ...] = ("mean", "all", "all-but-first")
-"""The policies over whole prompts, from which the markup of a chat template is left out."""
-
 
 def expanded(policies: Iterable[Policy]) -> tuple[Policy, ...]:
     """Return the policies, each once, `response-depths` as those that it stands for."""

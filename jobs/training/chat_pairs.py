@@ -77,8 +77,8 @@ def _messages(pair: PairRow, answer: str) -> dict[str, object]:
     """Return the messages of one side, as `ChatRows` takes them."""
     before: list[SegmentLine] = pair["turns"] or [{"role": "user", "text": pair["prompt"]}]
     turns: list[SegmentLine] = [*before, {"role": "assistant", "text": answer}]
-    segments = [{"role": turn["role"], "text": turn["text"].strip()} for turn in turns]
-    return {"prompt": pair["pair"], "segments": segments}
+    whole = [{**turn, "said": [0, len(turn["text"])]} for turn in turns]  # turns have no marks
+    return {"prompt": pair["pair"], "segments": whole}
 
 
 def _split(

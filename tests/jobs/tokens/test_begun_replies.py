@@ -18,7 +18,10 @@ WHOLE = "The driver after the match was calm about it. He said thank you and wai
 
 
 def line(number, *texts, roles=("prompt", "response")):
-    segments = [{"role": role, "text": text} for role, text in zip(roles, texts, strict=True)]
+    segments = [
+        {"role": role, "text": text, "said": [0, len(text)]}
+        for role, text in zip(roles, texts, strict=True)
+    ]
     return {"prompt": number, "group": number, "segments": segments}
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from jobs.kinds.extract import Extract
+from jobs.kinds.predictions import Predictions
 from jobs.tokens.plan import ROLES, build_token_plan
 from jobs.tokens.positions import find_positions
 from tests.jobs.byte_level import byte_level_bpe
@@ -16,8 +17,8 @@ LINE = {
     "prompt": 0,
     "group": 0,
     "segments": [
-        {"role": "user", "text": "the cat sat\non the mat"},
-        {"role": "assistant", "text": "a dog"},
+        {"role": "user", "text": "the cat sat\non the mat", "said": [0, 22]},
+        {"role": "assistant", "text": "a dog", "said": [0, 5]},
     ],
 }
 
@@ -62,15 +63,7 @@ def test_norms_are_not_led_by_markup(chatml):
         assert norms[selected(plan, policy)].max() == 1
 
 
-@pytest.mark.parametrize(
-    ("params", "pins"),
-    [
-        ({}, {}),
-        ({"positions": ["mean", "all"]}, {}),
-        ({"template": "chat", "positions": ["last", "response"]}, {}),
-        ({"template": "chat", "positions": ["last", "mean"]}, {"positions": "without markup"}),
-        ({"template": "chat"}, {"positions": "without markup"}),
-    ],
-)
-def test_only_what_changed_has_another_key(params, pins):
-    assert Extract().pins(Extract.Params(**params), {}) == pins
+@pytest.mark.parametrize("kind", [Extract(), Predictions()], ids=["extract", "predictions"])
+def test_only_what_stands_in_a_template_has_another_key_than_it_had(kind):
+    assert kind.pins(kind.Params(), {}) == {}
+    assert kind.pins(kind.Params(template="chat"), {}) == {"template": "around what was said"}
