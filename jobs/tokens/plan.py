@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Int8, Int16, Int32, Int64
 
 from cluster.errors import UserError
+from jobs.models.own_tokenizer import PROBE
 from jobs.text.format import MAX_DROPPED
 from jobs.tokens.chat import ChatRows, PromptLine, TokenRow
 from jobs.tokens.first_tokens import ALL, FirstTokens
@@ -234,10 +235,14 @@ def longest_prompt(max_positions: int, max_length: int | None, num_free: int, pa
 
 
 def bos_ids(tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """Return `[BOS]` where the tokenizer puts a BOS before a text, else an empty list."""
-    added = tokenizer("")["input_ids"]
+    """Return `[BOS]` where the tokenizer puts a BOS before a text, else an empty list.
+
+    A text with words tells it: around an empty one, a token at its end looks like one before it.
+    """
+    tried = tokenizer(PROBE, return_special_tokens_mask=True)
+    is_put = tried["special_tokens_mask"][:1] == [1]
     bos = tokenizer.bos_token_id
-    return [bos] if bos is not None and added[:1] == [bos] else []
+    return [bos] if is_put and tried["input_ids"][:1] == [bos] else []
 
 
 def _tokenise_segments(

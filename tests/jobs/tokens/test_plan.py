@@ -7,6 +7,7 @@ import pytest
 
 from cluster.errors import UserError
 from jobs.tokens.plan import ROLES, TokenPlan, build_token_plan
+from jobs.training.tokenized_pairs import tokenize_pairs
 
 
 def prompt(number, *segments, group=0):
@@ -23,19 +24,22 @@ PLAIN = [
 ]
 
 
-@pytest.fixture(scope="module")
-def with_bos():
-    """A tokenizer that puts <s> before every text, as Llama's does."""
+def ending_texts(single):
+    """Build a tokenizer whose <s> both begins and ends texts, and is put where `single` says."""
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
     words = {"<unk>": 0, "<s>": 1, **{f"word{number}": 2 + number for number in range(8)}}
     inner = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
     inner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    inner.post_processor = processors.TemplateProcessing(
-        single="<s> $A", special_tokens=[("<s>", 1)]
-    )
-    return PreTrainedTokenizerFast(tokenizer_object=inner, bos_token="<s>")
+    inner.post_processor = processors.TemplateProcessing(single=single, special_tokens=[("<s>", 1)])
+    return PreTrainedTokenizerFast(tokenizer_object=inner, bos_token="<s>", eos_token="<s>")
+
+
+@pytest.fixture(scope="module")
+def with_bos():
+    """A tokenizer that puts <s> before every text, as Llama's does."""
+    return ending_texts("<s> $A")
 
 
 def test_segments_are_joined_token_by_token_with_their_roles(word_tokenizer):
@@ -55,6 +59,18 @@ def test_one_bos_stands_first_and_never_between_segments(with_bos):
     plan, _ = build_token_plan(PLAIN, with_bos, 10)
     assert plan.token_ids.tolist() == [1, 3, 4, 5, 1, 6, 7, 8]
     assert [ROLES[role] for role in plan.roles[:2]] == ["bos", "prompt"]
+
+
+@pytest.mark.parametrize(
+    ("single", "start"), [("<s> $A", [1]), ("$A <s>", []), ("<s> $A <s>", [1])]
+)
+def test_a_token_that_is_put_at_the_end_of_texts_begins_none(single, start):
+    tokenizer = ending_texts(single)
+    plan, _ = build_token_plan([PLAIN[0]], tokenizer, 10)
+    assert plan.token_ids.tolist() == [*start, 3, 4, 5]
+    row = {"pair": 0, "prompt": "word1", "chosen": " word2", "rejected": " word3", "split": "train"}
+    (pair,) = tokenize_pairs([{**row, "turns": None}], tokenizer, 10).pairs
+    assert pair.prompt_ids == [*start, 3]
 
 
 def test_a_text_that_brings_its_bos_gets_no_second(with_bos):
