@@ -16,6 +16,7 @@ from jobs.models.checkpoint_files import DESCRIPTIONS, INDEX, WEIGHTS
 from jobs.models.family import Family, family_of_config
 from jobs.models.file_content import half_downloads, require_content
 from jobs.models.foreign_layouts import first_names, no_safetensors, telling_name, way_on
+from jobs.models.own_tokenizer import convert
 from jobs.models.shape import ConfigMapping
 from jobs.models.weight_names import plain_names, rename_in_index, rename_weights, wrapping
 
@@ -258,9 +259,9 @@ def _check_tokenizer(folder: Path, family: Family, config: ConfigMapping, where:
             allowed=_VOCABULARIES,
             hint="save the model's tokenizer beside it with save_pretrained",
         )
-    if not (folder / "tokenizer.json").is_file():
-        return
-    _check_ids(_read_tokenizer(folder, where), family.shape(config).vocab_size, where)
+    is_written = (folder / "tokenizer.json").is_file()
+    tokenizer = _read_tokenizer(folder, where) if is_written else convert(folder, where)
+    _check_ids(tokenizer, family.shape(config).vocab_size, where)
 
 
 def _read_tokenizer(folder: Path, where: str) -> "Tokenizer":

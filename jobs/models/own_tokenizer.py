@@ -6,8 +6,11 @@ silence what the file says of normalising and cutting texts. The file was saved 
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from cluster.errors import UserError
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -59,6 +62,39 @@ def first_difference(
             shown = slice(max(0, at - _AROUND), at + _AROUND)
             return tokenizer.convert_ids_to_tokens(loaded[shown]), expected.tokens[shown]
     return None
+
+
+def convert(folder: Path, where: str) -> Tokenizer:
+    """Make the tokenizer of a folder without `tokenizer.json` from its other files.
+
+    Args:
+        folder: the checkpoint.
+        where: its name in errors.
+
+    Raises:
+        UserError: transformers cannot on this machine.
+    """
+    from transformers import AutoTokenizer
+
+    is_piece_model = (folder / "tokenizer.model").is_file()
+    try:
+        loaded = AutoTokenizer.from_pretrained(
+            folder, trust_remote_code=False, local_files_only=True
+        )
+        if loaded.is_fast and len(loaded):
+            made: Tokenizer = loaded.backend_tokenizer
+            return made
+        reason = "it has no vocabulary"
+    except Exception as error:  # the library raises whatever its readers meet
+        reason = str(error)
+    if is_piece_model and find_spec("sentencepiece") is None:
+        reason = "the package sentencepiece, which reads tokenizer.model, is not installed"
+    raise UserError(
+        f"there is no tokenizer.json, and none can be made of the other files: {reason}",
+        where=where,
+        hint="make it once, where sentencepiece is installed: AutoTokenizer.from_pretrained(FOLDER)"
+        ".save_pretrained(FOLDER) of transformers writes tokenizer.json",
+    )
 
 
 def read_own(folder: Path) -> Tokenizer | None:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from importlib.util import find_spec
 
 import pytest
 
@@ -143,6 +144,37 @@ def test_a_folder_without_tokenizer_is_told_what_it_may_be(single):
     answer = fault(single)
     assert "no tokenizer: found" in answer
     assert "tokenizer.model" in answer
+
+
+@pytest.mark.parametrize(
+    "files",
+    [{"tokenizer.model": b"\n\x0e\n\x05<unk>"}, {"vocab.json": b"{}", "merges.txt": b"#version"}],
+    ids=["pieces", "words and merges"],
+)
+def test_a_vocabulary_that_cannot_be_read_is_told_with_the_way_to_a_tokenizer_json(single, files):
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (single / name).unlink()
+    for name, content in files.items():
+        (single / name).write_bytes(content)
+    answer = fault(single)
+    assert "there is no tokenizer.json, and none can be made" in answer
+    assert ".save_pretrained(FOLDER)" in answer
+    if "tokenizer.model" in files and find_spec("sentencepiece") is None:
+        assert "the package sentencepiece, which reads tokenizer.model, is not installed" in answer
+
+
+def test_a_vocabulary_that_transformers_can_read_passes_if_the_model_has_its_rows(
+    saved_models, tmp_path
+):
+    folder = shutil.copytree(saved_models / "gpt2", tmp_path / "old")
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (folder / name).unlink()
+    vocabulary = {"<|endoftext|>": 0, "a": 1, "b": 2, "ab": 3}
+    (folder / "merges.txt").write_text("#version: 0.2\na b\n")
+    (folder / "vocab.json").write_text(json.dumps(vocabulary))
+    assert check_model_folder(folder)["model_type"] == "gpt2"
+    (folder / "vocab.json").write_text(json.dumps({**vocabulary, "c": 22}))
+    assert "token ids up to 22, the model only 22 rows" in fault(folder)
 
 
 def test_a_broken_tokenizer_is_found(single):
