@@ -49,6 +49,7 @@ from jobs.text.format import Format, Labelled, NoOptions, Pair, Prompt, Reading,
 
 class MyFormat(Format[NoOptions]):
     ORIGIN = Origin.COLLECTED
+    VERSION = 2
     Options = NoOptions
 
     def read_texts(self, source, options):
