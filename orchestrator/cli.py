@@ -17,6 +17,8 @@ from importlib import metadata
 from typing import TYPE_CHECKING, NoReturn
 
 from cluster.errors import DeltascaleError, UserError, unknown_name
+from cluster.machine.left_over_variables import BACKEND
+from cluster.machine.set_variables import variables_set
 from orchestrator.console import NobodyReads, answers, say, say_json, taken_for_answers
 from orchestrator.verb import VERBS, Verb
 
@@ -42,7 +44,8 @@ def main(words: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             # No text of a user's may end in an error because this terminal cannot show it.
             stream.reconfigure(errors="backslashreplace")
-    with taken_for_answers():
+    # Commands show no windows, and a notebook's backend would keep matplotlib from being imported.
+    with taken_for_answers(), variables_set({BACKEND: None}):
         return _run(words)
 
 

@@ -9,6 +9,7 @@ import math
 import os
 import platform
 import signal
+import sys
 import threading
 import time
 from collections import deque
@@ -16,10 +17,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from types import FrameType
 
-from cluster.errors import SurroundingsError
+from cluster.errors import SurroundingsError, UserError
 from cluster.executor import Ending, NodeRoom, Outcome, Surroundings, call_entry
 from cluster.fault_classes import FaultClass
 from cluster.machine.gpu_variables import gpu_variables
+from cluster.machine.left_over_variables import OPTIMIZE
 from cluster.machine.resources import Resources, this_machine
 
 _INTERRUPT = signal.SIGRTMIN + 6 if hasattr(signal, "SIGRTMIN") else None
@@ -40,7 +42,17 @@ class Executor:
         """Which call is to be interrupted, and why."""
 
     def start(self) -> None:
-        """Acquire nothing: the machine is here. Set what libraries read when a job loads them."""
+        """Acquire nothing: the machine is here. Set what libraries read when a job loads them.
+
+        Raises:
+            UserError: libraries cannot be imported in this process.
+        """
+        if sys.flags.optimize > 1:
+            raise UserError(
+                f"jobs cannot run in this process: it was started with {OPTIMIZE}=2 or `-OO`, "
+                "without the docstrings that libraries read as they are imported",
+                hint=f"unset {OPTIMIZE}, or set it to 1",
+            )
         if this_machine().num_gpus:
             os.environ.update(gpu_variables())
 

@@ -50,6 +50,13 @@ _SETTINGS = frozenset(
     }
 )
 """What changes what a library computes, whatever the params of a job say."""
+BACKEND = "MPLBACKEND"
+"""Where matplotlib shows pictures. A kernel of Jupyter names a module for it, without which another
+Python cannot import matplotlib at all."""
+OPTIMIZE = "PYTHONOPTIMIZE"
+"""From 2 on Python drops docstrings, which transformers reads as it is imported."""
+_OF_ANOTHER_PROCESS = frozenset({BACKEND, OPTIMIZE})
+"""What was meant for the process around a launch, and keeps libraries from being imported."""
 _FIXED = {"USE_HUB_KERNELS": "NO"}
 """What is set: transformers would load compiled kernels from the hub where it can."""
 
@@ -115,5 +122,5 @@ def _is_rank(name: str) -> bool:
 
 
 def is_setting(name: str) -> bool:
-    """Tell whether a variable changes what libraries compute, beside a job's params."""
-    return name in _SETTINGS or name.startswith(_SETTING_PREFIXES)
+    """Tell whether a variable changes what libraries compute, or keeps them from being imported."""
+    return name in _SETTINGS or name in _OF_ANOTHER_PROCESS or name.startswith(_SETTING_PREFIXES)

@@ -113,3 +113,17 @@ def test_an_interrupt_that_comes_as_its_call_ends_ends_nothing_else(executor, mo
     finally:
         signal.signal(local._INTERRUPT, before)
     assert (outcome.answer, after.ending, missed) == ("done", Ending.RETURNED, [])
+
+
+def test_a_process_without_docstrings_is_refused_before_the_first_call():
+    program = """
+from cluster.errors import UserError
+from cluster.executors.local import Executor
+try:
+    Executor().start()
+except UserError as fault:
+    print(fault.hint)
+"""
+    words = [sys.executable, "-OO", "-c", program]
+    told = subprocess.run(words, capture_output=True, text=True, check=True, timeout=60)
+    assert "PYTHONOPTIMIZE" in told.stdout

@@ -285,3 +285,30 @@ def test_a_broken_pipe_that_is_not_the_output_is_a_fault():
     ended = ended_without_reader("gc", "raise BrokenPipeError(32, 'Broken pipe')")
     assert ended.returncode == 3
     assert ended.stderr.startswith(b"deltascale: ") and len(ended.stderr.splitlines()) <= 2
+
+
+def test_the_backend_of_a_notebook_keeps_no_verb_from_drawing():
+    program = """
+import os, sys
+from orchestrator.cli import main
+from orchestrator.console import say
+from orchestrator.verb import VERBS
+def run(options):
+    import analysis.drawing.figure
+    say("drawn")
+    return 0
+VERBS.find("gc").run = run
+code = main(["gc"])
+print(os.environ["MPLBACKEND"])
+sys.exit(code)
+"""
+    backend = "module://matplotlib_inline.backend_inline"
+    ended = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "MPLBACKEND": backend},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert (ended.returncode, ended.stdout.split()) == (0, ["drawn", backend])

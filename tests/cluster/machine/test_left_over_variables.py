@@ -21,6 +21,8 @@ LEFT_OVER = {
     "FSDP_VERSION": "2",
     "NVIDIA_TF32_OVERRIDE": "1",
     "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE": "1",
+    "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+    "PYTHONOPTIMIZE": "2",
 }
 OURS = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT", "TORCHELASTIC_RUN_ID")
 

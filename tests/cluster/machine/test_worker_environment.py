@@ -14,6 +14,8 @@ SHELL = {
     "MY_LAB_SCRATCH": "/scratch",
     "MY_LAB_TOKEN": "planted-7",
     "LLM": "planted-8",
+    "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+    "PYTHONOPTIMIZE": "2",
 }
 
 
