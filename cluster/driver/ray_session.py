@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cluster.delivery.node_versions import NodeChecks
+from cluster.driver.own_ray_variables import forget_other_rays
 from cluster.driver.ray_access import AUTH_MODE, FIRST_MODE, enter, find_address, hold_package
 from cluster.driver.ray_endings import first_line
 from cluster.driver.session_folder import SessionFolder
@@ -160,14 +161,13 @@ def _swept_here(start: Start) -> str | None:
 
 def _prepare_own(preloaded: Sequence[str]) -> SessionFolder:
     """Make the folder of a Ray of our own, and ask for a token and for loopback alone."""
+    forget_other_rays()
     if preloaded:
         os.environ[_PRELOADED] = ",".join([*_OURS, *preloaded])
     folder = SessionFolder()
     token = folder.write_private("token", secrets.token_hex(32))
     os.environ[AUTH_MODE] = "token"
     os.environ["RAY_AUTH_TOKEN_PATH"] = str(token)
-    os.environ.pop("RAY_AUTH_TOKEN", None)
-    os.environ.pop("RAY_ADDRESS", None)
     # Ray's variable for laptops: nodes get the loopback address, and then listen on that alone.
     os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     if "RAY_memory_usage_threshold" not in os.environ:  # Ray takes the larger of the two
@@ -233,8 +233,10 @@ def _own_node() -> "Node":
 
 
 def _quieten_ray() -> None:
-    """Switch off Ray's usage reports and warnings, before Ray is imported."""
+    """Switch off what Ray does beyond what it is told, before it is imported."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Else a launch inside `uv run` would have its workers begin by it, in the folder it stands in.
+    os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
     # Ray's announced behaviour: it leaves a task without GPUs alone, we hide them ourselves.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 

@@ -16,6 +16,7 @@ from typing import NoReturn
 from cluster.delivery.packages import archive_packages, copy_packages
 from cluster.disk.temp_folders import TempFolder
 from cluster.driver.driver_process import DriverProcess
+from cluster.driver.own_ray_variables import require_own_ray_can_read, with_set_variables
 from cluster.driver.ray_access import OPEN_ALLOWED, TOKEN, TOKEN_PATH, require_address
 from cluster.driver_messages import (
     Avoid,
@@ -109,9 +110,16 @@ class Executor:
         self._gone = "it was not started"
 
     def start(self) -> None:
-        """Start or join Ray. Raises SurroundingsError when it cannot be had."""
+        """Start or join Ray.
+
+        Raises:
+            SurroundingsError: it cannot be had.
+            UserError: variables of this process keep one of our own from starting.
+        """
         self._end_process()
-        if self._address is not None:
+        if self._address is None:
+            require_own_ray_can_read(os.environ)
+        else:
             require_address(self._address)
         self._environment = worker_environment(os.environ, keys=self._keys, also=self._also)
         variables = dict(self._environment.plain)
@@ -127,6 +135,11 @@ class Executor:
         self._process = DriverProcess(_CHILD, variables)
         try:
             self._open(self._process)
+        except SurroundingsError as fault:
+            self._end_process()
+            if self._address is None:
+                raise with_set_variables(fault, variables) from None
+            raise
         except BaseException:
             self._end_process()
             raise
