@@ -269,8 +269,8 @@ def caveats(
     remarks += [f"{model}: {how}; not the weights that were published." for model, how in rounded]
     if findings.doses:
         remarks.append(f"{AT_DOSE}: {'; '.join(findings.doses)}.")
-    if any(finding.number.site is not None for finding in used):
-        remarks.append(f"Activations are read at {findings.place}.")
+    read = [f.number.metric for f in used if f.number.site is not None]
+    remarks += findings.where.remarks(read, metrics, findings.place)
     remarks += _remarks_on_seeds(used)
     toxicity = sorted({f.number.metric for f in used} & set(BEHAVIOUR))
     if len(toxicity) > 1:

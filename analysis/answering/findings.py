@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any, TypeVar, cast
 
 from analysis.answering.placed_rows import TURN, PlacedRows, rows_at_place
+from analysis.answering.where_read import WhereRead, place_in_words
 from analysis.dose.doses import Dose
 from analysis.dose.equal_dose import rows_at
 from analysis.dose.trajectories import ends_of_trainings
@@ -158,6 +159,8 @@ class Findings:
     """Every finding, in canonical order."""
     place: str
     """In words, where activations were read."""
+    where: WhereRead = field(default_factory=WhereRead)
+    """The place of each metric, and what is read nowhere."""
     missing: Sequence[Row] = ()
     """Rows of jobs that measured nothing: not run, failed, out of memory."""
     along_answers: Sequence[Finding] = ()
@@ -203,13 +206,13 @@ class Findings:
         findings, along_answers = (
             _findings(part, circumstances, selection, seeds, centred) for part in parts
         )
-        place = _place_in_words(resolve(selection, parts[0] or measured))
         at_snapshots = AtSnapshots(
             rows=along[0], circumstances=along[1], selection=selection, seeds=seeds
         )
         return cls(
             all=findings,
-            place=place,
+            place=place_in_words(resolve(selection, parts[0] or measured)),
+            where=WhereRead.of(parts[0] or measured, selection, centred),
             missing=missing,
             along_answers=along_answers,
             snapshots=at_snapshots if has_snapshots else None,
@@ -351,10 +354,3 @@ def _comparable_groups(
             compared = (*against, is_same_model, about.prefill, about.pairs)
             groups.setdefault((*compared, about.intervention), []).append(row)
     yield from groups.values()
-
-
-def _place_in_words(chosen: Selection) -> str:
-    depth = (chosen.depths or (0.75,))[0]
-    asked = f" (nothing at {chosen.depths_asked[0]:g})" if chosen.depths_asked else ""
-    place = f"position {chosen.position}, relative depth {depth:.3g}{asked}"
-    return f"{chosen.site or 'no site'}, {place}"

@@ -18,6 +18,15 @@ CENTRINGS: Mapping[bool | None, str] = {True: "the mean", False: "zero"}
 _ANY_DEPTH = (0.75,)
 
 
+def place_read(rows: Sequence[Row], selection: Selection) -> Selection:
+    """Return where a metric is read: at the selection's place, as far as it was measured there."""
+    # A metric also has rows at sites where it is not defined: the site is chosen among the others.
+    measured = [row for row in rows if row["value"] is not None] or rows
+    if selection.site not in {row["site"] for row in measured}:
+        selection = replace(selection, site=None)
+    return resolve(selection, measured)
+
+
 def rows_at_place(
     rows: Sequence[Row], selection: Selection, centred: bool | None = None
 ) -> Iterator[Row]:
@@ -27,11 +36,7 @@ def rows_at_place(
     taken centred: an uncentred rank near 1 may only say that there is a mean. What is then read
     about zero, too, is in ABOUT_ZERO.
     """
-    # A metric also has rows at sites where it is not defined: the site is chosen among the others.
-    measured = [row for row in rows if row["value"] is not None] or rows
-    if selection.site not in {row["site"] for row in measured}:
-        selection = replace(selection, site=None)
-    chosen = resolve(selection, measured)
+    chosen = place_read(rows, selection)
     depths = chosen.depths or _ANY_DEPTH
     for row in rows:
         layer, layers = row["layer"], row["num_layers"]

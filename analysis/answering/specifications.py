@@ -136,6 +136,7 @@ def _at_places(
                             all=[*anywhere.all, *findings.all],
                             along_answers=[*anywhere.along_answers, *findings.along_answers],
                             place=findings.place,
+                            where=findings.where,
                             snapshots=along,
                             centred=centred,
                         ),

@@ -28,6 +28,7 @@ from analysis.long_table.query import LongTable
 from analysis.long_table.seeds import over_seeds
 from analysis.long_table.selection import Selection
 from analysis.measurement import Row, Scalar, label_of
+from analysis.tables.elsewhere import rows_shown
 from analysis.tables.layout import TableLayout, metrics_shown
 
 DPI = 200
@@ -111,13 +112,15 @@ class Material:
         for site, position in product(sites, positions):
             chosen = replace(
                 self.selection,
-                where={},
                 site=site or self.selection.site,
                 position=position or self.selection.position,
                 depths=None if layers else self.selection.depths,
             )
-            chosen = _numbers(own).resolved(chosen)
-            rows += own.select(replace(chosen, where=self.selection.where))
+            chosen = _numbers(own).placed(chosen)
+            if layers or len(sites) > 1 or len(positions) > 1:
+                rows += own.select(chosen)
+            else:
+                rows += rows_shown(own, chosen, self.layout.seeds)
         kept = [row for row in rows if row["centred"] in (None, centred)]
         return over_seeds(_of_one_comparison(kept), self.layout.seeds)
 

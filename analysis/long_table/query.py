@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 
 from analysis.long_table.columns import FIXED, axes_of, common_type, is_long_table, schema, to_rows
 from analysis.long_table.depth import layer_at
-from analysis.long_table.selection import Selection, filter_where, is_named, resolve, select
+from analysis.long_table.places import Place
+from analysis.long_table.selection import Selection, filter_where, is_named, resolve_at, select
 from analysis.measurement import Row, Scalar
 
 if TYPE_CHECKING:
@@ -45,11 +46,17 @@ class LongTable:
         for column, values in selection.where.items():
             exists = column in self.columns.column_names and len(self.columns)
             filter_where(self.distinct(column if exists else "metric"), {column: values})
-        names = ("site", "layer", "num_layers")
-        empty: Row = dict.fromkeys(self.columns.column_names)
-        places = self.combinations(names) if len(self.columns) else set()
-        layers = [{**empty, **dict(zip(names, place, strict=True))} for place in places]
-        return resolve(selection, [*self.distinct("site"), *self.distinct("position"), *layers])
+        return self.placed(selection)
+
+    def placed(self, selection: Selection) -> Selection:
+        """Fill the open choices of a selection from the places of what its `where` keeps."""
+        kept = self.where(selection.where)
+        places = kept.combinations(Place._fields) or kept.combinations(Place._fields, every=True)
+        return resolve_at(selection, {Place(*place) for place in places})
+
+    def where(self, where: Mapping[str, Sequence[str]]) -> LongTable:
+        """Return the measurements with one of these values, or none at all, in each column."""
+        return self._under(self._kept_by(where))
 
     def without_left_out(self) -> LongTable:
         """Return the measurements less what only fits read: twenty Python numbers to each row."""
@@ -64,30 +71,59 @@ class LongTable:
         # A million rows that all stay are not copied.
         return self if pc.all(kept).as_py() else LongTable(columns=self.columns.filter(kept))
 
+    def at(self, site: Scalar, position: Scalar) -> LongTable:
+        """Return the measurements of exactly one site and position; None: those without one."""
+        wanted = {"site": site, "position": position}
+        columns = {name: self.columns[name] for name in wanted}
+        return self._under(
+            pc.is_null(columns[name])
+            if value is None
+            else pc.fill_null(pc.equal(columns[name], value), False)
+            for name, value in wanted.items()
+        )
+
     def select(self, selection: Selection) -> list[Row]:
         """Return the rows of a resolved selection, as the function `select` gives them."""
-        mask = pa.array([True]).take(pa.repeat(0, len(self.columns)))
-        for part in self._masks(selection):
-            mask = pc.and_(mask, part)
-        return select(to_rows(self.columns.filter(mask)), replace(selection, where={}))
+        kept = self._under(self._masks(selection))
+        return select(to_rows(kept.columns), replace(selection, where={}))
 
-    def combinations(self, columns: Sequence[str]) -> set[tuple[Scalar, ...]]:
-        """Return the combinations of values in these columns that have a number somewhere."""
+    def combinations(
+        self, columns: Sequence[str], *, every: bool = False
+    ) -> set[tuple[Scalar, ...]]:
+        """Return the combinations of values in these columns that have a number somewhere.
+
+        Args:
+            columns: the columns.
+            every: whether those count, too, that have none.
+        """
         names = list(dict.fromkeys(columns))
-        measured = self.columns.select(names).filter(pc.is_valid(self.columns["value"]))
+        measured = self.columns.select(names)
+        if not every:
+            measured = measured.filter(pc.is_valid(self.columns["value"]))
         rows = measured.group_by(names).aggregate([]).to_pylist()
         return {tuple(row[column] for column in columns) for row in rows}
 
+    def _under(self, masks: Iterable[pa.ChunkedArray]) -> LongTable:
+        """Return the measurements that every mask keeps."""
+        whole: pa.ChunkedArray | None = None
+        for mask in masks:
+            whole = mask if whole is None else pc.and_(whole, mask)
+        return self if whole is None else LongTable(columns=self.columns.filter(whole))
+
     def _masks(self, selection: Selection) -> Iterator[pa.ChunkedArray]:
         """Yield what each part of the selection keeps; a missing entry always stays."""
-        for column, values in selection.where.items():
-            kept = [value for value in self._values(column) if is_named(value, values)]
-            yield self._among(column, kept)
+        yield from self._kept_by(selection.where)
         yield self._among("site", [selection.site])
         anywhere = pc.is_null(self.columns["site"])
         yield pc.or_(self._among("position", [selection.position]), anywhere)
         if selection.depths is not None:
             yield self._at(selection.depths)
+
+    def _kept_by(self, where: Mapping[str, Sequence[str]]) -> Iterator[pa.ChunkedArray]:
+        for column, values in where.items():
+            if len(self.columns):
+                kept = [value for value in self._values(column) if is_named(value, values)]
+                yield self._among(column, kept)
 
     def _at(self, depths: Sequence[float]) -> pa.ChunkedArray:
         """Return rows of the layers at these relative depths, and those without a layer."""

@@ -1,17 +1,22 @@
 """Which measurements a table or a figure is about: site, relative depth, position, and `where`."""
 
 import difflib
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from analysis.long_table.depth import align, depth_of, layer_at
+from analysis.long_table.depth import align, layer_at
+from analysis.long_table.places import (
+    Pair,
+    Place,
+    chosen_depths,
+    chosen_pair,
+    in_words,
+    layers_at,
+    listed,
+    options,
+    places_of,
+)
 from analysis.measurement import Row, Scalar, label_of
-
-PREFERRED = {
-    "site": ("resid_mid", "resid_post", "resid_pre"),
-    "position": ("last", "response", "mean", "all"),
-}
-"""Defaults of site and position: the first of these that was measured."""
 
 VARIANT = ("centred", "site", "position", "depth", "compared_by", "definition")
 """Columns in which two numbers of one metric in one cell may differ."""
@@ -25,50 +30,42 @@ class Selection:
     """Which of a study's measurements a view shows."""
 
     site: str | None = None
-    """Site of the activations; None takes the first of PREFERRED that was measured."""
+    """Site of the activations; None takes the first of PREFERRED (places.py) that was measured."""
     position: str | None = None
-    """Position policy; None takes the first of PREFERRED that was measured."""
+    """Position policy; None takes the first of PREFERRED (places.py) that was measured."""
     depths: tuple[float, ...] | None = (0.75,)
     """Relative depths, by the rule of depth.py; None keeps every layer."""
     depths_asked: tuple[float, ...] = ()
-    """Depths that were asked for, where no model was measured there: `depths` are the nearest."""
+    """Depths that were asked for, where not all models were measured: `depths` are the nearest."""
+    lacking: tuple[str, ...] = ()
+    """Models that were not measured at the depths asked for, where others were."""
+    elsewhere: tuple[Pair, ...] = ()
+    """Sites and positions with measurements, where the ones asked for have none."""
     where: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Column -> values to keep; a number that does not depend on the column is kept."""
 
 
-def resolve(selection: Selection, rows: Sequence[Row]) -> Selection:
-    """Return the selection with its open choices filled from what was measured.
+def resolve(selection: Selection, rows: Iterable[Mapping[str, Scalar]]) -> Selection:
+    """Return the selection with its open choices filled from what rows measured.
 
-    Where no model was measured at any of its depths, it takes the nearest depth that was.
+    Site and position are of one measurement. Where not every model was measured at one of the
+    depths, it takes the nearest at which all were, as far as there is one.
     """
-    site = selection.site or _first("site", rows)
-    position = selection.position or _first("position", rows)
-    chosen = replace(selection, site=site, position=position)
-    layers = {
-        (layer, num_layers)
-        for row in rows
-        if isinstance(layer := row.get("layer"), int)
-        and isinstance(num_layers := row.get("num_layers"), int)
-        and row["site"] in (None, site)
-    }
-    if not layers or not chosen.depths or _are_measured(chosen.depths, layers):
+    return resolve_at(selection, places_of(rows))
+
+
+def resolve_at(selection: Selection, places: Collection[Place]) -> Selection:
+    """Return the selection with its open choices filled from the places that were measured."""
+    site, position, elsewhere = chosen_pair(selection.site, selection.position, places)
+    chosen = replace(selection, site=site, position=position, elsewhere=elsewhere)
+    layers = layers_at(places, site, position)
+    if not layers or not chosen.depths:
         return chosen
-    asked = chosen.depths[0]
-    # Many models share few fractions: the one that most of them have comes first.
-    fractions = {depth_of(layer, num_layers) for layer, num_layers in layers}
-    nearest_depth = min(
-        fractions,
-        key=lambda fraction: (
-            -sum(layer_at(fraction, total) == layer for layer, total in layers),
-            abs(fraction - asked),
-            fraction,
-        ),
-    )
-    return replace(chosen, depths=(nearest_depth,), depths_asked=chosen.depths)
-
-
-def _are_measured(depths: Sequence[float], layers: Set[tuple[int, int]]) -> bool:
-    return any(layer_at(depth, total) == layer for depth in depths for layer, total in layers)
+    depths, lacking = chosen_depths(chosen.depths, layers)
+    if lacking is None:
+        return chosen
+    some = () if len(lacking) == len(layers) else lacking
+    return replace(chosen, depths=depths, depths_asked=chosen.depths, lacking=some)
 
 
 def select(rows: Sequence[Row], selection: Selection) -> list[Row]:
@@ -93,7 +90,7 @@ def select(rows: Sequence[Row], selection: Selection) -> list[Row]:
     ]
     if selection.depths is not None:
         kept = [row for row in kept if row["layer"] is None] + align(kept, selection.depths)
-    return _spread_failures(kept)
+    return spread_failures(kept)
 
 
 def filter_where(rows: Sequence[Row], where: Mapping[str, Sequence[str]]) -> list[Row]:
@@ -125,30 +122,41 @@ def nearest(wrong: str, names: Sequence[str]) -> str:
 
 
 def describe(selection: Selection) -> str:
-    """Return the selection in words, for a caption."""
-    asked = selection.depths_asked
+    """Return the selection in words, for a caption: where it looks, and what is not there."""
     parts = [f"site {selection.site}"] if selection.site else []
     if selection.site and selection.depths:
         parts.append(
             f"relative depth {_in_words(selection.depths)} (layer floor(depth × (L - 1) + 1/2) of L"
-            f"{f'; nothing was measured at {_in_words(asked)}' if asked else ''})"
+            f"{_about_depth(selection)})"
         )
     parts += [f"position {selection.position}"] if selection.position else []
+    parts += [not_there(selection)] if selection.elsewhere else []
     parts += [f"{column} {', '.join(values)}" for column, values in selection.where.items()]
     return "; ".join(parts)
+
+
+def not_there(selection: Selection) -> str:
+    """Say where activations were measured, where none were at the site and position asked for."""
+    ways = options(selection.elsewhere[0], selection.site, selection.position)
+    where = in_words(selection.elsewhere)
+    return f"no activations were measured there, but at {where} ({' '.join(ways)})"
+
+
+def _about_depth(selection: Selection) -> str:
+    """Return what there is not at the depths asked for, as the end of a sentence."""
+    if not selection.depths_asked:
+        return ""
+    asked = _in_words(selection.depths_asked)
+    if not selection.lacking:
+        return f"; nothing was measured at {asked}"
+    return f"; {asked} was not measured in {listed(selection.lacking)}"
 
 
 def _in_words(depths: Sequence[float]) -> str:
     return ", ".join(f"{depth:.3g}" for depth in depths)
 
 
-def _first(column: str, rows: Sequence[Row]) -> str | None:
-    measured = {str(row[column]) for row in rows if row[column] is not None}
-    ranked = [*PREFERRED[column], *sorted(measured)]
-    return next((name for name in ranked if name in measured), None)
-
-
-def _spread_failures(rows: Sequence[Row]) -> list[Row]:
+def spread_failures(rows: Sequence[Row]) -> list[Row]:
     """Return rows in which a failure appears at every variant of its metric that others measured.
 
     A failed job does not record at which site or centring its numbers would have been. Without

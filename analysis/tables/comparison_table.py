@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from analysis.long_table.circumstances import Circumstances
@@ -13,6 +12,7 @@ from analysis.long_table.selection import VARIANT, Selection, describe
 from analysis.measurement import Measurement, Row, Scalar, label_of
 from analysis.status import MEANINGS, Status
 from analysis.tables.bypass_remarks import DecodeControls
+from analysis.tables.elsewhere import Elsewhere
 from analysis.tables.layout import (
     Side,
     TableLayout,
@@ -76,19 +76,22 @@ def compare(
     chosen = measured.resolved(selection or Selection())
     metrics = metrics_shown(measured.distinct("metric"), layout.metrics)
     measured = measured.of_metrics(metrics)
-    rows = over_seeds(measured.select(chosen), layout.seeds)
+    elsewhere = Elsewhere.of(measured, chosen, layout.seeds)
+    rows = over_seeds(elsewhere.rows(measured.select(chosen), layout.rows), layout.seeds)
     axes = axes_across(rows, layout)
     sides, beside = rows_down(rows, layout), axes_beside(rows, layout, axes)
     columns = _columns(rows, metrics, axes, layout)
     numbers = _place(rows, layout.rows, axes)
-    elsewhere = cache(partial(measured.combinations, (*layout.rows, "metric", *axes)))
+    names = (*layout.rows, "metric", *axes)
+
+    def why_not(side: Side, column: TableColumn) -> str | None:
+        cell = (*side, column.metric, *column.where)
+        return elsewhere.reason(dict(zip(names, cell, strict=True)))
 
     def cell(side: Side, column: TableColumn) -> Cell:
         if (row := numbers.get((side, column))) is not None:
             return _cell(row, controls.remark(row))
-        exists = (*side, column.metric, *column.where) in elsewhere()
-        reason = f"measured, but not at {describe(replace(chosen, where={}))}" if exists else None
-        return _empty(sides[side]["family"], column.metric, reason)
+        return _empty(sides[side]["family"], column.metric, why_not(side, column))
 
     lines = [
         Line(
@@ -118,10 +121,14 @@ def compare(
         index
         for index, column in enumerate(columns)
         if column in filled
-        or any((*side, column.metric, *column.where) in elsewhere() for side in sides)
+        or any(why_not(side, column) for side in sides)
         or any(line.cells[index].number.value is not None for line in lines)
     ]
-    return annotate(_with_columns(table, kept))
+    headed = [list(columns)[index] for index in kept]
+    empty = [(side, column) for side in sides for column in headed if (side, column) not in numbers]
+    dashed = {(*side, column.metric, *column.where) for side, column in empty}
+    remark = elsewhere.remark(rows, names, dashed)
+    return annotate(_with_columns(replace(table, caption=f"{caption} {remark}".rstrip()), kept))
 
 
 def _with_columns(table: Table, kept: Sequence[int]) -> Table:

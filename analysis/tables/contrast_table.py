@@ -14,7 +14,7 @@ from analysis.contrasts.families import Asked, Judged, judged
 from analysis.long_table.circumstances import Circumstances
 from analysis.long_table.columns import axes_of
 from analysis.long_table.query import LongTable
-from analysis.long_table.selection import VARIANT, Selection, is_named
+from analysis.long_table.selection import VARIANT, Selection, is_named, not_there
 from analysis.measurement import Measurement, Row, Scalar, label_at, label_of
 from analysis.status import Status
 from analysis.tables.layout import TableLayout, axis_values, metrics_shown, variant_labels
@@ -87,7 +87,11 @@ def contrast_table(
         )
         for contrast in wanted:
             lines += _lines(metric, contrast, judged(asked, contrast), shown)
-    return annotate(_table(lines, layout, _place_in_words(measured, own, shown)))
+    table = _table(lines, layout, _place_in_words(measured, own, shown))
+    if (chosen := measured.placed(shown)).elsewhere:
+        named = " and ".join(str(at) for at in (shown.site, shown.position) if at)
+        table = replace(table, caption=f"{table.caption} Of {named} {not_there(chosen)}.")
+    return annotate(table)
 
 
 def contrast_labels(measured: LongTable, layout: TableLayout) -> dict[str, list[str]]:

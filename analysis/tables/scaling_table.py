@@ -11,6 +11,7 @@ from analysis.long_table.seeds import over_seeds
 from analysis.long_table.selection import VARIANT, Selection, describe
 from analysis.measurement import Measurement, Row, label_at
 from analysis.status import Status
+from analysis.tables.elsewhere import rows_shown
 from analysis.tables.exponent_agreement import disagreement
 from analysis.tables.layout import TableLayout, axes_across, axis_values, blank_name, metrics_shown
 from analysis.tables.layout import variant_labels as labels_of
@@ -34,7 +35,8 @@ def scaling_table(
     layout, measured = layout or TableLayout(), LongTable.of(data)
     chosen = measured.resolved(selection or Selection())
     metrics = metrics_shown(measured.distinct("metric"), layout.metrics)
-    rows = over_seeds(measured.of_metrics(metrics).select(chosen), layout.seeds)
+    measured = measured.of_metrics(metrics)
+    rows = over_seeds(rows_shown(measured, chosen, layout.seeds), layout.seeds)
     axes = axes_across(rows, layout)
     sides: list[Header] = []
     cells: list[tuple[Cell, ...]] = []

@@ -29,7 +29,6 @@ def rows_of_cell(comparison: Comparison, view: View, text: str) -> list[Row]:
     import pyarrow.compute as pc
 
     from analysis.long_table.columns import to_rows
-    from analysis.long_table.selection import select
 
     metric, filters = _parse(text)
     measured = comparison.gathered
@@ -49,7 +48,7 @@ def rows_of_cell(comparison: Comparison, view: View, text: str) -> list[Row]:
     if len(_cells(rows, view.seeds)) > 1 or depth is not None:
         at = view if depth is None else view.model_copy(update={"depth": _fraction(depth, text)})
         selection = selection_of(at, every_layer="layer" in filters)
-        rows = select(rows, _narrow_selection(selection, rows)) or rows
+        rows = _at_place(comparison, selection, rows)
     cells = _cells(rows, view.seeds)
     if len(cells) > 1:
         raise UserError(
@@ -131,19 +130,24 @@ def _fraction(values: Sequence[str], text: str) -> float:
     return depth
 
 
-def _narrow_selection(selection: "Selection", rows: Sequence[Row]) -> "Selection":
-    """Return the view's selection; where the rows are of one site or position only, of that."""
+def _at_place(comparison: Comparison, selection: "Selection", rows: list[Row]) -> list[Row]:
+    """Return rows where tables show them; those that were not measured there, where they were."""
     from dataclasses import replace
 
-    from analysis.long_table.selection import resolve
+    from analysis.long_table.query import LongTable
+    from analysis.long_table.selection import resolve, select
 
+    shown = LongTable.of(comparison.gathered).placed(selection)
+    kept = select(rows, replace(shown, where={}))
+    if any(row["value"] is not None for row in kept):
+        return kept
     place: dict[str, str | None] = {"site": selection.site, "position": selection.position}
     for name in place:
         values = {row[name] for row in rows if row[name] is not None}
         if len(values) == 1:
             place[name] = str(values.pop())
-    chosen = replace(selection, site=place["site"], position=place["position"], where={})
-    return resolve(chosen, rows)
+    own = replace(selection, site=place["site"], position=place["position"], where={})
+    return select(rows, resolve(own, rows)) or kept or rows
 
 
 def _cells(rows: Sequence[Row], seeds: str | None) -> dict[tuple[Scalar, ...], Row]:

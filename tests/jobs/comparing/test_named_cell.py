@@ -93,3 +93,22 @@ def comparison_key(comparison, model):
         for row in comparison.rows
         if (row["model"], row["metric"]) == (model, "relative_norm")
     )
+
+
+def test_a_cell_is_read_at_the_depth_at_which_the_table_shows_it(done):
+    sources = [
+        done("geometry", {"model": model}, [
+            {"metric": "relative_norm", "site": "resid_mid", "position": "last", "value": layer,
+             "num_layers": total, "layer": layer}
+            for layer in layers
+        ])
+        for model, total, layers in (("m12", 12, [6, 8]), ("m24", 24, [12, 16]))
+    ]  # fmt: skip
+    comparison = collect(sources)
+    table = comparison.table(View(metrics=["relative_norm"]))
+    shown = {
+        side[1]: cells[0].number.value for side, cells in zip(table.rows, table.cells, strict=True)
+    }
+    for model in ("m12", "m24"):
+        (row,) = rows(comparison, f"relative_norm,model={model}")
+        assert row["value"] == shown[model]
