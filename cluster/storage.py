@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from cluster.disk.disk_clock import age_s
 from cluster.disk.disk_faults import disk_faults
 from cluster.disk.local_disk import LocalDisk
-from cluster.disk.written_path import expanded
+from cluster.disk.written_path import absolute, expanded
 from cluster.errors import SurroundingsError, UserError
 from cluster.fault_classes import FaultClass
 from cluster.survey import Survey
@@ -245,19 +245,26 @@ def _root_path(text: str) -> Path:
     try:
         if "\0" in text:
             raise ValueError("a zero byte")
-        path = expanded(text).absolute()
+        written = expanded(text)
+    except (ValueError, UserError) as error:
+        raise _no_path(text, error) from error
+    path = absolute(written, what="the output root")
+    try:
         _require_utf8(str(path))
         os.lstat(path)
-    except (ValueError, UserError) as error:
-        why = error.error if isinstance(error, UserError) else error
-        raise UserError(
-            f"the output root {text[:100]!r} cannot be a path: {why}", code="root-not-found"
-        ) from error
+    except ValueError as error:
+        raise _no_path(text, error) from error
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
-            shown = f"the output root {text[:100]!r} cannot be a path"
-            raise UserError(f"{shown}: {error.strerror}", code="root-not-found") from error
+            raise _no_path(text, error.strerror) from error
     return path
+
+
+def _no_path(text: str, why: object) -> UserError:
+    why = why.error if isinstance(why, UserError) else why
+    return UserError(
+        f"the output root {text[:100]!r} cannot be a path: {why}", code="root-not-found"
+    )
 
 
 def _require_utf8(path: str) -> None:

@@ -19,7 +19,14 @@ from typing import TYPE_CHECKING, NoReturn
 from cluster.errors import DeltascaleError, UserError, unknown_name
 from cluster.machine.left_over_variables import BACKEND
 from cluster.machine.set_variables import variables_set
-from orchestrator.console import NobodyReads, answers, say, say_json, taken_for_answers
+from orchestrator.console import (
+    NobodyReads,
+    answers,
+    open_closed_streams,
+    say,
+    say_json,
+    taken_for_answers,
+)
 from orchestrator.verb import VERBS, Verb
 
 if TYPE_CHECKING:
@@ -40,6 +47,7 @@ def main(words: Sequence[str] | None = None) -> int:
         The exit code.
     """
     words = list(sys.argv[1:] if words is None else words)
+    open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # No text of a user's may end in an error because this terminal cannot show it.

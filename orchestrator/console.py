@@ -34,6 +34,26 @@ class _Output(io.FileIO):
             return memoryview(data).nbytes  # type: ignore[arg-type]
 
 
+def open_closed_streams() -> None:
+    """Put nothing in the place of standard streams that a shell has closed (`>&-`).
+
+    Who closes them wants to read nothing; but the next file that is opened would have their number,
+    and libraries would write into that.
+    """
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            if nowhere != number:
+                os.dup2(nowhere, number)
+                os.close(nowhere)
+            os.set_inheritable(number, True)
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # what has its number by now may be another's
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115  kept
+
+
 _taken: TextIO | None = None
 """Standard output while a verb has it for its answers."""
 

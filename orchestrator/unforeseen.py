@@ -71,6 +71,12 @@ def fault_of(error: BaseException, words: Sequence[str], root: str | None) -> De
 
 
 def _of_the_system(error: OSError) -> SurroundingsError:
+    if error.errno == errno.ENOENT and error.filename is None and _is_working_folder_gone():
+        return SurroundingsError(
+            "the working folder was deleted",
+            where="this shell's folder",
+            hint="`cd` to a folder that is there",
+        )
     # A pipe, a socket or standard output has no name.
     is_full, place = error.errno in _FULL, error.filename
     return SurroundingsError(
@@ -79,6 +85,14 @@ def _of_the_system(error: OSError) -> SurroundingsError:
         hint=_HINTS.get(error.errno or 0) if place or not is_full else None,
         fault_class=class_of_os_error(error),
     )
+
+
+def _is_working_folder_gone() -> bool:
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def _of_the_program(

@@ -10,6 +10,7 @@ import os
 import secrets
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -181,7 +182,8 @@ def _import_from(code: str) -> None:
     Ray 2.60 puts the folder where its driver is before what `PYTHONPATH` says, and starts workers
     there; `load_entry` takes them back to where the launch was started.
     """
-    os.environ[STARTED_IN] = os.getcwd()
+    with suppress(FileNotFoundError):  # it was deleted under the shell: nothing is looked for there
+        os.environ[STARTED_IN] = os.getcwd()
     os.chdir(code)
     others = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join([code, *([others] if others else [])])

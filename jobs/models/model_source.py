@@ -172,11 +172,13 @@ class ModelSource:
         folder = expanded(self.name)
         if self.file is not None:
             folder = folder.parent
+            require_target(folder / self.file, f"source {self.name}")
             if not folder.is_dir():
                 raise UserError(
                     "there is no such file", where=f"source {self.name}", code="data-missing"
                 )
         if not folder.is_dir():
+            require_target(folder, f"source {self.name}")
             raise UserError(
                 "there is no such folder"
                 if not folder.exists()

@@ -210,10 +210,10 @@ class StageParams:
 
         Any other path that leads nowhere is a mistake.
         """
-        folder = os.environ.get(expressions.DATA_VARIABLE)
+        folder = expressions.data_folder()
         if expressions.DATA_FOLDER in file or is_hub_data(file):
             return True
-        is_data = folder and file.startswith(os.path.normpath(folder))
+        is_data = folder and _is_in(file, os.path.normpath(folder))
         is_declared = "://" not in file and self._study.whence(file) is not None
         return bool(is_data or is_declared) and not os.path.exists(file)
 
@@ -238,6 +238,10 @@ class StageParams:
             return parts
         quoted = (name for name, value in raw.items() if value and where.endswith(str(value)))
         return tuple(quoted)[:1]
+
+
+def _is_in(file: str, folder: str) -> bool:
+    return file == folder or file.startswith(folder.rstrip("/") + "/")
 
 
 def _texts_in(value: object) -> Iterator[str]:

@@ -1,6 +1,5 @@
 """Runs a study whole and small, in a root of its own, by the same launch; says what it found."""
 
-import os
 import resource
 import time
 from collections.abc import Callable, Iterator
@@ -23,7 +22,7 @@ from orchestrator.rehearsal.memorising import with_memorising
 from orchestrator.rehearsal.rehearsal_folder import RehearsalFolder, rehearsal_folder
 from orchestrator.rehearsal.report import RehearsalReport
 from orchestrator.rehearsal.small_study import SmallStudy, names_layers, small_study, texts_of
-from orchestrator.study.expressions import DATA_VARIABLE
+from orchestrator.study.expressions import data_folder
 from orchestrator.study.study import Study
 
 _NOTHING_LEAVES = {"WANDB_MODE": "disabled", "HF_HUB_OFFLINE": "1"}
@@ -86,7 +85,7 @@ def _rehearse(
         folder=place.stand_ins,
         keeps_layers=names_layers(study),
         most_ranks=1 if executor_name == "local" else 2,
-        texts=texts_of(study, os.environ.get(DATA_VARIABLE)),
+        texts=texts_of(study, data_folder()),
     )
     with variables_set(_NOTHING_LEAVES):
         small = small_study(study, stand_ins)

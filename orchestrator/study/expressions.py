@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from cluster.disk.written_path import absolute, expanded
 from cluster.errors import UserError, unknown_name
 from orchestrator.study.names import value_name
 from orchestrator.study.study_file import Place, refuse_secret
@@ -63,7 +64,7 @@ class CellValues:
         if expression == DATA_VARIABLE:
             if self.may_lack_data and not os.environ.get(DATA_VARIABLE):
                 return DATA_FOLDER
-            return _data_folder(self.where(place))
+            return _data_folder_or_raise(self.where(place))
         axis = axis_of(expression, self.values)
         if axis is None:
             raise unknown_expression(expression, self.values, self.where(place))
@@ -117,8 +118,21 @@ def unknown_expression(expression: str, axes: Iterable[str], where: str) -> User
     return unknown_name("name in ${}", expression, [*axes, DATA_VARIABLE], where=where)
 
 
-def _data_folder(where: str) -> str:
+def data_folder() -> str | None:
+    """Return the folder that the variable names, from the working folder; None: it is not set.
+
+    Raises:
+        UserError: it names the home of no user, or begins in a working folder that was deleted.
+    """
     value = os.environ.get(DATA_VARIABLE)
+    if not value or "://" in value or os.path.isabs(value):
+        return value or None
+    what = f"the data folder ({DATA_VARIABLE})"
+    return os.path.normpath(absolute(expanded(value, where=DATA_VARIABLE), what=what))
+
+
+def _data_folder_or_raise(where: str) -> str:
+    value = data_folder()
     if not value:
         raise UserError(
             f"the environment variable {DATA_VARIABLE} is not set, but the study uses it",

@@ -9,7 +9,7 @@ from typing import Any, Literal, cast
 
 from pydantic import ValidationError
 
-from cluster.disk.written_path import expanded
+from cluster.disk.written_path import absolute, expanded
 from cluster.errors import UserError, unknown_name
 from jobs.artifacts.job import Scalar
 from orchestrator.study.names import require_name, require_value_name, value_name
@@ -116,7 +116,7 @@ class Study:
 def load_study(path: str | Path) -> Study:
     """Read the study in a file. Raises UserError with file and line."""
     path = Path(path)
-    return study_of(read_study_file(path), path.absolute().parent)
+    return study_of(read_study_file(path), absolute(path, what="the study").parent)
 
 
 def parse_study(text: str, *, name: str = "study.yaml", folder: Path | None = None) -> Study:

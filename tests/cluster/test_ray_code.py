@@ -52,3 +52,22 @@ def test_an_edit_in_the_checkout_reaches_no_call_of_a_running_launch(tmp_path, m
         assert first_outcome(executor, 120).answer == "[], then 1"
     finally:
         executor.close()
+
+
+@pytest.mark.cluster
+def test_a_launch_whose_folder_was_deleted_under_it_runs_its_calls(tmp_path, monkeypatch):
+    package = tmp_path / "other_calls"
+    package.mkdir()
+    (package / "__init__.py").write_text("def echo(payload, surroundings):\n    return payload\n")
+    (tmp_path / "gone").mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    executor = Executor(offered=Resources(num_cpus=1), packages=["cluster", "other_calls"])
+    executor.start()
+    try:
+        executor.submit("a", "other_calls:echo", "heard", Resources())
+        outcome = first_outcome(executor, 120)
+        assert (outcome.ending, outcome.answer) == (Ending.RETURNED, "heard"), outcome.error
+    finally:
+        executor.close()

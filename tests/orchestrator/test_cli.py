@@ -231,7 +231,7 @@ def test_debug_shows_the_stack_of_any_fault_beside_the_answer(broken, capsys, tm
 
 
 def test_a_text_that_the_terminal_cannot_show_ends_no_command(tmp_path):
-    words = ["plan", "\udcff.yaml", "--root", str(tmp_path / "r\u00e9\udcff")]
+    words = ["plan", "\udcff.yaml", "--root", str(tmp_path / "r\u00e9")]
     ended = subprocess.run(
         [*COMMAND, *(os.fsencode(word) for word in words)],
         env={**os.environ, "PYTHONIOENCODING": "ascii"},
@@ -239,6 +239,40 @@ def test_a_text_that_the_terminal_cannot_show_ends_no_command(tmp_path):
         check=False,
     )
     assert ended.returncode == 2 and b"there is no study file" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (["status", "own"], 2, "whole path"),
+        (["plan", "{file}"], 2, "whole path"),
+        (["plan", "own.yaml", "--root", "{root}"], 3, "`cd`"),
+        (["plan", "{file}", "--root", "{root}"], 0, ""),
+    ],
+)
+def test_a_working_folder_that_was_deleted_is_one_message_where_it_is_needed(
+    tmp_path, words, code, told
+):
+    (tmp_path / "own.yaml").write_text(
+        "study: own\nstages:\n  a: {kind: probe, params: {index: 1}}\n"
+    )
+    (tmp_path / "gone").mkdir()
+    places = {"file": tmp_path / "own.yaml", "root": tmp_path / "root"}
+    program = 'cd "$1"; rmdir "$1"; shift; exec "$@"'
+    ended = subprocess.run(
+        ["sh", "-c", program, "sh", tmp_path / "gone", *COMMAND]
+        + [word.format(**places) for word in words],
+        env={
+            **{name: text for name, text in os.environ.items() if name != "DELTASCALE_ROOT"},
+            "PYTHONPATH": str(Path(__file__).parents[2]),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == code, ended.stderr
+    assert told in ended.stderr and len(ended.stderr.splitlines()) == (3 if code else 0)
+    assert ("deleted" in ended.stderr) == bool(code)
 
 
 def ended_without_reader(verb, deed):

@@ -3,7 +3,10 @@
 import json
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
+
+import pytest
 
 TOP = Path(__file__).parents[2]
 
@@ -36,3 +39,49 @@ def test_what_libraries_print_is_no_part_of_an_answer():
 def test_help_is_an_answer():
     done = run("-m", "orchestrator.cli", "plan", "--help")
     assert done.stdout.startswith("usage: deltascale plan") and done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("closed", "out", "err"),
+    [
+        (">&-", False, True),
+        ("2>&-", True, False),
+        ("<&-", True, True),
+        ("<&- >&- 2>&-", False, False),
+    ],
+)
+def test_a_launch_whose_streams_are_closed_runs_to_its_end(tmp_path, closed, out, err):
+    study = tmp_path / "own.yaml"
+    study.write_text("study: own\nstages:\n  pairs: {kind: pairs, params: {format: nursery}}\n")
+    words = [sys.executable, "-m", "orchestrator.cli", "launch", study, "--executor", "local"]
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$@" {closed}', "sh", *words, "--root", tmp_path / "root"],
+        capture_output=True,
+        text=True,
+        cwd=TOP,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert bool(done.stdout) == out and "Traceback" not in done.stderr
+    assert list((tmp_path / "root").rglob("record.json"))
+    assert err or not done.stderr
+
+
+def test_a_file_never_has_the_number_of_a_stream_that_was_closed():
+    program = """
+import os, sys
+from orchestrator.cli import main
+from orchestrator.verb import VERBS
+def run(options):
+    with open(sys.argv[1], "w") as file:
+        assert file.fileno() > 2
+        os.write(1, b"a library writes")
+    return 0
+VERBS.find("gc").run = run
+sys.exit(main(["gc"]))
+"""
+    with tempfile.NamedTemporaryFile() as file:
+        words = ["sh", "-c", 'exec "$@" <&- >&-', "sh", sys.executable, "-c", program, file.name]
+        done = subprocess.run(words, capture_output=True, text=True, cwd=TOP, timeout=120)
+        assert (done.returncode, done.stderr) == (0, "") and file.read() == b""

@@ -116,6 +116,34 @@ def test_a_file_missing_from_the_data_folder_is_named_and_others_are_planned(
     assert document["absent"] == [str(data / "prompts.txt")]
 
 
+@pytest.mark.parametrize("written", ["data", "./data/", "~/data"])
+def test_a_data_folder_begins_in_the_working_folder_or_a_home(
+    tmp_path, data, capsys, monkeypatch, written
+):
+    study = tmp_path / "studies" / "own.yaml"
+    study.parent.mkdir()
+    study.write_text(STUDY)
+    place = ["--root", str(tmp_path / "root"), "--json"]
+    assert main(["plan", str(study), *place]) == 0
+    whole = json.loads(capsys.readouterr().out)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("DELTASCALE_DATA", written)
+    assert main(["plan", str(study), *place]) == 0
+    assert json.loads(capsys.readouterr().out)["jobs"] == whole["jobs"]
+    (data / "prompts.txt").unlink()
+    assert main(["plan", str(study), *place]) == 0
+    assert json.loads(capsys.readouterr().out)["absent"] == [str(data / "prompts.txt")]
+
+
+def test_a_folder_whose_name_goes_on_where_the_data_folders_ends_is_another(
+    tmp_path, study, data, capsys
+):
+    study.write_text(STUDY.replace("${DELTASCALE_DATA}/prompts.txt", f"{data}base/prompts.txt"))
+    assert main(["plan", str(study), "--root", str(tmp_path / "root")]) == 2
+    assert "own.yaml:" in capsys.readouterr().err
+
+
 def test_a_missing_file_outside_the_data_folder_is_a_mistake(tmp_path, study, data, capsys):
     study.write_text(STUDY.replace("${DELTASCALE_DATA}/prompts.txt", "promts.txt"))
     assert main(["plan", str(study), "--root", str(tmp_path / "root")]) == 2
