@@ -81,12 +81,14 @@ class Align(Kind[AlignParams]):
         return None if model is None else 4 * model.num_parameters * (1 + kept)
 
     def notes(self, params: AlignParams, inputs: Mapping[str, Upstream]) -> Sequence[str]:
-        """Say which pairs are refused, and that answers end without an end of text."""
+        """Say which pairs are refused, how the reference may differ, and that answers end open."""
         from jobs.forecast.upstream_models import model_of
         from jobs.training.planning.refused_pairs import notes_on_pairs
         from jobs.training.planning.snapshot_costs import notes_on_snapshots
+        from jobs.training.reference_agreement import notes_on_reference
 
         notes = [*notes_on_pairs(params, planned_pairs(inputs), inputs["model"])]
+        notes += notes_on_reference(params, inputs)
         notes += notes_on_snapshots(params, model_of(inputs["model"]))
         ends_open = params.template == "none" and not params.end_of_text
         if ends_open and OBJECTIVES.find(params.objective).TRAINS and are_collected_pairs(inputs):

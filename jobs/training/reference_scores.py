@@ -19,6 +19,7 @@ from jobs.training.align_params import Params as AlignParams
 from jobs.training.chat_pairs import template_digest, template_for
 from jobs.training.completion_log_probabilities import both_completions, sum_log_probabilities
 from jobs.training.objective import ScoredPairs
+from jobs.training.reference_agreement import require_agreement
 from jobs.training.reference_params import Params
 from jobs.training.tokenized_pairs import (
     TokenizedPair,
@@ -33,9 +34,6 @@ from jobs.worker.work import Stopped, Work
 
 CHUNK = 256
 """Sequences of a chunk: seconds of a large model on a GPU, minutes of GPT-2 Medium on two cores."""
-
-_AGREED = ("dtype", "attention", "template", "end_of_text")
-"""Params that a reference and the job that reads it must have in common."""
 
 
 def score_reference(work: Work[Params]) -> dict[str, object]:
@@ -152,7 +150,8 @@ def read_reference(
     Raises:
         UserError: the reference scored other tokens, or was computed in another way.
     """
-    _require_agreement(reference.facts, params, digest)
+    require_agreement(params, reference.facts)
+    _require_same_tokens(reference.facts, params, digest)
     columns = parquet.read_table(reference.path("reference.parquet")).to_pydict()
     places = {pair: place for place, pair in enumerate(columns["pair"])}
     rows = [places[pair.pair] for pair in pairs]
@@ -163,22 +162,7 @@ def read_reference(
     )
 
 
-def _require_agreement(facts: Mapping[str, object], params: AlignParams, digest: str) -> None:
-    for name in _AGREED:
-        here = getattr(params, name)
-        there = facts.get(name, False) if name == "end_of_text" else facts[name]
-        if here != there:
-            why = (
-                "they see other tokens"
-                if name in ("template", "end_of_text")
-                else "a model differs by rounding"
-            )
-            raise UserError(
-                f"the reference was computed with {name} {there!r}, this job has {here!r}",
-                where="input reference",
-                hint=f"give both stages the same {name}: else {why}, and margins start away "
-                "from zero",
-            )
+def _require_same_tokens(facts: Mapping[str, object], params: AlignParams, digest: str) -> None:
     if facts["tokens_digest"] != digest:
         raise UserError(
             "the reference saw other tokens than this job does",

@@ -6,7 +6,7 @@ import pytest
 
 from jobs.kinds.align import Align
 from jobs.training.memorising import why_not_learned
-from jobs.training.reference_scores import _AGREED
+from jobs.training.reference_agreement import AGREED
 
 
 def log(losses) -> bytes:
@@ -36,7 +36,7 @@ def test_what_never_fell_has_not(losses) -> None:
 
 
 def test_what_the_reference_was_computed_with_is_left_as_it_is() -> None:
-    written = {name: f"the study's {name}" for name in _AGREED}
+    written = {name: f"the study's {name}" for name in AGREED}
     learned = Align().memorising({"objective": "dpo", **written})
     assert learned is not None
-    assert {name: learned[name] for name in _AGREED} == written
+    assert {name: learned[name] for name in AGREED} == written

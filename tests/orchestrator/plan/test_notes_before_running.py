@@ -92,3 +92,69 @@ def test_the_jobs_leave_out_what_the_plan_said(capsys, study, tmp_path):
     (reason,) = facts["reference"]["dropped"]
     assert "roles must alternate" in reason
     assert facts["extract"]["store"]["refused"] == {reason: [23]}
+
+
+ALIGNED = """
+study: agreed
+axes: {{}}
+stages:
+  base:
+    kind: pretrain
+    params:
+      config: {{family: gpt2, num_layers: 1, d_model: 8, num_heads: 1}}
+      format: nursery
+      steps: 1
+  pairs: {{kind: pairs, params: {{format: nursery}}}}
+  others: {{kind: pairs, params: {{format: nursery, validation_fraction: 0.5}}}}
+  reference: {{kind: reference, inputs: {{model: base, pairs: {pairs}}}, params: {{{there}}}}}
+  aligned:
+    kind: align
+    inputs: {{model: base, pairs: pairs, reference: reference}}
+    params: {{objective: {objective}, steps: 1{here}}}
+"""
+
+
+def planned(tmp_path, *, pairs="pairs", there="", objective="dpo", here=""):
+    file = tmp_path / "agreed.yaml"
+    file.write_text(ALIGNED.format(pairs=pairs, there=there, objective=objective, here=here))
+    return main(["plan", str(file), "--root", str(tmp_path / "root"), "--json"])
+
+
+@pytest.mark.parametrize("verb", ["plan", "launch"])
+@pytest.mark.parametrize(
+    ("there", "here", "name"),
+    [
+        ("", ", end_of_text: true", "end_of_text"),
+        ("dtype: bfloat16", "", "dtype"),
+        ("attention: eager", "", "attention"),
+    ],
+)
+def test_a_reference_that_training_will_refuse_is_told_before_it_is_computed(
+    tmp_path, capsys, verb, there, here, name
+):
+    assert planned(tmp_path, there=there, here=here) == 2
+    words = [verb, str(tmp_path / "agreed.yaml"), "--root", str(tmp_path / "root"), "--json"]
+    capsys.readouterr()
+    assert main(words) == 2
+    told = json.loads(capsys.readouterr().out)
+    assert f"the reference was computed with {name}" in told["error"]
+    assert "agreed.yaml:14" in told["where"] and name in told["hint"]
+    assert not (tmp_path / "root" / "artifacts").exists()
+
+
+def test_what_a_reference_and_training_say_alike_or_training_never_reads_is_no_mistake(
+    tmp_path, capsys
+):
+    both = {"there": "end_of_text: true", "here": ", end_of_text: true"}
+    assert planned(tmp_path, **both) == 0
+    assert json.loads(capsys.readouterr().out)["notes"] == []
+    assert planned(tmp_path, there="dtype: bfloat16", objective="sft") == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [({"here": ", max_length: 8"}, "max_length is 8 here"), ({"pairs": "others"}, "another stage")],
+)
+def test_other_tokens_that_a_reference_may_see_are_a_note(tmp_path, capsys, change, said):
+    assert planned(tmp_path, **change) == 0
+    assert any(said in note for note in json.loads(capsys.readouterr().out)["notes"])
