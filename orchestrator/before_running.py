@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from cluster.storage import Storage
 from jobs.artifacts.job import Job
 from jobs.hub.offline import is_hub_offline
+from jobs.mirror.variables import require_known_mode
 from orchestrator.fetching.needs import require_fetched
 from orchestrator.permission.own_code import remember_launched
 from orchestrator.plan.decisions import JobDecision
@@ -45,10 +46,11 @@ def check_before_running(
         warn: takes notes for the user.
 
     Raises:
-        UserError: the user does not allow it, or something of the hub is not in the root and may
-            not be asked for.
+        UserError: the user does not allow it, `WANDB_MODE` is no mode, or something of the hub is
+            not in the root and may not be asked for.
         SurroundingsError: the hub does not answer, or the root is not writable.
     """
+    require_known_mode()
     to_run = list(to_run)
     permit(permitted)
     is_offline = is_hub_offline(root)

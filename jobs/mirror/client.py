@@ -1,7 +1,7 @@
 """The only file that knows W&B's client: the login, and runs that are opened and closed.
 
 Runs are offline unless the user is logged in, or when W&B does not answer (`outage.py`);
-`WANDB_MODE=disabled` switches the mirror off.
+`WANDB_MODE=disabled` switches the mirror off (`variables.py`).
 """
 
 import logging
@@ -17,6 +17,7 @@ from cluster.errors import SurroundingsError
 from cluster.redaction.redactor import redacted
 from jobs.mirror.outage import within
 from jobs.mirror.run_name import RunName
+from jobs.mirror.variables import chosen_mode, left_over, make_readable, notes_on_variables
 
 _logger = logging.getLogger(__name__)
 
@@ -28,17 +29,6 @@ _OPENS_OFFLINE_WITHIN_S = 60.0
 GRACE_S = 10.0
 """What W&B may take beyond its own time limits."""
 
-_KEPT = frozenset(
-    f"WANDB_{name}"
-    for name in (
-        *("MODE", "API_KEY", "IDENTITY_TOKEN_FILE", "CREDENTIALS_FILE", "BASE_URL", "APP_URL"),
-        *("ENTITY", "USERNAME", "USER_EMAIL", "TAGS", "NOTES", "SILENT", "QUIET"),
-        *("CONFIG_DIR", "CACHE_DIR", "DATA_DIR", "ARTIFACT_DIR", "HTTP_TIMEOUT"),
-        *("FILE_PUSHER_TIMEOUT", "INSECURE_DISABLE_SSL", "ERROR_REPORTING", "DEBUG", "CORE_DEBUG"),
-    )
-)
-"""Variables of W&B that say who and where the user is; all others are of one run, one sweep or one
-process, and would make all jobs one run."""
 _LONGEST_TAG = 64
 _LONGEST_REASON = 300
 
@@ -48,7 +38,7 @@ def tracking_mode() -> str:
 
     W&B's own client is asked, with all the places that it knows: variables, netrc, settings files.
     """
-    if chosen := _chosen_mode():
+    if chosen := chosen_mode():
         return chosen
     try:
         return _mode_of_client()
@@ -60,21 +50,13 @@ def tracking_mode() -> str:
 
 
 def notes_on_mirror() -> list[str]:
-    """Say what of the environment W&B is not given, before a launch; nothing where it is off."""
-    names = [] if is_disabled() or _is_imported else _left_over()
-    if not names:
-        return []
-    return [f"W&B is not given {', '.join(names)}: each job is a run of its own"]
+    """Say what of the environment W&B is not given, before a launch."""
+    return [] if _is_imported else notes_on_variables()
 
 
 def is_disabled() -> bool:
-    """Tell, without W&B's client, whether the user switched the mirror off by `WANDB_MODE`."""
-    return _chosen_mode() == "disabled"
-
-
-def _chosen_mode() -> str:
-    chosen = os.environ.get("WANDB_MODE", "").strip().lower()
-    return {"dryrun": "offline", "run": "online"}.get(chosen, chosen)
+    """Tell, without W&B's client, whether the user switched the mirror off."""
+    return chosen_mode() == "disabled"
 
 
 def _mode_of_client() -> str:
@@ -131,7 +113,7 @@ def require_server() -> str:
 
 def sending_environment() -> dict[str, str]:
     """Return the variables for a process that sends what was written offline."""
-    unwanted = {*_left_over(), "WANDB_MODE", "WANDB_SILENT", "WANDB_QUIET"}
+    unwanted = {*left_over(), "WANDB_MODE", "WANDB_SILENT", "WANDB_QUIET"}
     kept = {name: value for name, value in os.environ.items() if name not in unwanted}
     return {**kept, "WANDB_ERROR_REPORTING": "false"}
 
@@ -140,24 +122,22 @@ def client() -> Any:
     """Import W&B; before this process does so first, take away what binds it to another run."""
     global _is_imported
     if not _is_imported:
-        for name in _left_over():
+        for name in left_over():
             del os.environ[name]
         os.environ.setdefault("WANDB_SILENT", "true")
         # Reports on W&B's own use are sent as a process ends, which waits where W&B is away.
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
     import wandb
 
+    if not _is_imported:
+        for text in make_readable(lambda given: wandb.Settings().update_from_env_vars(given)):
+            _logger.warning("%s", text)
     _is_imported = True
     return wandb
 
 
 _is_imported = False
 """From then on W&B keeps variables of its own in the environment."""
-
-
-def _left_over() -> list[str]:
-    names = sorted(name for name in os.environ if name.startswith("WANDB_"))
-    return [name for name in names if name not in _KEPT]
 
 
 _QUIET = (

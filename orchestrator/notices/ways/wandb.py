@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from cluster.errors import UserError
+from jobs.mirror.variables import chosen_mode
 from orchestrator.notices.way import Notice, NotSent, Occasion, Way
 
 _ENDS_WITHIN_S = 90.0
@@ -26,9 +27,10 @@ class Wandb(Way):
 
     def require(self, reference: str) -> None:
         """Check that W&B is not switched off."""
-        if os.environ.get("WANDB_MODE", "").strip().lower() in ("disabled", "offline", "dryrun"):
+        if (mode := chosen_mode()) in ("disabled", "offline"):
+            name = "WANDB_MODE" if os.environ.get("WANDB_MODE") else "WANDB_DISABLED"
             raise UserError(
-                f"WANDB_MODE={os.environ['WANDB_MODE']}: W&B sends nothing from here",
+                f"{name}={os.environ[name]}: W&B is {mode}, and sends nothing from here",
                 where="notify",
                 hint="unset it, or be told in another way",
             )

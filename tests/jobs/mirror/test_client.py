@@ -11,10 +11,12 @@ from dataclasses import replace
 import pytest
 import wandb
 
+from cluster.errors import UserError
 from jobs.mirror import client
 from jobs.mirror.client import notes_on_mirror, open_run, tracking_mode
 from jobs.mirror.outage import MirrorOutage, within
 from jobs.mirror.run_name import RunName
+from jobs.mirror.variables import require_known_mode
 from jobs.worker import tracking
 from jobs.worker.tracking import Tracker
 
@@ -336,3 +338,67 @@ def test_facts_that_differ_are_no_facts_of_the_run(home):
     tracker.describe({"num_parameters": 3, "other": 4})
     assert tracker._about == {"family": "gpt2", "num_parameters": 3}
     json.dumps(tracker._about)
+
+
+@pytest.mark.parametrize(
+    ("variables", "mode"),
+    [
+        ({"WANDB_MODE": "shared"}, "online"),
+        ({"WANDB_MODE": "ofline"}, "offline"),
+        ({"WANDB_DISABLED": "true"}, "disabled"),
+        ({"WANDB_DISABLED": "1", "WANDB_MODE": "offline"}, "offline"),
+        ({"WANDB_DISABLED": "false"}, "online"),
+    ],
+)
+def test_a_mode_of_another_time_or_a_mistyped_one_never_sends_more_than_was_meant(
+    home, monkeypatch, variables, mode
+):
+    put(home / ".netrc", PLAIN)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert tracking_mode() == mode
+
+
+def test_a_mistyped_mode_is_told_with_the_nearest_before_a_launch(home, monkeypatch):
+    for word in ("", "online", "Offline ", "disabled", "dryrun", "run", "shared"):
+        monkeypatch.setenv("WANDB_MODE", word)
+        require_known_mode()
+    monkeypatch.setenv("WANDB_MODE", "ofline")
+    with pytest.raises(UserError, match="'ofline'") as fault:
+        require_known_mode()
+    assert "WANDB_MODE" in fault.value.where and "'offline'" in fault.value.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "is_named"),
+    [
+        ("WANDB_MODE", "ofline", True),
+        ("WANDB_MODE", "Offline", False),
+        ("WANDB_HTTP_TIMEOUT", "abc", True),
+        ("WANDB_SILENT", "maybe", True),
+        ("WANDB_CACHE_DIR", "/proc/nowhere", False),
+        ("WANDB_DATA_DIR", "/proc/nowhere", False),
+        ("HOME", "/proc/nowhere", False),
+    ],
+)
+def test_what_w_and_b_cannot_read_or_write_costs_no_run_and_prints_nothing(
+    home, monkeypatch, caplog, capfd, name, value, is_named
+):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv(name, value)
+    tracker = Tracker(name_of(home))
+    tracker.log({"loss": 1.0}, axis="train/step", step=1)
+    tracker.finish(0)
+    wandb.teardown()
+    assert len(list((home / "mirror/wandb").glob("offline-run-*"))) == 1
+    assert capfd.readouterr().err == ""
+    assert any(name in text for text in told(caplog)) == is_named
+    assert not is_named or len(told(caplog)) == 1
+
+
+def test_a_launch_says_that_the_old_switch_is_heeded(home, monkeypatch):
+    monkeypatch.setenv("WANDB_DISABLED", "true")
+    (note,) = notes_on_mirror()
+    assert "WANDB_DISABLED" in note and "no runs" in note
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    assert notes_on_mirror() == []
