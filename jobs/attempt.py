@@ -30,6 +30,7 @@ from jobs.worker.batch import turn_of
 from jobs.worker.evidence import evidence_of
 from jobs.worker.gang import Gang
 from jobs.worker.gpu_room import held_to_part, unless_taken
+from jobs.worker.half_imported import remember_half_imported, require_whole_imports
 from jobs.worker.host_memory import host_peak_bytes, reset_host_peak
 from jobs.worker.injected_faults import injector_of
 from jobs.worker.logs import add_to_log, captured
@@ -149,6 +150,7 @@ class Attempt:
         self._evidence = evidence_of(error, self.surroundings, self.pulse)
         from jobs.entries.own_entries import line_of
 
+        remember_half_imported(error)
         own = line_of(error)
         fault = Fault.of(error, f"entries/{own}" if own else None)
         whole_gpus = float(self.assignment.params.get("num_gpus") or 0) >= 1
@@ -165,6 +167,8 @@ class Attempt:
         """Run the kind on its inputs and publish; None where it is to be published later."""
         assignment = self.assignment
         kind = KINDS.find(assignment.kind)
+        if kind.USES_TORCH:
+            require_whole_imports()
         set_arithmetic(assignment.threads, uses_torch=kind.USES_TORCH)
         params = self._with_local_data(kind.Params(**assignment.params))
         num_gpus = getattr(params, "num_gpus", 0) or 0

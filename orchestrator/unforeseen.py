@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from cluster.disk.written_path import expanded
 from cluster.errors import DeltascaleError, OutOfMemory, SurroundingsError, UserError
 from cluster.fault_classes import FaultClass, class_of_os_error
+from cluster.machine.import_faults import ImportFault, import_fault
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 """Error numbers of a disk that holds no more, or no more of this user."""
@@ -67,6 +68,9 @@ def fault_of(error: BaseException, words: Sequence[str], root: str | None) -> De
         )
     if isinstance(error, OSError) and (error.errno or isinstance(error, _OF_THE_NETWORK)):
         return _of_the_system(error)
+    imported = import_fault(error, os.environ)
+    if imported is not None and imported.is_certain:
+        return _of_the_environment(error, imported)
     return _of_the_program(error, words, root)
 
 
@@ -84,6 +88,17 @@ def _of_the_system(error: OSError) -> SurroundingsError:
         where=str(place) if place else "standard output" if is_full else None,
         hint=_HINTS.get(error.errno or 0) if place or not is_full else None,
         fault_class=class_of_os_error(error),
+    )
+
+
+def _of_the_environment(error: BaseException, imported: ImportFault) -> UserError:
+    from cluster.redaction.redactor import redacted
+
+    told = " ".join(redacted(str(error)).split()) or type(error).__name__
+    return UserError(
+        f"{imported}: {told[:300]}",
+        where="environment of this process",
+        hint="mend or unset it",
     )
 
 

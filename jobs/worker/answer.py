@@ -4,6 +4,7 @@ An executor reports only what a process cannot say of itself.
 """
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -11,6 +12,7 @@ from typing import Any
 
 from cluster.errors import DeltascaleError, OutOfMemory, SurroundingsError, UserError
 from cluster.fault_classes import FaultClass
+from cluster.machine.import_faults import import_fault
 from cluster.redaction.redactor import redacted
 from jobs.worker.assignment import check_version
 from jobs.worker.whose_fault import class_of
@@ -70,6 +72,11 @@ class Fault:
         is_ours = isinstance(error, DeltascaleError)
         text = str(error) if is_ours else f"{type(error).__name__}: {error}"
         fault_class = class_of(error)
+        if (imported := import_fault(error, os.environ)) is not None:
+            text = f"{text} ({imported})"
+            if imported.is_certain and fault_class is FaultClass.PROGRAM:
+                text = f"{imported}: {' '.join(f'{type(error).__name__}: {error}'.split())}"
+                fault_class = FaultClass.MISTAKE
         if own_place is not None and not is_ours:
             text = f"{text} (in {own_place})"
             if fault_class is FaultClass.PROGRAM:

@@ -346,3 +346,56 @@ sys.exit(code)
         timeout=120,
     )
     assert (ended.returncode, ended.stdout.split()) == (0, ["drawn", backend])
+
+
+def test_a_variable_that_a_library_cannot_read_is_the_users_to_mend(tmp_path):
+    program = """
+import sys
+from orchestrator.cli import main
+from orchestrator.verb import VERBS
+def run(options):
+    import tqdm
+VERBS.find("gc").run = run
+sys.exit(main(["gc", "--json"]))
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "TQDM_MININTERVAL": "abc"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert ended.returncode == 2, ended.stderr
+    assert "TQDM_MININTERVAL" in json.loads(ended.stdout)["error"]
+
+
+def test_jobs_that_cannot_import_torch_fail_once_each_and_the_launch_goes_on_to_its_end(tmp_path):
+    study = tmp_path / "two.yaml"
+    study.write_text(
+        "study: two\n"
+        "axes: {seed: [0, 1]}\n"
+        "stages:\n"
+        "  base:\n"
+        "    kind: pretrain\n"
+        "    over: [seed]\n"
+        "    params:\n"
+        "      config: {family: gpt2, num_layers: 1, d_model: 8, num_heads: 1}\n"
+        "      format: nursery\n"
+        "      steps: 1\n"
+        '      seed: "${seed}"\n'
+    )
+    root = tmp_path / "root"
+    words = ["launch", study, "--root", root, "--executor", "local"]
+    ended = subprocess.run(
+        [*COMMAND, *words],
+        env={**os.environ, "TORCH_DISTRIBUTED_DEBUG": "garbage"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert ended.returncode == 1, ended.stderr[-2000:]
+    assert (ended.stdout + ended.stderr).count("TORCH_DISTRIBUTED_DEBUG") >= 2
+    attempts = [path for path in root.glob("artifacts/*/*/attempts/*") if path.is_dir()]
+    assert len({path.parent for path in attempts}) == len(attempts) == 2
