@@ -6,19 +6,38 @@ asks here for the part that decides (`deciding_params`).
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, get_args
+from typing import Any, Literal, Protocol, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 
 from jobs.door import Door
+
+Item = TypeVar("Item")
 
 
 class Params(BaseModel):
     """Parent of every kind's params: frozen, and a wrong name is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _refuse_truth_for_a_number(cls, value: Any, of: ValidationInfo) -> Any:
+        """Refuse true and false where a number is wanted: pydantic would take them for 1 and 0."""
+        given = value if isinstance(value, list | tuple) else (value,)
+        if any(isinstance(item, bool) for item in given) and of.field_name is not None:
+            wanted = list(_types_in(cls.model_fields[of.field_name].annotation))
+            is_number = any(each in (int, float) for each in wanted)
+            if is_number and not any(each in (bool, Any) for each in wanted):
+                raise ValueError("must be a number, not true or false")
+        return value
+
+
+def each_once(values: Item) -> Item:
+    """Return a tuple without repeats, anything else as it is: two spellings of one work."""
+    return type(values)(dict.fromkeys(values)) if isinstance(values, tuple) else values
 
 
 def execution(default: Any, description: str, **limits: Any) -> Any:
@@ -163,6 +182,14 @@ def _deciding_inside(annotation: object, value: Any) -> Any:
             if value.keys() <= model.model_fields.keys():
                 return deciding_params(model, value)
     return value
+
+
+def _types_in(annotation: object) -> Iterator[object]:
+    """Yield the types that an annotation is made of."""
+    parts = get_args(annotation) if get_origin(annotation) is not Literal else ()
+    yield annotation
+    for part in parts:
+        yield from _types_in(part)
 
 
 def _models_in(annotation: object) -> Iterator[type[BaseModel]]:

@@ -3,11 +3,11 @@
 from abc import abstractmethod
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from cluster.errors import UserError
 from jobs.behaviour.scorer import ScorerChoice, chosen_scorer
-from jobs.params import Params, added, execution
+from jobs.params import Params, added, each_once, execution
 from jobs.shared_params import ComputeParams, CutParams, OneModelParams
 
 JUDGED = frozenset({"toxic_rate", "toxic_score"})
@@ -28,6 +28,11 @@ class WordsParams(Params):
         description="Whose words are toxic: those of the input `lexicon`, known or learned from "
         "pairs; or those that the source of the prompts knows.",
     )
+
+    @field_validator("metrics", mode="after")
+    @classmethod
+    def _each_once(cls, names: object) -> object:
+        return each_once(names)
 
     @property
     @abstractmethod

@@ -2,11 +2,11 @@
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from cluster.errors import UserError
 from jobs.models.family import Site
-from jobs.params import execution
+from jobs.params import each_once, execution
 from jobs.shared_params import PairParams
 from jobs.tokens.position_policy import Policy
 
@@ -68,6 +68,13 @@ class Params(PairParams):
         200, "Refuse a store that may become larger than this, in 10^9 bytes.", gt=0
     )
     workers: int = execution(1, "Most workers that share the units of one extraction.", ge=1)
+
+    @field_validator(
+        "sites", "depths", "layers", "positions", "moments_positions", "full_rows", mode="after"
+    )
+    @classmethod
+    def _each_once(cls, values: object) -> object:
+        return each_once(values)
 
     @model_validator(mode="after")
     def _check(self) -> "Params":

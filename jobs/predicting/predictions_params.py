@@ -2,11 +2,11 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from jobs.behaviour.scored_params import WordsParams
 from jobs.measuring.over_answer import OverAnswerParams
-from jobs.params import added
+from jobs.params import added, each_once
 from jobs.shared_params import PairParams
 
 
@@ -37,6 +37,11 @@ class Params(OverAnswerParams, WordsParams, PairParams):
     token_ids: tuple[int, ...] | None = added(
         None, "Tokens whose probability the lens shows in place of toxic words, by their ids."
     )
+
+    @field_validator("sites", "layers", "token_ids", mode="after")
+    @classmethod
+    def _places_once(cls, values: object) -> object:
+        return each_once(values)
 
     @property
     def word_metrics(self) -> tuple[str, ...]:

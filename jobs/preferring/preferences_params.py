@@ -2,9 +2,10 @@
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from cluster.errors import UserError
+from jobs.params import each_once
 from jobs.shared_params import ModelParams
 from jobs.text.format import MAX_DROPPED
 
@@ -72,6 +73,11 @@ class Params(ModelParams):
         description="Compute dtype; auto is float32 up to 2 billion parameters, bfloat16 above.",
     )
     attention: Literal["sdpa", "eager"] = Field("sdpa", description="Attention kernel.")
+
+    @field_validator("metrics", "splits", mode="after")
+    @classmethod
+    def _each_once(cls, names: object) -> object:
+        return each_once(names)
 
     @model_validator(mode="after")
     def _check_end_of_text(self) -> "Params":
