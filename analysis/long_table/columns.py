@@ -35,6 +35,10 @@ ARROW: dict[type, pa.DataType] = {
 """Type of a field or an axis -> type of its column."""
 FIXED = pa.schema([(name, ARROW[declared.type]) for name, declared in FIELDS.items()])
 """Columns that every measurement has; the study's axes stand before them."""
+_MOST_COUNT = 2**63 - 1
+"""The largest whole number of a column of counts."""
+_MOST_IN_REAL = 2**53
+"""Up to here every whole number is one of its own among real ones."""
 _STATUSES = tuple(status.value for status in Status)
 
 
@@ -66,11 +70,21 @@ def is_long_table(table: pa.Table) -> bool:
 
 
 def common_type(values: Iterable[object]) -> pa.DataType:
-    """Return the type of an axis's column: numbers or booleans where all values are, else text."""
-    kinds = {type(_plain(value)) for value in values if not _missing(value)}
-    if len(kinds) == 1:
-        return ARROW[kinds.pop()]
-    return pa.float64() if kinds == {int, float} else pa.string()
+    """Return the type of an axis's column: numbers or booleans where all values are, else text.
+
+    Numbers that the column could not hold exactly make it text, too.
+    """
+    kinds, most = set[type](), 0
+    for value in values:
+        if not _missing(value):
+            plain = _plain(value)
+            kinds.add(type(plain))
+            most = max(most, abs(plain)) if type(plain) is int else most
+    if kinds == {int, float}:
+        return pa.float64() if most <= _MOST_IN_REAL else pa.string()
+    if len(kinds) != 1 or most > _MOST_COUNT:
+        return pa.string()
+    return ARROW[kinds.pop()]
 
 
 def axes_of(columns: Iterable[str]) -> list[str]:

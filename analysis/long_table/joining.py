@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from analysis.long_table.columns import axes_of, schema
-from analysis.measurement import IDENTITY, Row, Scalar
+from analysis.measurement import IDENTITY, Row, Scalar, label_of
 
 _MOST_RANKS = 2**62
 
@@ -38,8 +38,14 @@ def conformed(
             columns.append(own if own.type == field.type else own.cast(field.type))
         else:
             value = constants[field.name] if is_constant else None
-            columns.append(pa.repeat(pa.scalar(value, field.type), len(table)))
+            columns.append(pa.repeat(_scalar(value, field.type), len(table)))
     return pa.table(columns, schema=schema(axes, types))
+
+
+def _scalar(value: Scalar, of_type: pa.DataType) -> pa.Scalar:
+    """Return a value as an entry of a column: in one of text, by its label."""
+    is_text = of_type == pa.string() and value is not None
+    return pa.scalar(label_of(value) if is_text else value, of_type)
 
 
 def labelled(table: pa.Table, column: str, label: str, metrics: Sequence[str]) -> pa.Table:

@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from analysis.long_table.columns import axes_of
 from analysis.long_table.depth import align, layer_at
 from analysis.long_table.places import (
     Pair,
@@ -98,8 +99,9 @@ def filter_where(rows: Sequence[Row], where: Mapping[str, Sequence[str]]) -> lis
     kept = list(rows)
     for column, values in where.items():
         if rows and column not in rows[0]:
-            columns = [name for name in rows[0] if name != "value"]
-            raise ValueError(f"where: there is no column {column!r}{nearest(column, columns)}")
+            raise ValueError(
+                f"where: there is no column {column!r}{_near_columns(column, rows[0])}"
+            )
         entries = {row[column] for row in rows if row[column] is not None}
         for value in values:
             if not any(is_named(entry, [value]) for entry in entries):
@@ -110,8 +112,30 @@ def filter_where(rows: Sequence[Row], where: Mapping[str, Sequence[str]]) -> lis
 
 
 def is_named(value: Scalar, names: Sequence[str]) -> bool:
-    """Whether a value is among those that a user wrote: by its label, or as Python writes it."""
-    return label_of(value) in names or str(value) in names
+    """Whether a value is among those that a user wrote: by its label, or as an equal number."""
+    if label_of(value) in names or str(value) in names:
+        return True
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and any(_number(name) == value for name in names)
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _near_columns(wrong: str, row: Row) -> str:
+    """Return the end of an error message: the nearest column, the axes, and where all columns are.
+
+    A study has some axes; the table of measurements has thirty columns more.
+    """
+    columns = [name for name in row if name != "value"]
+    near = difflib.get_close_matches(wrong, columns, 1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    axes = ", ".join(["model", *axes_of(row)])
+    return f"{hint} (axes: {axes}; --long prints all columns)"
 
 
 def nearest(wrong: str, names: Sequence[str]) -> str:

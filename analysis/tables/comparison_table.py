@@ -71,7 +71,8 @@ def compare(
         ValueError: a name does not exist (the message lists those that do and the nearest match),
             or several numbers fall into one cell.
     """
-    layout, measured = layout or TableLayout(), LongTable.of(data).without_left_out()
+    layout = (layout or TableLayout()).of_each_seed()
+    measured = LongTable.of(data).without_left_out()
     controls = DecodeControls.of(measured, circumstances or {})
     chosen = measured.resolved(selection or Selection())
     metrics = metrics_shown(measured.distinct("metric"), layout.metrics)

@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import product
 
@@ -39,6 +39,15 @@ class TableLayout:
     """Axis -> name of "does not have this axis"; BLANKS where not given."""
     controls: bool = False
     """Whether interval, noise floor and null bands stand beside each value."""
+
+    def of_each_seed(self, axes: Sequence[str] | None = None) -> "TableLayout":
+        """Return the layout without a mean over seeds where their axis tells cells apart.
+
+        Args:
+            axes: the axes that tell cells apart; None: those down the side and across.
+        """
+        named = (*self.rows, *(self.columns or ())) if axes is None else axes
+        return replace(self, seeds=None) if self.seeds in named else self
 
 
 def headline_places() -> dict[str, int]:

@@ -33,6 +33,7 @@ def scaling_table(
     Fewer than four sizes give a dash with the reason; four and five are footnoted descriptive.
     """
     layout, measured = layout or TableLayout(), LongTable.of(data)
+    layout = layout.of_each_seed(layout.columns or ())
     chosen = measured.resolved(selection or Selection())
     metrics = metrics_shown(measured.distinct("metric"), layout.metrics)
     measured = measured.of_metrics(metrics)

@@ -1,5 +1,6 @@
 """The measurements of many jobs in one table: rows of finished jobs, reasons for the others."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from analysis.drawing.figure import Detail
+
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d{1,2})?")
+"""A number as a job writes it; Python would also read `1_000` and `nan` as such."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,9 +224,16 @@ def _axis_values(source: Source) -> dict[str, Scalar]:
     from analysis.long_table.columns import axis_column
 
     return {
-        axis_column(axis): label if axis == "model" else source.values.get(axis, label)
+        axis_column(axis): label if axis == "model" else _axis_value(source, axis)
         for axis, label in source.cell.items()
     }
+
+
+def _axis_value(source: Source, axis: str) -> Scalar:
+    """Return the value of a source on an axis; its label, where the value does not keep that."""
+    label = source.cell[axis]
+    value = source.values.get(axis, label)
+    return value if label_of(value) == label else label
 
 
 def _axis_types(
@@ -234,25 +245,19 @@ def _axis_types(
     """
     from analysis.long_table.columns import axes_of, axis_column, common_type
 
-    values: dict[str, set[Scalar]] = {}
+    values: dict[str, list[Scalar]] = {}
     for source in sources:
-        for axis, label in source.cell.items():
-            value = source.values.get(axis, label)
-            values.setdefault(axis_column(axis), set()).add(
-                value if label_of(value) == label else label
-            )
+        for axis in source.cell:
+            values.setdefault(axis_column(axis), []).append(_axis_value(source, axis))
     for table in tables:
         for name in axes_of(table.column_names):
             written = [text for text in table[name].unique().to_pylist() if text is not None]
-            values.setdefault(name, set()).update(map(_number_or_text, written))
+            values.setdefault(name, []).extend(map(_number_or_text, written))
     return {name: common_type(kinds) for name, kinds in values.items() if name != "model"}
 
 
 def _number_or_text(text: str) -> float | str:
-    try:
-        return float(text)
-    except ValueError:
-        return text
+    return float(text) if _NUMBER.fullmatch(text) else text
 
 
 def details(sources: Sequence[Source], name: str) -> "list[Detail]":

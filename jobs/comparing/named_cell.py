@@ -101,12 +101,19 @@ def _filter_rows(rows: list[Row], filters: Mapping[str, Sequence[str]], text: st
     for column, values in filters.items():
         if column not in columns:
             raise unknown_name("axis", column, columns, where=where)
-        labels = dict.fromkeys(_label_of_value(column, row[column]) for row in rows)
+        entries = {_label_of_value(column, row[column]): row[column] for row in rows}
         for value in values:
-            if value not in labels:
-                raise unknown_name(f"value of {column}", value, labels, where=where)
-        kept = [row for row in kept if _label_of_value(column, row[column]) in values]
+            if not any(_is_value(column, entry, [value]) for entry in entries.values()):
+                raise unknown_name(f"value of {column}", value, entries, where=where)
+        kept = [row for row in kept if _is_value(column, row[column], values)]
     return kept
+
+
+def _is_value(column: str, entry: Scalar, written: Sequence[str]) -> bool:
+    from analysis.long_table.selection import is_named
+
+    is_number = entry is not None and is_named(entry, written)
+    return is_number or _label_of_value(column, entry) in written
 
 
 def _label_of_value(column: str, value: Scalar) -> str:

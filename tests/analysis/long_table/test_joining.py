@@ -1,11 +1,13 @@
 """Many tables as one: the order of `to_table`, whatever came first."""
 
 import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.long_table.columns import to_table
 from analysis.long_table.joining import canonical, conformed, joined
+from analysis.measurement import label_of
 
 AXES = ["objective", "dose"]
 NAMES = st.sampled_from(["a", "b", "é", None])
@@ -45,3 +47,10 @@ def test_a_jobs_own_axis_goes_before_what_its_cell_says():
 
 def test_nothing_gathered_is_the_empty_table():
     assert joined([], AXES).equals(pa.Table.from_pylist([], to_table([], AXES).schema))
+
+
+@pytest.mark.parametrize("value", [1, True, 0.5, 2**70])
+def test_a_value_stands_in_a_column_of_text_by_its_label(value):
+    own = to_table([{"metric": "x", "value": 1.0}], [])
+    (row,) = conformed(own, AXES, {"objective": value, "model": "m"}).to_pylist()
+    assert row["objective"] == label_of(value)

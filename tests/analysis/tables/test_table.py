@@ -223,3 +223,48 @@ def test_a_scaling_table_of_values_kept_without_each_group_lacks_nothing_and_tel
         "over parameters fits best (scatter "
     ) in notes[0]
     assert "delete" not in table.caption
+
+
+@pytest.mark.parametrize("layout", [{"rows": ("model", "seed")}, {"columns": ("seed",)}])
+def test_where_seeds_tell_cells_apart_each_has_its_own_number(layout):
+    rows = [tiny(seed=seed, value=0.1 * (seed + 1)) for seed in (0, 1)]
+    table = compare(rows, layout=TableLayout(**layout))
+    numbers = [cell.number for line in table.cells for cell in line]
+    assert [number.value for number in numbers] == [0.1, 0.2]
+    assert all((number.num_seeds or 1) == 1 for number in numbers)
+    headers = table.rows if "rows" in layout else table.columns
+    assert [header[-1] for header in headers] == ["0", "1"]
+
+
+def test_exponents_over_seeds_are_fitted_seed_by_seed():
+    rows = [
+        tiny(seed=seed, value=size ** (0.5 + seed), model=f"m{size}", num_parameters=size)
+        for seed in (0, 1)
+        for size in (10, 100, 1_000, 10_000)
+    ]
+    table = scaling_table(rows, layout=TableLayout(columns=("seed",)))
+    assert [round(line[0].number.value, 3) for line in table.cells] == [0.5, 1.5]
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"), [("0.10", 0.1), ("1e-1", 0.1), ("1", 1.0), ("1.0", 1.0)]
+)
+def test_numbers_are_compared_as_numbers(written, kept):
+    rows = [tiny(beta=beta, value=beta) for beta in (0.1, 1.0)]
+    (line,) = compare(rows, selection=Selection(where={"beta": [written]})).cells
+    assert [cell.number.value for cell in line] == [kept]
+
+
+def test_text_that_reads_like_a_number_is_compared_as_text():
+    rows = [tiny(code=code) for code in ("007", "7")]
+    (line,) = compare(rows, selection=Selection(where={"code": ["7"]})).cells
+    assert len(line) == 1
+    with pytest.raises(ValueError, match="there is 007, 7"):
+        compare(rows, selection=Selection(where={"code": ["7.0"]}))
+
+
+def test_a_wrong_column_is_told_the_nearest_and_where_all_are():
+    with pytest.raises(ValueError, match="no column 'sede'; did you mean 'seed'") as caught:
+        compare([tiny()], selection=Selection(where={"sede": ["0"]}))
+    assert "axes: model, objective, condition, seed; --long prints all" in str(caught.value)
+    assert "null_low" not in str(caught.value)

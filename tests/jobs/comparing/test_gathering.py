@@ -7,6 +7,7 @@ import pytest
 
 from analysis.long_table.columns import to_table
 from analysis.long_table.files import to_parquet
+from analysis.measurement import label_of
 from cluster.errors import UserError
 from jobs.comparing.comparison import long_table
 from jobs.comparing.gathering import collect, details
@@ -137,3 +138,39 @@ def test_what_two_stages_say_alike_of_one_sample_is_drawn_once(done):
         (each.about["model"], each.read()["along"][0].as_py()) for each in details(sources, "plane")
     ]
     assert found == [("a", 1.0), ("b", 1.0), ("b", 2.0)]
+
+
+@pytest.mark.parametrize(
+    ("values", "column"),
+    [
+        ([1, "a"], ["1", "a"]),
+        ([8, 16, "full"], ["16", "8", "full"]),
+        ([True, 1], ["1", "true"]),
+        ([True, 0.5], ["0.5", "true"]),
+        ([1, 0.5], [0.5, 1.0]),
+        ([2**70, 1], ["1", str(2**70)]),
+        ([2**53 + 1, 0.5], ["0.5", str(2**53 + 1)]),
+        ([True, False], [False, True]),
+    ],
+)
+def test_values_of_unlike_types_on_one_axis_are_text(done, lost, values, column):
+    sources = [
+        replace(make("rates", {"model": "a", "mix": label_of(given)}, *rest), values={"mix": given})
+        for make, *rest in ((done, [value()]), (lost, ["toxic_mass"]))
+        for given in values
+    ]
+    comparison = collect(sources)
+    assert sorted(set(comparison.measurements["mix"].to_pylist())) == column
+    assert set(comparison.table(View(metrics=["toxic_mass"])).columns) == {
+        ("toxic_mass", label_of(given)) for given in values
+    }
+    assert long_table(comparison, "csv") and long_table(comparison, "parquet")
+    for given in values:
+        shown = comparison.table(View(where={"mix": label_of(given)}, metrics=["toxic_mass"]))
+        assert len(shown.cells) == 1
+
+
+def test_what_only_looks_like_a_number_to_python_stays_text(done):
+    doses = [value("patched_toxic_mass", 0.5, dose=dose) for dose in ("1_000", "nan", "2")]
+    comparison = collect([done("patched", {"model": "a"}, doses, swept=["dose"])])
+    assert sorted(comparison.measurements["dose"].to_pylist()) == ["1_000", "2", "nan"]
