@@ -169,6 +169,12 @@ def test_a_folder_that_changed_after_planning_is_refused(saved_models, tmp_path)
         pretrained.run(work)
 
 
+def test_a_link_whose_target_is_gone_is_named_as_one(tmp_path):
+    (tmp_path / "model").symlink_to(tmp_path / "away")
+    with pytest.raises(UserError, match=r"is a link to .*away, which is not there"):
+        pretrained.pins(Params(source=str(tmp_path / "model")), {})
+
+
 def test_a_missing_folder_says_where_it_was_looked_for(tmp_path):
     params = Params(source=str(tmp_path / "nowhere"))
     with pytest.raises(UserError, match="no such folder") as caught:
