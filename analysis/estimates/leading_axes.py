@@ -8,9 +8,11 @@ has in the leading directions and in the others, and is solved for the former.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import inf
+from typing import Literal
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -31,8 +33,15 @@ RESOLVED = 0.5
 """Share of the learned axes in the leading directions from which on rows tell these."""
 ALIKE = 0.5
 """How far such blocks are expected to differ, in units of what plain itself has there."""
+APART = ALIKE * 4.0 ** np.arange(7)
+"""How far they may differ where what was seen speaks for it."""
+EVIDENCE = 3.0
+"""Logarithm of how much likelier than by ALIKE that must be."""
 ACCURACY = 0.03
 """Relative error of the energies in learned axes that the second model allows for."""
+
+Beside = Literal["even", "far", "near"]
+"""Where what a condition has beside the leading directions lies."""
 
 
 def direction_shares(spectrum: PopulationSpectrum, dimension: int) -> Float64[np.ndarray, " d"]:
@@ -106,6 +115,11 @@ class LearnedAxes:
         """Share of the learned axes that lies in the leading directions, 0 to 1."""
         return float(self.overlaps[:, : self.lead].sum() / self.lead)
 
+    @property
+    def is_told(self) -> bool:
+        """Whether rows tell the leading directions."""
+        return self.purity >= RESOLVED
+
     def calibrated(self, energies: Float64[np.ndarray, " k"]) -> LearnedAxes:
         """Return the axes with what they and the leading directions hold set by what was seen.
 
@@ -130,7 +144,9 @@ class LearnedAxes:
             overlaps[block] *= float(energies[block].sum()) / seen if seen else 1.0
         return replace(self, shares=shares, overlaps=overlaps)
 
-    def leading_share(self, energies: Float64[np.ndarray, " k"]) -> tuple[float, float]:
+    def leading_share(
+        self, energies: Float64[np.ndarray, " k"], apart: float = ALIKE
+    ) -> tuple[float, float]:
         """Return the share of another condition in the leading directions, by two models.
 
         The first takes what that condition has, over what this one has, for the same in all leading
@@ -141,11 +157,42 @@ class LearnedAxes:
 
         Args:
             energies: share of the other condition along each learned axis.
+            apart: how far blocks are expected to differ.
         """
         inside = float(energies.sum())
-        resolved = self.purity >= RESOLVED
-        first = self._share_of_one_level(inside) if resolved else self._share_by_overlap(inside)
-        return first, self._share_of_blocks(energies)
+        first = self._share_of_one_level(inside) if self.is_told else self._share_by_overlap(inside)
+        return first, self._share_of_blocks(energies, apart)
+
+    def shares_if_uneven(
+        self, energies: Float64[np.ndarray, " k"], apart: float
+    ) -> tuple[float, float]:
+        """Return that share if what the condition has beside the leading directions is uneven.
+
+        First where it is far away: directions that learned axes mistake for leading ones are then
+        as those, not as all others. Then where it is all in the next directions.
+        """
+        far, near = (self._share_of_blocks(energies, apart, way) for way in ("far", "near"))
+        return far, near
+
+    def find_apart(
+        self, energies: Float64[np.ndarray, " k"], left_out: Sequence[Float64[np.ndarray, " k"]]
+    ) -> float:
+        """Return how far blocks are to be expected to differ: ALIKE, or what is far likelier.
+
+        The likelihood of what was seen is that of normal errors and normal differences of blocks.
+
+        Args:
+            energies: share of the other condition along each learned axis.
+            left_out: the same without each group, which tells the error of what was seen.
+        """
+        if self._is_pure(energies):
+            return ALIKE
+        without = np.array([self._by_block(shares) for shares in left_out])
+        without = without[np.isfinite(without).all(axis=1)]
+        spread = np.sqrt(len(without) - 1) * without.std(axis=0)
+        evidence = [self._solve(energies, apart, spread=spread)[1] for apart in APART]
+        best = int(np.argmax(evidence))
+        return float(APART[best]) if evidence[best] > evidence[0] + EVIDENCE else ALIKE
 
     def _share_of_one_level(self, inside: float) -> float:
         along = self.overlaps.sum(axis=0) * self.shares
@@ -166,26 +213,62 @@ class LearnedAxes:
         ratios = np.linalg.lstsq(matrix, np.array([1.0, inside]), rcond=1e-3)[0]
         return float(np.clip(ratios @ parts[:, : self.lead].sum(axis=1), 0.0, 1.0))
 
-    def _share_of_blocks(self, energies: Float64[np.ndarray, " k"]) -> float:
-        blocks = BLOCKS if self.num_leading is None else _blocks_within(self.lead)
-        parts = [*blocks, slice(self.lead, None)]
-        held = np.array([self.shares[part].sum() for part in parts])
-        if len(energies) < (self.num_leading or NUM_AXES) or held[-1] <= 0:
+    @property
+    def _blocks(self) -> Sequence[slice]:
+        if self.num_leading is None:
+            return BLOCKS
+        return [slice(b.start, min(b.stop, self.lead)) for b in BLOCKS if b.start < self.lead]
+
+    def _is_pure(self, energies: Float64[np.ndarray, " k"]) -> bool:
+        """Tell whether nothing lies beside the leading directions, or too few axes were learned."""
+        few = len(energies) < (self.num_leading or NUM_AXES)
+        return few or bool(self.shares[self.lead :].sum() <= 0)
+
+    def _parts_beside(self, beside: Beside) -> Sequence[slice]:
+        if beside != "near" or 2 * self.lead >= (self.shares > 0).sum():
+            return [slice(self.lead, None)]
+        return [slice(self.lead, 2 * self.lead), slice(2 * self.lead, None)]
+
+    def _by_block(self, energies: Float64[np.ndarray, " k"]) -> Float64[np.ndarray, " blocks"]:
+        return np.array([energies[block].sum() for block in self._blocks])
+
+    def _share_of_blocks(
+        self, energies: Float64[np.ndarray, " k"], apart: float, beside: Beside = "even"
+    ) -> float:
+        if self._is_pure(energies):
             return float(energies.sum())
+        return self._solve(energies, apart, beside)[0]
+
+    def _solve(
+        self,
+        energies: Float64[np.ndarray, " k"],
+        apart: float,
+        beside: Beside = "even",
+        spread: Float64[np.ndarray, " blocks"] | float = 0.0,
+    ) -> tuple[float, float]:
+        """Solve for what blocks hold; return their sum, and the logarithm of the likelihood."""
+        parts = [*self._blocks, *self._parts_beside(beside)]
+        held = np.array([self.shares[part].sum() for part in parts])
         along = self.overlaps * self.shares
-        mixed = np.array([[along[own][:, part].sum() for part in parts] for own in blocks])
-        seen = np.array([energies[own].sum() for own in blocks])
-        error = ACCURACY * np.maximum(seen, 1e-12)
-        mean = np.append(held[:-1] / held[:-1].sum(), 0.0)
-        apart = np.eye(len(blocks), len(parts)) - mean
-        matrix = np.concatenate([mixed / error[:, None], held[None] / 1e-4, apart / ALIKE])
-        wanted = np.concatenate([seen / error, [1e4], np.zeros(len(blocks))])
+        mixed = np.array([[along[own][:, part].sum() for part in parts] for own in self._blocks])
+        seen = self._by_block(energies)
+        error = np.hypot(ACCURACY * np.maximum(seen, 1e-12), spread)
+        num_blocks = len(seen)
+        mean = np.zeros(len(parts))
+        mean[:num_blocks] = held[:num_blocks] / held[:num_blocks].sum()
+        tied = (np.eye(len(parts)) - mean) / apart
+        rows, wanted = mixed / error[:, None], seen / error
+        if beside != "far":  # the condition's shares add up to 1: what is not tied has the rest
+            rows, wanted = np.append(rows, held[None] / 1e-4, axis=0), np.append(wanted, 1e4)
+            tied = np.delete(tied, num_blocks, axis=0)
+        matrix, wanted = np.append(rows, tied, axis=0), np.append(wanted, np.zeros(len(tied)))
         ratios = np.linalg.lstsq(matrix, wanted, rcond=None)[0]
-        return float(np.clip((ratios * held)[:-1].sum(), 0.0, 1.0))
-
-
-def _blocks_within(lead: int) -> list[slice]:
-    return [slice(block.start, min(block.stop, lead)) for block in BLOCKS if block.start < lead]
+        share = float(np.clip((ratios * held)[:num_blocks].sum(), 0.0, 1.0))
+        # Differences of blocks sum to zero, so that one of them is not free.
+        free = len(tied) - 1
+        residuals = matrix @ ratios - wanted
+        evidence = residuals @ residuals + np.linalg.slogdet(matrix.T @ matrix)[1]
+        return share, float(-evidence / 2 - free * np.log(apart))
 
 
 def _leading_axes(rows: Float64[np.ndarray, "rows d"], num_axes: int) -> Float64[np.ndarray, "d k"]:

@@ -16,7 +16,7 @@ from jaxtyping import Float64
 from analysis.estimates import evaluation
 from analysis.estimates.captured_energies import Captured, Pair
 from analysis.estimates.intervals import Estimate, jackknife
-from analysis.estimates.leading_axes import ACCURACY, RESOLVED, axes_without, learned_axes
+from analysis.estimates.leading_axes import ACCURACY, axes_without, learned_axes
 from analysis.rows.spectra import NUM_AXES
 from analysis.rows.summary import Sample
 
@@ -106,6 +106,8 @@ def find_leading(
         [shares[:num_leading] for shares in (half.shares_along, *without)]
         for half, without in zip(pair, varied, strict=True)
     )
+    # How far blocks of axes differ is asked once: without each group it is the same.
+    apart = axes.calibrated(own_along[0]).find_apart(along[0], along[1:])
     own, heldout = [], []
     for number, shares, held in zip((None, *pair[0].numbers), along, own_along, strict=True):
         known = axes if number is None else axes_without(axes, left_out, places.get(int(number)))
@@ -114,18 +116,20 @@ def find_leading(
             heldout.append(np.nan)
             continue
         known = known.calibrated(held)
-        own.append(known.leading_share(shares))
+        own.append(known.leading_share(shares, apart))
         heldout.append(known.leading)
     numbers, others = np.array(own).T, np.array([heldout, heldout])
     # What another spectrum says is a further model; so is the spectrum alone, for axes that rows of
     # heavy tails taught hold less than it says; and, where the rows hardly tell the leading axes,
     # that the learned ones miss nothing. Without each group they differ as with all.
-    rival = rival.calibrated(own_along[0])
+    rival, known = (each.calibrated(own_along[0]) for each in (rival, axes))
     ends = [
-        (float(np.mean(rival.leading_share(along[0]))), rival.leading),
+        (float(np.mean(rival.leading_share(along[0], apart))), rival.leading),
         (min(numbers[:2, 0].mean() * axes.leading / others[0, 0], 1.0), axes.leading),
     ]
-    if axes.purity < RESOLVED:
+    if axes.is_told:
+        ends += [(end, known.leading) for end in known.shares_if_uneven(along[0], apart)]
+    else:
         first, second = (half.share_along(num_leading) for half in pair)
         ends.append((first, second))
     # Fewer axes than are meant: those that no row taught may hold all that is left.
@@ -135,7 +139,7 @@ def find_leading(
         moved = numbers[:2].mean(axis=0)
         numbers = np.stack([*numbers, moved + first - moved[0]])
         others = np.stack([*others, others[0] + second - others[0, 0]])
-    return Leading(own=numbers, heldout=others, are_told=axes.purity >= RESOLVED)
+    return Leading(own=numbers, heldout=others, are_told=axes.is_told)
 
 
 Numbers = Float64[np.ndarray, "models leave"]

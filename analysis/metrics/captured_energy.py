@@ -35,13 +35,14 @@ class CapturedEnergy(Metric):
     """
 
     DEFINITION = (
-        "v7: share of squared norm in the other condition's top min(10, d) population axes, solved"
+        "v8: share of squared norm in the other condition's top min(10, d) population axes, solved"
         " for from the energies along axes learned without group g, pooled over g, by how axes of "
         "so many rows, as unequal, of its population eigenvalues lie, half way between two "
         "models of the rest and another spectrum that fits; _heldout: of the other condition "
         "itself, by the same axes; _ratio: of the two; interval: delete-group jackknife, learned "
-        "axes held fixed or learned again, the wider, and what these differ by, and 3 % of the "
-        "value, and 1 where rows teach fewer axes than are meant; _learned…: in the axes as "
+        "axes held fixed or learned again, the wider, and what these differ by, with what lies "
+        "beside the leading axes far away or next to them, too, and 3 % of the value, and 1 where "
+        "rows teach fewer axes than are meant; _learned…: in the axes as "
         "learned, that jackknife alone; centred: rows minus the mean of the groups but g; bands: "
         "a random subspace, and base rows in the axes of base rows of the other half of the groups"
     )

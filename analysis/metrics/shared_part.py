@@ -63,9 +63,9 @@ class SharedPart(Metric):
     """
 
     DEFINITION = (
-        "v4: energy_inside_sft: share of squared norm inside the leading population axes of the "
+        "v5: energy_inside_sft: share of squared norm inside the leading population axes of the "
         "other objective (SFT where a study compares with it), the fewest, at most 10, that hold "
-        "90 % of its energy, solved for as captured_energy (v7) does, with its interval; _ceiling: "
+        "90 % of its energy, solved for as captured_energy (v8) does, with its interval; _ceiling: "
         "of the other objective itself; energy_outside_sft: 1 minus the first; shared_part: the "
         "first over the ceiling; paired_cosine: mean cosine of both δ "
         "at one token of each prompt, about zero or the mean of the other groups, delete-group "
