@@ -45,7 +45,7 @@ THESE_AXES = (
     "captured_energy_learned_ratio",
 )
 UNPLANTED = {
-    "intrinsic_dimension": "normal rows lie on no manifold of a dimension below d",
+    "intrinsic_dimension": "normal rows lie on no manifold below d; local_dimension.py plants some",
     "first_token_cosine": "these rows are of no answer, so none of them is at its first token",
     "paired_cosine": "no base rows are drawn, which would show that both saw the same tokens",
     **dict.fromkeys(

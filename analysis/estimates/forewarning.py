@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from analysis.estimates.local_dimension import dimensions_told
+
 LEAST_SHARE = 0.1
 """Prompts over dimensions above which no effective rank was refused, of flat to steep spectra."""
 MOST_COMPONENTS = 0.9
@@ -57,8 +59,19 @@ def _overlap(num_prompts: int, dimension: int) -> str | None:
     )
 
 
+def _intrinsic_dimension(num_prompts: int, dimension: int) -> str | None:
+    told = dimensions_told(num_prompts)
+    if told >= dimension:
+        return None
+    return (
+        f"intrinsic_dimension may be refused: {num_prompts} prompts mostly tell up to {told} of at "
+        f"most {dimension} dimensions"
+    )
+
+
 _WARNINGS: Mapping[str, Callable[[int, int], str | None]] = {
     "components_90": _components,
     "effective_rank": _effective_rank,
+    "intrinsic_dimension": _intrinsic_dimension,
     "subspace_overlap": _overlap,
 }

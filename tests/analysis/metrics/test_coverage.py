@@ -260,12 +260,14 @@ def torus(rng: np.random.Generator) -> np.ndarray:
 
 def test_the_interval_of_the_intrinsic_dimension_covers_two(sample_of) -> None:
     rng, metric = np.random.default_rng(14), METRICS.find("intrinsic_dimension")
-    hits = answered = 0
+    values = []
     for _ in range(200):
         (value,) = metric.measure(sample_of(torus(rng), PROMPTS, moments=False), None)
         if value.value is None:
             assert value.status is Status.TOO_FEW_ROWS
             continue
-        answered += 1
-        hits += value.low <= 2 <= value.high
-    assert answered >= 150 and 0.9 <= hits / answered <= 0.98, (hits, answered)
+        values.append(np.log([value.value, value.low, value.high]))
+    drawn, low, high = np.array(values).T
+    hits = np.mean((low <= np.log(2)) & (np.log(2) <= high))
+    width = np.median(high - low) / 3.92 / drawn.std()
+    assert len(values) >= 190 and hits >= 0.95 and width <= 1.6, (hits, len(values), width)

@@ -38,6 +38,8 @@ def test_prompts_that_are_not_yet_sampled_are_counted(prompts: Upstream) -> None
     assert " prompts tell up to about " in both[0] and "256 dimensions" in both[0]
     (overlap,) = notes_of(("subspace_overlap",), prompts)
     assert overlap.startswith("subspace_overlap may be refused: it takes about 2048 prompts")
+    (local,) = notes_of(("intrinsic_dimension",), prompts)
+    assert " prompts mostly tell up to " in local and local.endswith("of at most 256 dimensions")
     assert notes_of(("stable_rank", "participation_ratio"), prompts) == []
 
 
