@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
-from math import exp, log
+from math import exp
 
 import numpy as np
 from jaxtyping import Float64
 
 from analysis.estimates import evaluation
-from analysis.estimates.intervals import Estimate, jackknife
+from analysis.estimates.intervals import Estimate, jackknife, left_out_weights
 from analysis.metric import Computation, Metric
+from analysis.rows.crossed_covariance import LEAST_GROUPS, CrossedCovariance
 from analysis.rows.spectra import Spectra
 from analysis.rows.summary import Sample
 from analysis.status import Status
@@ -19,16 +21,16 @@ from analysis.status import Status
 class ParticipationRatio(Metric):
     """Ratio without what few rows add to it.
 
-    Gao et al. 2017, *A theory of multineuronal dimensionality, dynamics and measurement*. 1 to d,
-    with noise about it; rotating or scaling all rows changes nothing. The ratio of the covariance
-    of all rows at once reads d / (1 + d / N) of isotropic rows (Marchenko and Pastur 1967), and
-    under heavy tails no interval of it held: one row far out decides it.
+    Gao et al. 2017, *A theory of multineuronal dimensionality, dynamics and measurement*. 1 to d;
+    rotating or scaling all rows changes nothing. The ratio of the covariance of all rows at once
+    reads d / (1 + d / N) of isotropic rows (Marchenko and Pastur 1967), and under heavy tails no
+    interval of it held: one row far out decides it.
     """
 
     DEFINITION = (
-        "v4: (tr C)^2 / tr C^2, both by crossing the scatters of prompt groups, each about its"
-        " group's own mean (uncentred: second moment); jackknife of the logarithm, corrected for"
-        " bias, out to the interval without the correction"
+        "v5: (tr C)^2 / tr C^2, both over differences of rows, all of different prompt groups"
+        " (uncentred: second moments of different groups); jackknife of the logarithm, corrected"
+        " for bias, out to the interval without the correction; within 1 and d"
     )
     REPORTS = ("participation_ratio",)
     AXIS_LABEL = "participation ratio (1 to d)"
@@ -41,53 +43,59 @@ class ParticipationRatio(Metric):
 
 
 def measure_crossed(sample: Sample, centred: bool) -> evaluation.Measured:
-    """Divide the sum over g != h of tr M_g tr M_h by the sum of tr(M_g M_h), M_g scatters.
+    """Divide (tr M)^2 by tr M^2, both over pairs of different groups, and jackknife the logarithm.
 
-    tr C^2 of an estimated covariance is too large by a term in 1/N; independent groups have none.
-    Both sums are of rows times rows: as groups differ in size, a mean of products of covariances
-    scatters 10 to 20 % more.
+    tr M^2 of an estimated M is too large by a term in 1/N; independent groups have none.
     """
     spectra = evaluation.require_spectra(sample, centred)
-    usable = spectra.counts >= 1 + centred
-    evaluation.require_groups(int(usable.sum()), 2)
-    degrees = (spectra.counts - centred)[usable]
-    traces, products = _own_traces_and_products(spectra, centred)
-    traces, products = traces[usable], products[np.ix_(usable, usable)]
-    evaluation.require_energy(traces)
-    whole = traces.sum() ** 2 - np.square(traces).sum(), products.sum() - np.trace(products)
-    if not min(whole) > 0:
+    evaluation.require_groups(spectra.num_groups, LEAST_GROUPS if centred else 2)
+    squares = _about_mean(spectra) if centred else _about_zero(spectra)
+    if not squares[:, 0].min() > 0:
         raise evaluation.UnmeasurableError("groups share no variance", Status.BELOW_NOISE_FLOOR)
-
-    rest = traces.sum() - traces, np.square(traces).sum() - np.square(traces)
-    above = np.square(rest[0]) - rest[1]
-    below = whole[1] - 2 * (products.sum(axis=1) - np.diag(products))
-    ratio = whole[0] / whole[1]
     plain, estimate = (
-        _log_jackknife(ratio, above, below, degrees, correct) for correct in (False, True)
+        _log_jackknife(squares, spectra.counts, correct) for correct in (False, True)
     )
-    num_rows = int(spectra.counts[usable].sum())
-    groups = [number for number, is_usable in zip(sample.filled, usable, strict=True) if is_usable]
     # A ratio of few rows is skewed: out to the ends of the interval without the correction.
-    return evaluation.Measured(estimate=estimate.joined(plain), num_rows=num_rows, groups=groups)
+    joined = estimate.joined(plain)
+    # Numbers without each group stay as they are: of a flat spectrum all would be d, and a fit over
+    # sizes would take that for certain.
+    estimate = replace(joined.within(1.0, float(spectra.dimension)), left_out=joined.left_out)
+    num_rows = int(spectra.counts.sum())
+    return evaluation.Measured(estimate=estimate, num_rows=num_rows, groups=sample.filled)
 
 
-def _own_traces_and_products(
-    spectra: Spectra, centred: bool
-) -> tuple[Float64[np.ndarray, " groups"], Float64[np.ndarray, "groups groups"]]:
-    """Return tr M_g and tr(M_g M_h), each scatter about its group's own mean, or about zero."""
-    if centred:
-        return spectra.own_traces, spectra.own_products
-    return spectra.traces(False), spectra.products(False)
+def _about_mean(spectra: Spectra) -> Float64[np.ndarray, "2 leave"]:
+    """Return (tr C)^2 and tr C^2, of all groups and without each, times one number each time."""
+    covariance = CrossedCovariance.of(spectra)
+    kept = _kept_groups(spectra).astype(bool)
+    return np.array([covariance.squares(groups) for groups in kept]).T
+
+
+def _about_zero(spectra: Spectra) -> Float64[np.ndarray, "2 leave"]:
+    """Return the same of the second moment: sums over g != h of tr M_g tr M_h and tr(M_g M_h).
+
+    Both sums are of rows times rows: as groups differ in size, a mean of products of moments
+    scatters 10 to 20 % more.
+    """
+    traces, kept = spectra.traces(False), _kept_groups(spectra)
+    apart = 1 - np.eye(len(traces))
+    pairs = np.outer(traces, traces) * apart, spectra.products(False) * apart
+    # Never a difference of large sums: one row far out would leave nothing but rounding.
+    return np.stack([np.einsum("lg,gh,lh->l", kept, of_pairs, kept) for of_pairs in pairs])
+
+
+def _kept_groups(spectra: Spectra) -> Float64[np.ndarray, "leave groups"]:
+    """Return which groups count, as 1: all, then all but each."""
+    number = spectra.num_groups
+    return np.concatenate([np.ones((1, number)), left_out_weights(number)])
 
 
 def _log_jackknife(
-    whole: float,
-    above: Float64[np.ndarray, " groups"],
-    below: Float64[np.ndarray, " groups"],
-    counts: Float64[np.ndarray, " groups"],
-    correct: bool,
+    squares: Float64[np.ndarray, "2 leave"], counts: Float64[np.ndarray, " groups"], correct: bool
 ) -> Estimate:
     """Jackknife the logarithm of a ratio (94 % coverage; on the ratio itself it is skewed)."""
-    if not (np.minimum(above, below) > 0).all():
-        return Estimate(value=whole)
-    return jackknife(log(whole), np.log(above / below), counts, correct).map(exp)
+    above, below = squares
+    if not squares.min() > 0:
+        return Estimate(value=float(above[0] / below[0]))
+    logarithms = np.log(above / below)
+    return jackknife(float(logarithms[0]), logarithms[1:], counts, correct).map(exp)

@@ -49,6 +49,11 @@ class Scatter:
         other = image if self.factored else axes
         return np.asarray(np.einsum("ij,ij->j", image, other))
 
+    def form(self, vectors: Float64[np.ndarray, "d m"]) -> Float64[np.ndarray, "m m"]:
+        """Return v^T M w for all pairs of columns of `vectors`."""
+        image = self.values @ vectors
+        return np.asarray((image if self.factored else vectors).T @ image)
+
     def inner(self, other: Scatter) -> float:
         """Return tr(M M'), without forming M where a factor is at hand."""
         if self.factored and other.factored:

@@ -221,6 +221,14 @@ class Spectra:
         own = np.stack([scatter.energy(axes) for scatter in self._scatters])
         return np.asarray(own + self.counts[:, None] * np.square(self.group_means(centred) @ axes))
 
+    def forms(
+        self, centred: bool, vectors: Float64[np.ndarray, "d m"]
+    ) -> Float64[np.ndarray, "groups m m"]:
+        """Return v^T M_g w of all pairs of vectors, M_g about the mean of all rows or zero."""
+        along = self.group_means(centred) @ vectors
+        own = np.stack([scatter.form(vectors) for scatter in self._scatters])
+        return np.asarray(own + self.counts[:, None, None] * along[:, :, None] * along[:, None, :])
+
     @cached_property
     def own_traces(self) -> Float64[np.ndarray, " groups"]:
         """Traces tr M_g, M_g the scatter of group g about its own mean."""

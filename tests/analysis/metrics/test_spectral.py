@@ -1,6 +1,7 @@
 """participation_ratio, effective_rank and components_90 against closed forms and brute force."""
 
 from dataclasses import replace
+from itertools import permutations
 
 import numpy as np
 import pytest
@@ -28,11 +29,18 @@ def decaying(rng: np.random.Generator, num_rows: int, dimension: int) -> np.ndar
 
 
 def crossed_by_hand(rows: np.ndarray, groups: np.ndarray, centred: bool) -> float:
-    parts = [rows[groups == g] for g in np.unique(groups)]
-    scatters = [np.cov(p.T) * (len(p) - 1) if centred else p.T @ p for p in parts]
-    pairs = [(a, b) for i, a in enumerate(scatters) for j, b in enumerate(scatters) if i != j]
-    above = np.sum([np.trace(a) * np.trace(b) for a, b in pairs])
-    return float(above / np.sum([np.trace(a @ b) for a, b in pairs]))
+    above = below = 0.0
+    for chosen in permutations(np.unique(groups), 4 if centred else 2):
+        parts = [rows[groups == group] for group in chosen]
+        if centred:
+            parts = [
+                (first[:, None] - second).reshape(-1, rows.shape[1])
+                for first, second in (parts[:2], parts[2:])
+            ]
+        scatters = [part.T @ part for part in parts]
+        above += np.trace(scatters[0]) * np.trace(scatters[1])
+        below += np.trace(scatters[0] @ scatters[1])
+    return float(above / below)
 
 
 @pytest.mark.parametrize("dimension", [5, 60])
@@ -49,7 +57,8 @@ def test_the_participation_ratio_crosses_groups(sample_of, dimension: int, centr
     assert found.value == pytest.approx(np.exp(corrected), rel=1e-9)
     half = 2.446912 * np.sqrt(6 / 7 * np.square(np.log(left) - np.log(left).mean()).sum())  # t(6)
     assert np.log(found.low) == pytest.approx(min(whole, corrected) - half, rel=1e-5)
-    assert np.log(found.high) == pytest.approx(max(whole, corrected) + half, rel=1e-5)
+    expected = min(max(whole, corrected) + half, np.log(dimension))
+    assert np.log(found.high) == pytest.approx(expected, rel=1e-5)
 
 
 @CENTRED
@@ -59,11 +68,45 @@ def test_the_participation_ratio_weighs_rows_of_groups_of_any_size_alike(
     rng = np.random.default_rng(11)
     rows, groups = decaying(rng, 60, 8) + 0.3, np.repeat(np.arange(5), [2, 4, 10, 14, 30])
     value = values_of(participation_ratio, sample_of(rows, groups=groups))
-    degrees = np.bincount(groups) - centred
+    counts = np.bincount(groups)
     left = [crossed_by_hand(rows[groups != g], groups[groups != g], centred) for g in range(5)]
     corrected = 5 * np.log(crossed_by_hand(rows, groups, centred))
-    corrected -= (1 - degrees / degrees.sum()) @ np.log(left)
+    corrected -= (1 - counts / counts.sum()) @ np.log(left)
     assert value["participation_ratio", centred].value == pytest.approx(np.exp(corrected), rel=1e-9)
+
+
+def test_prompts_that_vary_in_other_directions_than_their_rows_leave_the_participation_ratio(
+    sample_of,
+) -> None:
+    eigenvalues = 1 / np.arange(1, 65)
+    truth = eigenvalues.sum() ** 2 / np.square(eigenvalues).sum()
+    shared = np.where(np.arange(64) < 6, 0.95, 0.05)
+    prompts = np.repeat(np.arange(60), 4)
+    for of_prompt in (shared, 1 - shared):
+        held, values = 0, []
+        for draw in range(20):
+            rng = np.random.default_rng(draw)
+            between = rng.standard_normal((60, 64))[prompts] * np.sqrt(of_prompt)
+            within = rng.standard_normal((240, 64)) * np.sqrt(1 - of_prompt)
+            sample = sample_of((between + within) * np.sqrt(eigenvalues), groups=prompts % 20)
+            found = values_of(participation_ratio, sample)["participation_ratio", True]
+            held += found.low <= truth <= found.high
+            values.append(found.value)
+        assert held >= 17
+        # Scatters about each group's own mean read a quarter high, and a fifth low.
+        assert np.median(values) == pytest.approx(truth, rel=0.1)
+
+
+@pytest.mark.parametrize("times", [1.0, 1e4, 1e6, 1e9])
+def test_no_participation_ratio_lies_outside_one_to_d(sample_of, times: float) -> None:
+    rows = np.random.default_rng(0).standard_normal((60, 32))
+    rows[3] *= times
+    for (_, centred), found in values_of(participation_ratio, sample_of(rows)).items():
+        if centred and times > 1e4:
+            assert found.value is None or 1.0 <= found.value <= 32.0
+            continue
+        assert found.value == pytest.approx(32, rel=0.15)
+        assert 1.0 <= found.low <= found.value <= found.high <= 32.0
 
 
 def test_fewer_isotropic_rows_than_dimensions_still_read_d(sample_of) -> None:
@@ -72,7 +115,8 @@ def test_fewer_isotropic_rows_than_dimensions_still_read_d(sample_of) -> None:
     for centred in (False, True):
         corrected = found["participation_ratio", centred]
         assert corrected.value == pytest.approx(200, rel=0.15)
-        assert corrected.low < 200 < corrected.high
+        assert corrected.low < 200 <= corrected.high
+        assert np.ptp(corrected.left_out) > 1  # at the end of the range, and still not certain
 
 
 @pytest.mark.parametrize("rank", [1, 4])
@@ -242,12 +286,18 @@ def test_the_interval_of_the_participation_ratio_covers_the_truth(sample_of) -> 
     assert hits >= 86
 
 
-def test_groups_of_one_row_have_no_covariance_of_their_own(sample_of) -> None:
+def test_a_covariance_of_different_groups_needs_four_of_them_of_a_row_each(sample_of) -> None:
     rows = np.random.default_rng(9).standard_normal((12, 4))
-    found = values_of(participation_ratio, sample_of(rows))
-    centred = found["participation_ratio", True]
-    assert (centred.value, centred.status) == (None, Status.TOO_FEW_GROUPS)
-    assert found["participation_ratio", False].status is Status.OK
+    for num_rows, status in (
+        (3, Status.TOO_FEW_GROUPS),
+        (4, Status.TOO_FEW_GROUPS),
+        (12, Status.OK),
+    ):
+        found = values_of(participation_ratio, sample_of(rows[:num_rows]))
+        centred = found["participation_ratio", True]
+        assert centred.status is status
+        assert (centred.value is None) == (num_rows < 4)
+        assert (centred.low is None) == (num_rows < 5)
 
 
 def test_a_position_policy_without_moments_says_so(sample_of) -> None:
