@@ -106,7 +106,7 @@ def capture_energies(sample: Sample, against: Sample | None, centred: bool) -> P
 def _sum_energies(
     moments: dict[int, Moments],
     numbers: list[int],
-    subspaces: list[Float64[np.ndarray, "d k"]],
+    subspaces: list[Float64[np.ndarray, "d _"]],
     centred: bool,
 ) -> tuple[
     Float64[np.ndarray, "groups k"], Float64[np.ndarray, " groups"], Float64[np.ndarray, " groups"]

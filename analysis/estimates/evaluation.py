@@ -17,6 +17,9 @@ from analysis.rows.spectra import Spectra
 from analysis.rows.summary import Reservoir, Sample
 from analysis.status import Status
 
+LARGEST = 1e140
+"""Least sum of squared norms that is refused: spectra are of its squares, times numbers of rows."""
+
 
 class UnmeasurableError(Exception):
     """The metric has no value on these rows; `status` and the message say why."""
@@ -85,6 +88,11 @@ def with_number(
     bounded = all(end is not None and isfinite(end) for end in (estimate.low, estimate.high))
     too_few = result.groups is not None and num_groups < MIN_GROUPS
     reason = f"{few.format(num_groups)}, an interval needs {MIN_GROUPS}"
+    if result.groups is not None and not (too_few or bounded or note):
+        too_few, reason = (
+            True,
+            "few prompt groups make the number: without one of them there is none",
+        )
     return replace(
         about,
         value=estimate.value,
@@ -170,7 +178,7 @@ def require_spectra(sample: Sample, centred: bool) -> Spectra:
     require_moments(sample)
     traces = sample.spectra.traces(centred)
     require_energy(traces)
-    if not isfinite(float(traces.sum())):
+    if not traces.sum() < LARGEST:
         raise UnmeasurableError("the squared norms of the rows overflow")
     if centred:
         _require_spread(sample, float(traces.sum() / sample.spectra.counts.sum()))

@@ -53,7 +53,8 @@ def _shares_without(
         kept = np.arange(len(totals)) != own.get(number, -1)
         along = np.zeros(captured.along.shape[1])
         energies = sample.spectra.energies(centred, axes)[kept].sum(axis=0)
-        along[: len(energies)] = energies / totals[kept].sum()
+        rest = totals[kept].sum()
+        along[: len(energies)] = energies / rest if rest > 0 else np.nan
         shares.append(along)
     shift = captured.shares_along - np.mean(shares, axis=0)
     return [np.maximum(along + shift, 0.0) for along in shares]

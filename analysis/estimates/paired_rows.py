@@ -67,7 +67,10 @@ class PairedRows:
         inner = _unit(self.first) @ _unit(self.second).T
         orders = (draw.permutation(len(inner)) for _ in range(NUM_DRAWS))
         places = np.arange(len(inner))
-        return Band.of_draws(np.array([np.nanmean(inner[places, order]) for order in orders]))
+        # A row that is zero has no cosine; an order may pair all others with such rows.
+        drawn = (inner[places, order] for order in orders)
+        means = [np.nanmean(cosines) for cosines in drawn if not np.isnan(cosines).all()]
+        return Band.of_draws(np.array(means))
 
 
 def _at(kept: Reservoir, prompts: Int64[np.ndarray, " prompts"]) -> Reservoir:

@@ -19,10 +19,11 @@ class FirstTokenCosine(Metric):
     """
 
     DEFINITION = (
-        "v1: cosine of the mean row at a token of the answer with the mean row at its first token, "
+        "v2: cosine of the mean row at a token of the answer with the mean row at its first token, "
         "of the answers that reach it; inner product and both norms only over pairs of rows of "
-        "different prompt groups; delete-group jackknife; bands: two random directions, isotropic "
-        "and of the base covariance"
+        "different prompt groups, missing where a squared norm is not above 0 with and without "
+        "each; delete-group jackknife; bands: two random directions, isotropic and of the base "
+        "covariance"
     )
     REPORTS = ("first_token_cosine",)
     AXIS_LABEL = "cosine with the mean offset at the first token (-1 to 1)"

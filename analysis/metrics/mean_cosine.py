@@ -24,8 +24,9 @@ class MeanCosine(Metric):
     """
 
     DEFINITION = (
-        "v1: cosine of the mean rows of two conditions, inner product and both norms only over "
-        "pairs of rows of different prompt groups; delete-group jackknife; bands: two random "
+        "v2: cosine of the mean rows of two conditions, inner product and both norms only over "
+        "pairs of rows of different prompt groups, missing where a squared norm is not above 0 "
+        "with and without each; delete-group jackknife; bands: two random "
         "directions, isotropic and of the base covariance"
     )
     REPORTS = ("mean_cosine",)
@@ -50,7 +51,9 @@ def measure_cosine(sample: Sample, other: Sample | None) -> evaluation.Measured:
     inner = cross_groups(sums, counts, other_sums, other_counts)
     square = cross_groups(sums, counts, sums, counts)
     other_square = cross_groups(other_sums, other_counts, other_sums, other_counts)
-    if not min(square[0], other_square[0]) > 0:
+    # Also without any one group: where the rest do not agree, chance decides on a direction.
+    known = np.append(square[1:], other_square[1:])
+    if not min(square[0], other_square[0]) > 0 or (known <= 0).any():
         reason = "a mean offset is not distinguishable from zero: groups do not agree on it"
         raise evaluation.UnmeasurableError(reason, Status.BELOW_NOISE_FLOOR)
     with np.errstate(invalid="ignore", divide="ignore"):

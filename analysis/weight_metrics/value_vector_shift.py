@@ -31,13 +31,14 @@ from analysis.rows.cosine_histogram import (
 from analysis.status import Status
 
 DEFINITION = (
-    "v4: median over the value vectors of all MLPs that have written to the stream there of the "
+    "v5: median over the value vectors of all MLPs that have written to the stream there of the "
     "cosine between the change of the vector and mean δ, whose noise is taken from its length and "
     "from the spread of the cosines by pairs of prompt groups; _mode: mean inside the fullest "
     "window of 0.05; _nearest, _first: median of the last such MLP, of layer 0's; vectors that "
-    "did not move are left out; bootstrap of mean δ over prompt groups, joined in squares with "
-    "half the distance of the vectors three ranks to either side of a quantile; bands: the same "
-    "number with random directions in place of mean δ"
+    "did not move are left out; missing where the squared length of mean δ, over pairs of prompt "
+    "groups, is under 1.5 standard errors (by signs of groups); bootstrap of mean δ over prompt "
+    "groups, joined in squares with half the distance of the vectors three ranks to either side of "
+    "a quantile; bands: the same number with random directions in place of mean δ"
 )
 REPORTS = (
     "value_vector_shift",
@@ -107,7 +108,7 @@ class Shift:
     def add(self, layer: int, moved: Moved) -> Mapping[str, object]:
         """Add one layer; return its line of the full table."""
         line: dict[str, object] = {"num_vectors": len(moved.units), "num_still": moved.num_still}
-        if self.offset.problem is not None or not len(moved.units):
+        if self.offset.doubt is not None or not len(moved.units):
             return line
         counts = count_cosines(self.offset.cosines(moved.units))
         self._total, self._null = self._total + counts, self._null + moved.null
@@ -127,7 +128,7 @@ class Shift:
 
     def values(self, nearest: int) -> list[Measurement]:
         """Measure over all layers added so far; `nearest` is the last one, -1 without any."""
-        fault = self.offset.problem
+        fault = self.offset.doubt
         if nearest < 0:
             fault = Status.UNDEFINED, "no MLP has written to the stream there"
         elif fault is None and not self._total.any():

@@ -1,5 +1,6 @@
 """What holds for every metric: bad rows get a reason, never a crash or a silent number."""
 
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -210,6 +211,37 @@ def test_huge_and_tiny_rows_overflow_into_a_reason_not_a_number(
     with np.errstate(over="ignore", invalid="ignore"):
         values = measure(name, sample_of(rows * 1e200), good)
     assert all(value.value is None for value in values)
+
+
+@pytest.mark.parametrize("name", sorted(SPECTRAL))
+def test_rows_whose_fourth_powers_overflow_are_refused_before_any_is_formed(
+    name: str, good: Sample, sample_of
+) -> None:
+    rows = np.random.default_rng(4).standard_normal((80, 6)) + 0.5
+    for scale in (1e76, 1e150):
+        huge = sample_of(rows * scale)
+        huge = replace(huge, reservoir=good.reservoir)  # float32 would not hold the rows
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            values = measure(name, huge, good)
+            values += measure(name, good, huge) if METRICS.find(name).NEEDS_AGAINST else []
+        spectral = [value for value in values if value.metric != "paired_cosine"]
+        assert {value.status for value in spectral} == {Status.UNDEFINED}
+        assert all("overflow" in value.reason for value in spectral)
+
+
+@pytest.mark.parametrize("name", sorted(set(METRICS.names()) - {"effective_rank", "components_90"}))
+@pytest.mark.parametrize("num_moved", [1, 2])
+def test_a_number_that_one_group_makes_has_no_interval_and_says_so(
+    name: str, num_moved: int, good: Sample, sample_of
+) -> None:
+    groups = np.arange(64) % 8
+    rows = np.random.default_rng(6).standard_normal((64, 6)) + 1
+    few = sample_of(np.where((groups < num_moved)[:, None], rows, 0.0), groups=groups)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        values = [value for pair in ((few, few), (good, few)) for value in measure(name, *pair)]
+    assert all(value.low is not None for value in values if value.status is Status.OK)
 
 
 @pytest.mark.parametrize("name", METRICS.names())

@@ -73,6 +73,16 @@ def test_a_mean_that_groups_do_not_agree_on_has_no_direction(sample_of) -> None:
     assert value[0].value is None and value[0].status is Status.BELOW_NOISE_FLOOR
 
 
+def test_a_mean_that_all_but_one_group_lack_has_no_direction(sample_of) -> None:
+    rows = np.zeros((20, 2))
+    rows[:, 0] = [5, 1, 1, 1, *[1, -1] * 8]
+    groups = np.arange(20)
+    assert crossed(rows, rows, groups) > 0 > crossed(rows[1:], rows[1:], groups[1:])
+    other = sample_of(rows + np.array([0.0, 9.0]), groups=groups)
+    value = mean_cosine.measure(sample_of(rows, groups=groups), other)[0]
+    assert (value.value, value.status) == (None, Status.BELOW_NOISE_FLOOR)
+
+
 def test_without_a_condition_to_compare_with_it_was_not_run(sample_of) -> None:
     value = mean_cosine.measure(sample_of(np.ones((30, 3))), None)[0]
     assert (value.value, value.status) == (None, Status.NOT_RUN)

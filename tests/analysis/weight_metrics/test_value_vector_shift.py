@@ -194,6 +194,19 @@ def test_groups_that_do_not_agree_have_no_direction():
     assert "do not agree" in offset.problem[1]
 
 
+def test_a_mean_that_is_not_told_from_zero_has_no_cosines(offset_of):
+    """Groups agree on a mean of zero by luck in half of the draws: few of these are answered."""
+    noise = [offset_of(0 * TRUTH, noise=1.0, seed=seed) for seed in range(100)]
+    assert sum(offset.problem is None for offset in noise) >= 30
+    assert sum(offset.doubt is None for offset in noise) <= 15
+    known = [offset_of(0.3 * TRUTH, noise=1.0, seed=seed) for seed in range(100)]
+    assert all(offset.doubt is None for offset in known)
+    luck = next(offset for offset in noise if offset.problem is None and offset.doubt is not None)
+    found = measured(luck, moved_at(-0.5))
+    assert {value.status for value in found.values()} == {Status.BELOW_NOISE_FLOOR}
+    assert all("standard errors above 0" in value.reason for value in found.values())
+
+
 def test_few_groups_give_the_number_without_an_interval(offset_of):
     value = measured(offset_of(TRUTH, num_groups=1), moved_at(-0.5))["value_vector_shift"]
     assert value.value == pytest.approx(-0.5, abs=0.01)
