@@ -65,6 +65,7 @@ def test_what_stands_in_place_of_rows_is_told_by_its_bytes(tmp_path, suffix, con
         ("rows.jsonl.gz", gzip.compress(b"PAR1" + bytes(100)), "a parquet file"),
         ("rows.jsonl.gz", gzip.compress(gzip.compress(b"{}")), "packed twice, with gzip and"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "bytes",  # gzip writes the time
 )
 def test_rows_under_the_name_of_another_kind_are_told(tmp_path, name, content, what):
     told = fault(tmp_path / name, content)
