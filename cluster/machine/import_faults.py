@@ -27,6 +27,8 @@ _ALSO: Mapping[str, tuple[str, ...]] = {
 }
 """Library -> how its variables begin that do not begin with its own name."""
 _OURS = frozenset({"analysis", "cluster", "jobs", "orchestrator", "__main__"})
+_OF_VALUES = (ValueError, KeyError)
+"""Errors that say what a value is that cannot be read; others, of any version clash, say paths."""
 _SHORTEST_WORD = 3
 """Characters of a value that is looked for among the words of a message; shorter ones are looked
 for in quotes."""
@@ -66,13 +68,13 @@ def import_fault(error: BaseException, environment: Mapping[str, str]) -> Import
     while link is not None:
         libraries = list(dict.fromkeys(_imported(link.__traceback__)))
         if libraries:
-            return _fault(libraries, str(error) + str(link), environment)
+            return _fault(libraries, error, str(error) + str(link), environment)
         link = link.__cause__ or link.__context__
     return None
 
 
 def _fault(
-    libraries: list[str], message: str, environment: Mapping[str, str]
+    libraries: list[str], error: BaseException, message: str, environment: Mapping[str, str]
 ) -> ImportFault | None:
     prefixes = tuple(
         prefix
@@ -87,7 +89,8 @@ def _fault(
     certain = [
         name
         for name in names
-        if re.search(rf"\b{re.escape(name)}\b", message) or _is_told(environment[name], message)
+        if re.search(rf"\b{re.escape(name)}\b", message)
+        or (isinstance(error, _OF_VALUES) and _is_told(environment[name], message))
     ]
     if not certain and sys.flags.optimize > 1:
         names.append(OPTIMIZE)

@@ -91,3 +91,11 @@ except Exception as error:
         timeout=120,
     )
     assert told.stdout.split() == ["True", name]
+
+
+def test_a_clash_of_versions_is_no_fault_of_a_variable_that_holds_a_part_of_its_path(
+    fault, tmp_path
+):
+    (tmp_path / "clashing.py").write_text("from readsthem import absent\n")
+    known = fault({"READSTHEM_LEVEL": "3", "CLASHING_HOME": str(tmp_path)}, "clashing")
+    assert not known.is_certain
