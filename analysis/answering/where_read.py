@@ -34,7 +34,9 @@ class WhereRead:
             if any(row["position"] == chosen.position and not is_turn(row) for row in group):
                 of_metric[metric] = place_in_words(chosen)
             numbers = [row for row in group if row["value"] is not None]
-            read = {row["model"] for row in rows_at_place(numbers, selection, centred)}
+            # What is centred otherwise is at this place, too: only a place can be asked for.
+            at_place = (rows_at_place(numbers, selection, each) for each in (True, False))
+            read = {row["model"] for some in at_place for row in some}
             if lost := [row for row in numbers if row["model"] not in read]:
                 unread[metric] = _unread(lost, chosen)
         return cls(of_metric=of_metric, unread=unread)
@@ -69,7 +71,8 @@ def _unread(rows: Sequence[Row], chosen: Selection) -> str:
     where, ways = whereabouts(
         layers, layers.__getitem__, chosen.site, chosen.position, chosen.depths
     )
-    return f"{listed(models)} is not read there: it was measured at {where} ({ways})"
+    subject = "is not read there: it was" if len(models) == 1 else "are not read there: they were"
+    return f"{listed(models)} {subject} measured at {where} ({ways})"
 
 
 def place_in_words(chosen: Selection) -> str:

@@ -38,6 +38,14 @@ def test_a_model_that_is_read_nowhere_is_named_with_the_option(study: Any) -> No
     assert not any("is not read there" in text for text in _of_both(study).caveats)
 
 
+def test_a_model_that_was_measured_there_about_zero_alone_is_not_said_to_be_elsewhere(
+    study: Any,
+) -> None:
+    aligned(study, "a", [3])
+    aligned(study, "b", [3], centred=False)
+    assert not any("read there" in text for text in study.answer(NAME).caveats)
+
+
 def _of_both(study: Any) -> Any:
     study.add("consistency", 0.9, model="b", site="resid_mid", layer=3)
     return study.answer(NAME)
