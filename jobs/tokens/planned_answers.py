@@ -21,7 +21,8 @@ class PlannedAnswers:
 
     lengths: tuple[int, ...]
     """Tokens of each prompt's, 0 where it has none; bytes where the tokenizer is not here, which
-    no answer has more tokens than. Empty where the prompts are not here."""
+    no answer has more tokens than. Empty where the prompts are not here; prompts that the template
+    refuses are left out."""
     unit: str
     """`tokens` or `bytes`."""
     has_turns: bool
@@ -54,10 +55,9 @@ def planned_answers(
         sizes = [len(text.encode("utf-8", "surrogatepass")) for text in texts]
     else:
         segments = _segments(lines, tokenizer, template) if lines else []
-        sizes = [
-            numbers.count(len(line["segments"]) - 1)
-            for numbers, line in zip(segments, lines, strict=True)
-        ]
+        taken = [(n, line) for n, line in zip(segments, lines, strict=True) if n is not None]
+        sizes = [numbers.count(len(line["segments"]) - 1) for numbers, line in taken]
+        lines = [line for _, line in taken]
     is_answer = [line["segments"][-1]["role"] in ANSWERERS for line in lines]
     return PlannedAnswers(
         lengths=tuple(size * own for size, own in zip(sizes, is_answer, strict=True)),
@@ -68,8 +68,8 @@ def planned_answers(
 
 def _segments(
     lines: Sequence[PromptLine], tokenizer: PlannedTokenizer, template: str | None
-) -> list[list[int]]:
-    """Return the segment of every token of each prompt; no token of one that is refused."""
+) -> list[list[int] | None]:
+    """Return the segment of every token of each prompt; None for one that is refused."""
     if template is None:
         texts = [[segment["text"] for segment in line["segments"]] for line in lines]
         return [joined.segments for joined in join_segments(texts, tokenizer.bare())]
@@ -77,7 +77,7 @@ def _segments(
 
     rows = ChatRows(tokenizer.load(), template).rows_or_faults(lines)
     return [
-        [] if isinstance(row, UserError) else [segment for _, _, segment in row] for row in rows
+        None if isinstance(row, UserError) else [segment for _, _, segment in row] for row in rows
     ]
 
 

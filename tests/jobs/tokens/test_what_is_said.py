@@ -150,3 +150,13 @@ def test_a_plan_measures_answers_in_the_template_as_the_job_will(tmp_path, tiny_
     assert answers.lengths == tuple(int(is_answer[plan.owners == at].sum()) for at in (0, 1))
     plain = planned_answers(prompts, *planned_reader(model, model, "none"))
     assert plain.lengths != answers.lengths
+
+
+def test_a_prompt_that_the_template_refuses_is_no_short_answer(tmp_path, tiny_model, tokenizer):
+    tiny_model("llama", vocab_size=len(tokenizer)).save_pretrained(tmp_path)
+    tokenizer.chat_template = "{{ raise_exception('no') }}"
+    tokenizer.save_pretrained(tmp_path)
+    source = {"source": str(tmp_path)}
+    model = Upstream(kind="pretrained", params=source, facts=None, files={}, inputs={})
+    prompts = Planned(params=str(tmp_path), read=lambda: [line(0, "The driver", " was")])
+    assert planned_answers(prompts, *planned_reader(model, model, "chat")).lengths == ()
