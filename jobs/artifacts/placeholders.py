@@ -24,7 +24,7 @@ _TARGETS = {
     "all (cp -a, rsync -a), or download it again with `hf download`",
 }
 """Part of the name that a link has -> how to get what it names."""
-_PAGES = (b"<!doctype html", b"<html", b"<?xml", b"<error>")
+_PAGES = (b"<!doctype html", b"<html", b"<error>")
 _ANSWERS = (
     *(b"access denied", b"access to model", b"access to dataset", b"accessdenied"),
     *(b"entry not found", b"repository not found", b"not found", b"404", b"403 forbidden"),
@@ -32,6 +32,7 @@ _ANSWERS = (
     *(b"too many requests", b"429 too many", b"internal server error", b"bad gateway"),
 )
 """What servers write in place of a file, in one line."""
+_OF_CELLS = (b",", b";", b"\t", b"|")
 _TEXT = frozenset(range(32, 127)) | frozenset(b"\t\r\n")
 _AGAIN = (
     "the download was answered by {what}, perhaps for a login: download the file itself "
@@ -57,7 +58,8 @@ def refuse_placeholder(path: Path, head: bytes, *, called: str, where: str) -> N
                 hint=f"get the file: cd {path.parent} && {command}",
             )
     start = head.lstrip().lower()
-    is_page = start.startswith(_PAGES) or (start.startswith(b"<!--") and b"<html" in start)
+    may_be_page = start.startswith((b"<!--", b"<?xml"))
+    is_page = start.startswith(_PAGES) or (may_be_page and any(page in start for page in _PAGES))
     if is_page:
         raise UserError(
             f"{called} is a web page, not the file itself",
@@ -65,8 +67,19 @@ def refuse_placeholder(path: Path, head: bytes, *, called: str, where: str) -> N
             hint=_AGAIN.format(what="a page"),
         )
     is_short = len(head) < HEAD_BYTES and b"\n" not in head.strip()
-    if is_short and ".txt" not in path.suffixes and start.startswith(_ANSWERS):
+    if is_short and ".txt" not in path.suffixes and _is_answer(start):
         raise answered_instead(head, called=called, where=where)
+
+
+def is_plain(head: bytes) -> bool:
+    """Tell whether first bytes are those of a text in ASCII."""
+    return _TEXT.issuperset(head)
+
+
+def _is_answer(start: bytes) -> bool:
+    """Tell what a server says from the first cell of a row, such as `404,405`."""
+    said = next((words for words in _ANSWERS if start.startswith(words)), None)
+    return said is not None and start[len(said) : len(said) + 1] not in _OF_CELLS
 
 
 def require_target(path: Path, where: str) -> None:

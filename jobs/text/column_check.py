@@ -7,6 +7,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 from cluster.errors import UserError
@@ -26,7 +27,7 @@ def check_columns(
     path: Path,
     table: Table,
     needed: Sequence[str],
-    optional: Sequence[str],
+    optional: Sequence[Sequence[str]],
     columns: Mapping[str, str],
 ) -> None:
     """Raise UserError where a column is missing, or an optional one has nearly its name.
@@ -35,20 +36,22 @@ def check_columns(
         path: the file.
         table: what was read of it.
         needed: columns that must exist, as the format calls them.
-        optional: columns that are read where they exist, as the format calls them.
+        optional: columns that are read where they exist, as the format calls them; those of one
+            group stand for each other.
         columns: the format's name -> the file's, where a study names it.
     """
     if not table.rows:
         return  # every line is at fault, which says more than a missing column
-    wanted = {columns.get(name, name) for name in (*needed, *optional)}
+    wanted = {columns.get(name, name) for name in (*needed, *chain(*optional))}
     unread = [name for name in table.columns if name not in wanted]
-    missing = [
-        name for name in (columns.get(name, name) for name in needed) if not has(table, name)
-    ]
+    places = {name: columns.get(name, name) for name in needed}
+    missing = {name: place for name, place in places.items() if not has(table, place)}
     if missing:
-        raise _missing(path, table, missing, [columns.get(name, name) for name in needed], unread)
-    for name in optional:
-        if name not in columns and name not in table.columns:
+        raise _missing(path, table, missing, list(places.values()), unread)
+    for group in optional:
+        if any(name in columns or name in table.columns for name in group):
+            continue
+        for name in group:
             near = like(unread, [name])
             if near is not None:
                 raise of_another_name(path, name, near)
@@ -86,26 +89,35 @@ def _as_yaml(name: str) -> str:
 
 
 def _missing(
-    path: Path, table: Table, missing: Sequence[str], needed: Sequence[str], unread: Sequence[str]
+    path: Path,
+    table: Table,
+    missing: Mapping[str, str],
+    needed: Sequence[str],
+    unread: Sequence[str],
 ) -> UserError:
+    """Make the fault for columns that are not there: the format's name -> the file's."""
     nested = {
-        name: f"{outer}.{name}"
-        for name in missing
+        name: f"{outer}.{place}"
+        for name, place in missing.items()
         for outer in table.columns
-        if f"{outer}.{name}" in table.inner or _is_inside(table.rows[0].cells.get(outer), name)
+        if f"{outer}.{place}" in table.inner or _is_inside(table.rows[0].cells.get(outer), place)
     }
-    near = {name: _as_yaml(column) for name in missing if (column := like(unread, [name]))}
+    near = {
+        name: _as_yaml(column)
+        for name, place in missing.items()
+        if (column := like(unread, [place]))
+    }
     ways = [f"it has {shown(table.columns)}; needed are {', '.join(needed)}"]
-    order = None if near else way_to_order_sides(missing, unread)
+    order = None if near else way_to_order_sides(list(missing), unread)
     if nested:
         ways.append(f"name those inside others: options: {{columns: {{{_written(nested)}}}}}")
     elif order is not None:
         ways.append(order)
     else:
-        named = _written(near or {missing[0]: "NAME"})
+        named = _written(near or {next(iter(missing)): "NAME"})
         ways.append(f"options: {{columns: {{{named}}}}} reads one of another name")
     return UserError(
-        f"missing column{'s' if len(missing) > 1 else ''} {', '.join(missing)}",
+        f"missing column{'s' if len(missing) > 1 else ''} {', '.join(missing.values())}",
         where=str(path),
         hint="; ".join(ways),
     )

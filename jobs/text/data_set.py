@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
@@ -75,7 +76,7 @@ def read_all_rows(
     options: RowOptions,
     needed: Sequence[str],
     *,
-    optional: Sequence[str] = (),
+    optional: Sequence[Sequence[str]] = (),
 ) -> SourceRows:
     """Read the rows of all files of a source, in the order of their names, numbered through.
 
@@ -84,7 +85,7 @@ def read_all_rows(
         source: a file, or a folder that is searched to its depth.
         options: may name the split, the subset and the columns.
         needed: columns that must exist.
-        optional: columns that are read where they exist.
+        optional: columns that are read where they exist, in groups that stand for each other.
 
     Raises:
         UserError: as `read_table`; missing columns; a folder with no or several splits.
@@ -103,20 +104,20 @@ def read_files(
     files: Sequence[Path],
     needed: Sequence[str],
     *,
-    optional: Sequence[str] = (),
+    optional: Sequence[Sequence[str]] = (),
     columns: Mapping[str, str] | None = None,
     notes: Sequence[str] = (),
 ) -> SourceRows:
     """Read the rows of files one after the other; see `read_all_rows`."""
-    columns = columns or {}
+    columns, names = columns or {}, (*needed, *chain(*optional))
     for column in columns:
-        if column not in (*needed, *optional):
-            raise unknown_name("column", column, (*needed, *optional), where="option columns")
-    wanted = [columns.get(name, name) for name in (*needed, *optional)]
+        if column not in names:
+            raise unknown_name("column", column, names, where="option columns")
+    wanted = [columns.get(name, name) for name in names]
     rows: list[Row] = []
     malformed: list[Dropped] = []
     unused: dict[str, None] = {}
-    unseen = {columns[name] for name in optional if name in columns}
+    unseen = {columns[name] for name in chain(*optional) if name in columns}
     start, empty = 0, 0
     for file in files:
         table = read_table(file, wanted)

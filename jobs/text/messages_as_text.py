@@ -22,7 +22,9 @@ _LOOKED_AT = 1 << 16
 cell at 32,767."""
 _BEFORE = " \t\r\n'\"\\“”‘’\ufeff"
 """What may stand before a list that became text."""
-_OPENS = re.compile(r"(?:&(?:quot|apos|#0*39|#x27);)*[\[({]|\w{1,40}\(")
+_OPENS = re.compile(
+    r"(?:&(?:quot|apos|#0*39|#x27);)*[\[({]|(?:array|dict|list|tuple|[A-Z]\w{0,40})\("
+)
 _QUOTES = str.maketrans({"“": '"', "”": '"', "„": '"', "‘": "'", "’": "'", "‚": "'", "`": "'"})
 
 _SPEAKER = rf"(?i:{'|'.join(sorted(_SPEAKERS, key=len, reverse=True))})"
@@ -34,7 +36,7 @@ _HOLDER = rf"""\{{\s*['"](?:{"|".join(sorted(_HOLDERS))})['"]\s*:\s*[\[(]\s*"""
 _BEGINS_WITH_MESSAGE = re.compile(
     "|".join(
         (
-            rf"(?:{_HOLDER}|(?:\w{{1,40}}\(\s*)?(?:[\[(]\s*){{0,3}}){_MESSAGE}",
+            rf"(?:{_HOLDER}|(?:(?:array|dict|list|tuple|[A-Z]\w{{0,40}})\(\s*)?(?:[\[(]\s*){{0,3}}){_MESSAGE}",
             rf"""[\[(]\s*\w+\(\s*[\[({{]+\s*['"](?:role|from)['"]\s*[,:]\s*['"]{_SPEAKER}['"]""",
             r"[\[(]\s*(?:\w+\.)*(?:Human|AI|System|Chat|Tool)\w*Message\(",
             rf"[\[(]\s*(?:\w+\.)*\w+\((?:\w+=(?:{_TEXT}|[\w.+-]+),\s*){{0,20}}?"

@@ -26,6 +26,7 @@ class HhRlhf(Format[PairRowOptions]):
     """Dialogues whose last answers people compared."""
 
     ORIGIN = Origin.COLLECTED
+    VERSION = 2
     Options = PairRowOptions
 
     def example_rows(self, options: PairRowOptions) -> Sequence[Mapping[str, object]]:

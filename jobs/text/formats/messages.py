@@ -78,7 +78,7 @@ def _preferences(
     source: Path | None, options: MessagesOptions
 ) -> tuple[SourceRows, list[Preference], list[Dropped]]:
     rows = read_all_rows(
-        "messages", source, options, _SIDES, optional=(*_BEFORE, *_SYSTEM, *_QUESTION)
+        "messages", source, options, _SIDES, optional=[(*_BEFORE, *_QUESTION), _SYSTEM]
     )
     preferences, broken = rows.make(_preference)
     _refuse_unread_prompts(source, rows, preferences)

@@ -54,7 +54,7 @@ def _pairs(
     source: Path | None, options: PairRowOptions
 ) -> tuple[SourceRows, list[Pair], list[Dropped]]:
     name = "prompt-chosen-rejected"
-    rows = read_all_rows(name, source, options, _SIDES, optional=("prompt",))
+    rows = read_all_rows(name, source, options, _SIDES, optional=[("prompt",)])
     has_prompts = any("prompt" in row.cells for row in rows.rows)
     if not has_prompts:
         other = like(rows.unused_columns, ALSO_PROMPTS)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cluster.errors import UserError
-from jobs.artifacts.placeholders import refuse_placeholder
+from jobs.artifacts.placeholders import is_plain, refuse_placeholder
 
 PARQUET = b"PAR1"
 """What a Parquet file begins with."""
@@ -60,5 +60,7 @@ def _kind_of(head: bytes) -> tuple[str, str] | None:
         return "a tar archive", _UNPACK
     if head.startswith(b"PK\x03\x04") and any(name in head for name in _IN_WORKBOOKS):
         return "a document of Office, such as a workbook (xlsx)", _SHEET
+    if head.startswith((PARQUET, ARROW)) and is_plain(head):
+        return None  # a header that begins so
     known = ((what, way_on) for magic, what, way_on in _KINDS if head.startswith(magic))
     return next(known, None)

@@ -141,3 +141,18 @@ def test_sides_that_a_study_names_past_the_column_that_orders_them_are_noted(tmp
 def test_a_label_beside_sides_of_their_own_names_is_no_matter(tmp_path):
     rows = [{"prompt": "p", "chosen": " a", "rejected": " b", "label": 1, "score": 2}]
     assert format.read("pairs", PLAIN, written(tmp_path / "rows.jsonl", rows), {}).notes == ()
+
+
+def test_an_option_that_names_a_column_of_nearly_that_name_is_corrected_under_our_name(tmp_path):
+    path = written(tmp_path / "rows.jsonl", [{"prompt": "why?", "good": "a", "rejected": "b"}])
+    fault = refused(path, columns={"chosen": "Good"})
+    assert fault.error == "missing column Good" and "{columns: {chosen: good}}" in fault.hint
+
+
+def test_a_column_beside_the_one_that_stands_for_it_is_no_near_name(tmp_path):
+    sides = {side: [said("assistant", text)] for side, text in SIDES.items()}
+    row = {"prompt": [said("user", "why?")], "Question": "Q17", **sides}
+    (pair,) = format.read("pairs", "messages", written(tmp_path / "rows.jsonl", [row]), {}).items
+    assert "why?" in pair.prompt and "Q17" not in pair.prompt
+    fault = refused(written(tmp_path / "other.jsonl", [{**row, "System": "kind"}]), "messages")
+    assert fault.error == "missing column system"

@@ -42,6 +42,7 @@ NOBODY_READS = {
 IN_LINES = "\n".join(map(json.dumps, TURNS))
 HONEST = {
     "an object": '{"name": "x"}',
+    "a call of a message": "print({'role': 'user', 'content': 'x'})",
     "a list": "[1, 2]",
     "an empty object": "{}",
     "a list of objects": '[{"name": "x", "role": "admin"}, {"name": "y", "role": "user"}]',

@@ -117,7 +117,7 @@ def test_a_question_that_sides_repeat_but_for_the_system_and_blanks_is_asked_onc
 def test_a_version_in_which_a_format_reads_otherwise_is_in_the_key_and_a_first_one_is_not():
     kind = Pairs()
     assert kind.pins(kind.Params(format="nursery"), {}) == {}
-    for name in (PLAIN, "messages", "prompt-answer"):
+    for name in (PLAIN, "messages", "prompt-answer", "hh-rlhf"):
         assert format.version_pins(name) == {"format": f"{name}/2"}
-    for name in ("hh-rlhf", "text", "document", "jigsaw", "paradetox", "realtoxicityprompts"):
+    for name in ("text", "document", "jigsaw", "paradetox", "realtoxicityprompts"):
         assert format.version_pins(name) == {}

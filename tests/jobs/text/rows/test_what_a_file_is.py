@@ -102,3 +102,17 @@ def test_a_prompt_that_sounds_like_a_servers_answer_is_a_prompt(tmp_path):
     path = tmp_path / "prompts.txt"
     path.write_text("Access denied, said the\n")
     assert read_source("prompts", "realtoxicityprompts", str(path), {}, 0.0).num_rows == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("rows.csv", "PAR1,prompt\nx,why?\n"),
+        ("rows.csv", "404,prompt\nx,why?\n"),
+        ("rows.csv", "prompt,404\n"),
+        ("rows.csv", "<?xml,prompt\nx,why?\n"),
+    ],
+)
+def test_a_header_that_begins_as_something_else_does_is_a_header(tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    assert "prompt" in read_table(tmp_path / name, ("prompt",)).columns
