@@ -1,25 +1,15 @@
 """Columns that nearly have our names, or say what nobody asks them, are never passed over."""
 
-import json
-
 import pyarrow
 import pyarrow.parquet
 import pytest
 
 from cluster.errors import UserError
 from jobs.text import format
+from tests.jobs.text.written_rows import said, written
 
 SIDES = {"chosen": "Sure I can help", "rejected": "Sure I can not"}
 PLAIN = "prompt-chosen-rejected"
-
-
-def written(path, rows):
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
-
-
-def said(role, content):
-    return {"role": role, "content": content}
 
 
 def refused(path, name=PLAIN, **options):

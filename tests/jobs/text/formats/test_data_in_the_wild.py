@@ -9,22 +9,13 @@ import pytest
 from cluster.errors import UserError
 from jobs.kinds.pairs import Pairs
 from jobs.text import format
+from tests.jobs.text.written_rows import said, written
 
 pairs_kind = Pairs()
 
 
-def written(path, rows):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
-
-
 def row(number, **more):
     return {"prompt": f"p{number}", "chosen": f" a{number}", "rejected": " b", **more}
-
-
-def said(role, content):
-    return {"role": role, "content": content}
 
 
 def read(path, name="prompt-chosen-rejected", role="pairs", **options):

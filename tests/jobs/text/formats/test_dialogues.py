@@ -10,22 +10,14 @@ import pytest
 from cluster.errors import UserError
 from jobs.kinds.pairs import Pairs
 from jobs.text import format
+from tests.jobs.text.written_rows import said, written
 
 START = "\n\nHuman: hi there\n\nAssistant: hello\n\nHuman: how?\n\nAssistant:"
-
-
-def written(path, rows):
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
 
 
 def transcripts(tmp_path, *rows):
     named = [{"chosen": chosen, "rejected": rejected} for chosen, rejected in rows]
     return written(tmp_path / "hh.jsonl", named)
-
-
-def said(role, content):
-    return {"role": role, "content": content}
 
 
 ASKED = [said("user", "hi there"), said("assistant", "hello"), said("user", "how?")]

@@ -9,6 +9,7 @@ from cluster.errors import UserError
 from jobs.text import format
 from jobs.text.messages_as_text import messages_in
 from jobs.text.rows.fault import RowFault
+from tests.jobs.text.written_rows import written
 
 FORMATS = ("prompt-chosen-rejected", "messages")
 TURNS = [
@@ -62,11 +63,6 @@ HONEST = {
     "a call": "print({'role': 'user'})",
     "JSON that is broken": '{"name": "x", "role": "user", ',
 }
-
-
-def written(path, rows):
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
 
 
 def read(tmp_path, name, row):

@@ -1,22 +1,12 @@
 """A prompt that answers repeat is said once."""
 
-import json
-
 import pytest
 
 from jobs.kinds.pairs import Pairs
 from jobs.text import format
+from tests.jobs.text.written_rows import said, written
 
 PLAIN = "prompt-chosen-rejected"
-
-
-def written(path, rows):
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
-
-
-def said(role, content):
-    return {"role": role, "content": content}
 
 
 def read(tmp_path, rows, name=PLAIN, role="pairs"):
