@@ -9,6 +9,8 @@ from pathlib import Path
 
 from cluster.errors import UserError
 
+PICKLES = tuple(b"\x80" + bytes([protocol]) for protocol in range(2, 6))
+"""What a Python pickle begins with, by its protocol."""
 HEAD_BYTES = 512
 """Bytes that are looked at."""
 _POINTERS = {
@@ -69,11 +71,6 @@ def refuse_placeholder(path: Path, head: bytes, *, called: str, where: str) -> N
     is_short = len(head) < HEAD_BYTES and b"\n" not in head.strip()
     if is_short and ".txt" not in path.suffixes and _is_answer(start):
         raise answered_instead(head, called=called, where=where)
-
-
-def is_plain(head: bytes) -> bool:
-    """Tell whether first bytes are those of a text in ASCII."""
-    return _TEXT.issuperset(head)
 
 
 def _is_answer(start: bytes) -> bool:

@@ -11,13 +11,14 @@ from cluster.errors import SurroundingsError, UserError
 from cluster.fault_classes import class_of_os_error
 from jobs.artifacts.placeholders import (
     HEAD_BYTES,
+    PICKLES,
     answered_instead,
     is_plain_text,
     refuse_placeholder,
     require_target,
 )
 
-_PICKLES = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+_PICKLED = (b"PK\x03\x04", *PICKLES)
 _HALF = (".incomplete", ".part", ".partial", ".aria2", ".crdownload", ".download", ".lock.tmp")
 """Endings of what programs write until a download is whole."""
 
@@ -43,7 +44,7 @@ def require_content(path: Path, where: str) -> None:
     # A safetensors file begins with the length of its header: no length is 8 letters.
     if path.suffix == ".safetensors" and is_plain_text(head[:8]) and len(head) >= 8:
         raise answered_instead(head, called=path.name, where=where)
-    if path.suffix == ".safetensors" and head.startswith(_PICKLES):
+    if path.suffix == ".safetensors" and head.startswith(_PICKLED):
         raise UserError(
             f"{path.name} is a pickle of torch under another name, which can run code when it is "
             "opened",

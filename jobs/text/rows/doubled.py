@@ -35,11 +35,12 @@ def doubled_in(names: Sequence[str]) -> list[str]:
     return [name for name, count in Counter(names).items() if count > 1]
 
 
-def refuse_doubled_columns(
-    path: Path, names: Sequence[str], wanted: Callable[[str], bool] = bool
-) -> None:
+def refuse_doubled_columns(path: Path, names: Sequence[str], wanted: Callable[[str], bool]) -> None:
     """Raise UserError where two columns have a name that is asked for."""
-    doubled = [name for name in doubled_in(names) if wanted(name)]
+    _refuse(path, [name for name in doubled_in(names) if wanted(name)])
+
+
+def _refuse(path: Path, doubled: Sequence[str]) -> None:
     if doubled:
         raise UserError(
             f"{shown(doubled)} stands there several times",
@@ -51,7 +52,7 @@ def refuse_doubled_columns(
 def refuse_doubled_labels(path: Path, value: Mapping[str, Any]) -> None:
     """Raise UserError where an object of rows, or of lists of them, has a name twice."""
     if isinstance(value, Doubled):
-        refuse_doubled_columns(path, [*value.names, *value.names])
+        _refuse(path, [name for name in value.names if name])
 
 
 def refuse_doubled_lists(path: Path, value: Mapping[str, Any]) -> None:

@@ -120,13 +120,14 @@ def _are_columns(value: Mapping[str, object]) -> bool:
     columns = list(value.values())
     if len(columns) < 2:
         return False
-    if all(isinstance(column, list) for column in columns):
-        return len({len(column) for column in columns}) == 1  # type: ignore[arg-type]
-    return all(
-        isinstance(column, Mapping) and column.keys() == columns[0].keys()  # type: ignore[attr-defined]
-        and all(str(name).isdigit() for name in column)
-        for column in columns
-    )  # fmt: skip
+    lists = [column for column in columns if isinstance(column, list)]
+    if len(lists) == len(columns):
+        return len({len(column) for column in lists}) == 1
+    objects = [column for column in columns if isinstance(column, Mapping)]
+    return len(objects) == len(columns) and all(
+        column.keys() == objects[0].keys() and all(str(name).isdigit() for name in column)
+        for column in objects
+    )
 
 
 def _rows_of_columns(value: Mapping[str, Any]) -> Iterator[object]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cluster.errors import UserError
-from jobs.artifacts.placeholders import is_plain, refuse_placeholder
+from jobs.artifacts.placeholders import PICKLES, is_plain_text, refuse_placeholder
 
 PARQUET = b"PAR1"
 """What a Parquet file begins with."""
@@ -23,7 +23,7 @@ _KINDS: Sequence[tuple[bytes, str, str]] = (
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive", _UNPACK),
     (b"Rar!\x1a\x07", "a rar archive", _UNPACK),
     (b"\x04\x22\x4d\x18", "packed with lz4", _UNPACK),
-    *((b"\x80" + bytes([protocol]), _PICKLE, _EXPORT) for protocol in range(2, 6)),
+    *((magic, _PICKLE, _EXPORT) for magic in PICKLES),
     (b"SQLite format 3", "an SQLite database", _EXPORT),
     (b"\x89HDF", "an HDF5 file", _EXPORT),
     (b"Obj\x01", "an Avro file", _EXPORT),
@@ -60,7 +60,7 @@ def _kind_of(head: bytes) -> tuple[str, str] | None:
         return "a tar archive", _UNPACK
     if head.startswith(b"PK\x03\x04") and any(name in head for name in _IN_WORKBOOKS):
         return "a document of Office, such as a workbook (xlsx)", _SHEET
-    if head.startswith((PARQUET, ARROW)) and is_plain(head):
+    if head.startswith((PARQUET, ARROW)) and is_plain_text(head):
         return None  # a header that begins so
     known = ((what, way_on) for magic, what, way_on in _KINDS if head.startswith(magic))
     return next(known, None)
