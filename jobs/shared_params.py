@@ -148,7 +148,7 @@ class PairParams(CutParams, ModelParams):
 
     @property
     def token_pins(self) -> Mapping[str, str]:
-        """What the key says of the tokens: in a template, that they are of what was said."""
+        """Return what the key says of the tokens: in a template, that they are of what was said."""
         return {} if self.template == "none" else {"template": "around what was said"}
 
     @field_validator("layers")

@@ -117,7 +117,7 @@ class LearnedAxes:
 
     @property
     def is_told(self) -> bool:
-        """Whether rows tell the leading directions."""
+        """Tell whether rows determine the leading directions."""
         return self.purity >= RESOLVED
 
     def calibrated(self, energies: Float64[np.ndarray, " k"]) -> LearnedAxes:

@@ -108,7 +108,8 @@ def find_leading(
         for half, without in zip(pair, varied, strict=True)
     )
     # How far blocks of axes differ is asked once: without each group it is the same.
-    apart = axes.calibrated(own_along[0]).find_apart(along[0], along[1:])
+    whole = axes.calibrated(own_along[0])
+    apart = whole.find_apart(along[0], along[1:])
     own, heldout = [], []
     for number, shares, held in zip((None, *pair[0].numbers), along, own_along, strict=True):
         known = axes if number is None else axes_without(axes, left_out, places.get(int(number)))
@@ -123,13 +124,13 @@ def find_leading(
     # What another spectrum says is a further model; so is the spectrum alone, for axes that rows of
     # heavy tails taught hold less than it says; and, where the rows hardly tell the leading axes,
     # that the learned ones miss nothing. Without each group they differ as with all.
-    rival, known = (each.calibrated(own_along[0]) for each in (rival, axes))
+    rival = rival.calibrated(own_along[0])
     ends = [
         (float(np.mean(rival.leading_share(along[0], apart))), rival.leading),
         (min(numbers[:2, 0].mean() * axes.leading / others[0, 0], 1.0), axes.leading),
     ]
     if axes.is_told:
-        ends += [(end, known.leading) for end in known.shares_if_uneven(along[0], apart)]
+        ends += [(end, whole.leading) for end in whole.shares_if_uneven(along[0], apart)]
     else:
         first, second = (half.share_along(num_leading) for half in pair)
         ends.append((first, second))

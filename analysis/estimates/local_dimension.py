@@ -65,7 +65,7 @@ class LocalDimension:
     """
 
     whole: Float64[np.ndarray, " scales"]
-    """Of all rows."""
+    """The readings of all rows."""
     found: Float64[np.ndarray, "groups scales"]
     """Without each group, neighbours found anew."""
     fixed: Float64[np.ndarray, "groups scales"]
@@ -158,7 +158,7 @@ class LocalDimension:
         slowest = 1 / exp(self.whole.max())
 
         def is_steady(times: float) -> bool:
-            """Whether so many times as many prompts would show it: bias goes slowest at edges."""
+            """Tell whether so many times the prompts would show it: bias goes slowest at edges."""
             bias, chance = times**-slowest, times**-0.5
             may_move = factor * (moved * bias + error * chance)
             return bool(may_move <= MOST_LEFT and surely * bias <= STEADY)

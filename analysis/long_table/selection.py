@@ -112,7 +112,7 @@ def filter_where(rows: Sequence[Row], where: Mapping[str, Sequence[str]]) -> lis
 
 
 def is_named(value: Scalar, names: Sequence[str]) -> bool:
-    """Whether a value is among those that a user wrote: by its label, or as an equal number."""
+    """Tell whether a value is one that a user wrote: by its label, or as an equal number."""
     if label_of(value) in names or str(value) in names:
         return True
     is_number = isinstance(value, int | float) and not isinstance(value, bool)

@@ -22,7 +22,7 @@ LEAST_GROUPS = 4
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CrossedCovariance:
-    """What squares of the covariance are made of; rows are about the mean of all rows.
+    """Holds the sums that squares of the covariance are made of; rows are about the mean of all.
 
     Any point would do: differences of rows do not hold it. About this one little cancels.
     """

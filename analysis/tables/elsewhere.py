@@ -205,7 +205,7 @@ class Elsewhere:
 
 
 def is_elsewhere(row: Row) -> bool:
-    """Whether a row is the dash of a number that was measured at another place."""
+    """Tell whether a row is the dash of a number that was measured at another place."""
     return row["value"] is None and str(row["reason"]).startswith(NOT_HERE)
 
 
