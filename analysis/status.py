@@ -17,6 +17,7 @@ class Status(StrEnum):
     TOO_FEW_SIZES = "too_few_sizes"
     NO_WEIGHTS = "no_weights"
     NOT_AT_DOSE = "not_at_dose"
+    MEASURED_ELSEWHERE = "measured_elsewhere"
     UNDEFINED = "undefined"
 
 
@@ -32,6 +33,7 @@ MEANINGS: dict[Status, str] = {
     Status.TOO_FEW_SIZES: "fewer than 4 model sizes, no scaling law is fitted",
     Status.NO_WEIGHTS: "the model is behind an endpoint, its activations cannot be read",
     Status.NOT_AT_DOSE: "the training has no one step at the dose asked for",
+    Status.MEASURED_ELSEWHERE: "measured, but not at the place that is looked at",
     Status.UNDEFINED: "the definition has no value on these rows",
 }
 """One plain sentence per status, for footnotes."""

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from analysis.measurement import Row
 from analysis.status import Status
-from analysis.tables.elsewhere import is_elsewhere
 from analysis.tables.rounding import ROUNDING_NOISE
 
 ROOM = 0.4
@@ -21,15 +20,11 @@ QUIET = Status.BELOW_NOISE_FLOOR
 
 def missing_note(rows: Sequence[Row]) -> str:
     """Return what could not be drawn and why, in words; empty where all of it was."""
-    lost = Counter(_why_not(row) for row in rows if not _drawn(row))
+    lost = Counter(str(row["status"]) for row in rows if not _drawn(row))
     if not lost:
         return ""
     reasons = ", ".join(f"{count} {readable(status)}" for status, count in sorted(lost.items()))
     return f"Not drawn: {reasons} of {len(rows)} values."
-
-
-def _why_not(row: Row) -> str:
-    return "measured elsewhere" if is_elsewhere(row) else str(row["status"])
 
 
 def place_note(rows: Sequence[Row]) -> str:

@@ -190,9 +190,10 @@ def _cell(row: Row, remark: str | None) -> Cell:
 
 def _empty(family: Scalar, metric: str, elsewhere: str | None) -> Cell:
     """Return a cell without a number and its reason; `elsewhere` says where one was measured."""
-    status, reason = Status.NOT_RUN, elsewhere or MEANINGS[Status.NOT_RUN]
+    status = Status.MEASURED_ELSEWHERE if elsewhere else Status.NOT_RUN
     if family == ENDPOINT and metric not in ANSWERABLE:
-        status, reason = Status.NO_WEIGHTS, MEANINGS[Status.NO_WEIGHTS]
+        status, elsewhere = Status.NO_WEIGHTS, None
+    reason = elsewhere or MEANINGS[status]
     return Cell(number=Measurement(metric=metric, definition="", status=status, reason=reason))
 
 

@@ -17,8 +17,6 @@ from analysis.long_table.selection import Selection, describe, spread_failures
 from analysis.measurement import Role, Row, Scalar, label_of, with_role
 from analysis.status import Status
 
-NOT_HERE = "measured, but not at"
-"""Beginning of the reason of such a dash."""
 _NUMBERS = ("metric", "model")
 _FACTS = with_role(Role.MODEL, Role.SIZE)
 
@@ -141,7 +139,7 @@ class Elsewhere:
                     **empty,
                     **self._facts.get(of["model"], {}),
                     **of,
-                    "status": Status.NOT_RUN.value,
+                    "status": Status.MEASURED_ELSEWHERE.value,
                     "reason": self._reason([cell[:-1]]),
                 }
 
@@ -170,7 +168,7 @@ class Elsewhere:
     def _reason(self, cells: Iterable[Cell]) -> str:
         where, ways = self._whereabouts(cells)
         here = describe(replace(self.chosen, where={}, elsewhere=()))
-        return f"{NOT_HERE} {here}: it is at {where} ({ways})"
+        return f"not at {here}: it is at {where} ({ways})"
 
     def _whereabouts(self, cells: Iterable[Cell]) -> tuple[str, str]:
         """Return where cells have numbers, in words, and the options that show them."""
@@ -202,11 +200,6 @@ class Elsewhere:
         ):
             pairs.setdefault(tuple(cell), []).append((site, position))
         return pairs
-
-
-def is_elsewhere(row: Row) -> bool:
-    """Tell whether a row is the dash of a number that was measured at another place."""
-    return row["value"] is None and str(row["reason"]).startswith(NOT_HERE)
 
 
 def rows_shown(

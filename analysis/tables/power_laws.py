@@ -16,7 +16,6 @@ from analysis.estimates.intervals import Estimate
 from analysis.estimates.meta_regression import fit_line
 from analysis.measurement import LeftOut, Row, left_out_of
 from analysis.status import Status
-from analysis.tables.elsewhere import is_elsewhere
 
 MIN_SIZES = 4
 MIN_SIZES_FOR_A_LAW = 6
@@ -123,7 +122,7 @@ def fit_rows(rows: Iterable[Row], against: str = "num_parameters") -> PowerLaw:
     for row in rows:
         size, value, status = row[against], row["value"], str(row["status"])
         if value is None or status in NO_NUMBERS:
-            lost["measured elsewhere" if is_elsewhere(row) else status] += 1
+            lost[status] += 1
         elif size is None:
             lost[f"{against} not known"] += 1
         elif not (float(value) > 0 and float(size) > 0):

@@ -35,7 +35,7 @@ def reasons(table, model):
 def test_a_model_that_no_depth_shares_has_a_row_of_dashes_with_the_option():
     rows = [number(), number(model="large", layer=0)]
     (reason,) = reasons(compare(rows), "large")
-    assert reason.startswith("measured, but not at site resid_mid; relative depth 0.75")
+    assert reason.startswith("not at site resid_mid; relative depth 0.75")
     assert reason.endswith("it is at relative depth 0 (--depth 0)")
     (there,) = reasons(compare(rows, selection=Selection(depths=(0.0,))), "small")
     assert there.endswith("(--depth 0.75)")
@@ -101,7 +101,7 @@ def test_fits_and_figures_say_which_models_are_elsewhere():
     rows = [number(value=0.1 + at, num_parameters=10**at, model=f"m{at}") for at in (3, 4, 5, 6)]
     rows.append(number(model="large", layer=0))
     exponents = scaling_table(rows, layout=TableLayout(seeds="seed"))
-    assert "left out: 1 measured elsewhere" in exponents.footnotes["a"]
+    assert "left out: 1 measured_elsewhere" in exponents.footnotes["a"]
     (drawing,) = drawings(Material(measured=LongTable.of(rows)))
     texts = [
         text.get_text() for text in drawing.canvas.findobj(lambda part: hasattr(part, "get_text"))

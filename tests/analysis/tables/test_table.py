@@ -115,9 +115,8 @@ def test_a_combination_nobody_ran_is_not_run_and_one_at_another_depth_says_so():
     assert ("toxic_mass", "sft", "plain") not in table.columns  # of neither model
     assert table.caption.endswith("1 column that no job measures is left out.")
     shallow = cell(table, "m", "offset_norm", "sft", "plain")
-    assert shallow.number.reason.startswith(
-        "measured, but not at site resid_mid; relative depth 0.75"
-    )
+    assert shallow.number.status == "measured_elsewhere"
+    assert shallow.number.reason.startswith("not at site resid_mid; relative depth 0.75")
 
 
 def test_zero_is_shown_as_zero():
