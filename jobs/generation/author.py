@@ -21,10 +21,17 @@ from jobs.models.loading import load_tokenizer
 from jobs.probing.directions_file import StoredDirections
 from jobs.taps.activations import batches_of, read_activations
 from jobs.taps.pair_loading import load_input_model
-from jobs.text.format import Dropped
+from jobs.text.format import Dropped, Segment
 from jobs.text.labelled_artifact import LABELLED
 from jobs.text.pair_artifact import PAIRS
-from jobs.text.prompt_lines import PROMPTS, PromptLine, plain_line, read_prompts
+from jobs.text.prompt_lines import (
+    PROMPTS,
+    PromptLine,
+    SegmentLine,
+    plain_line,
+    read_prompts,
+    turns_of,
+)
 from jobs.text.reading_report import TOXIC_WORDS, read_toxic_words
 from jobs.text.split import Split
 from jobs.tokens.plan import ROLES, TokenPlan, build_token_plan, longest_prompt
@@ -44,6 +51,8 @@ class Author:
     """Its tokenizer."""
     texts: Mapping[int, str]
     """Id of a prompt -> its text."""
+    turns: Mapping[int, tuple[Segment, ...]]
+    """Id of a prompt -> its text by speaker; nothing of a prompt that is no dialogue."""
     plan: TokenPlan
     """Prompts as tokens."""
     dropped: Sequence[Dropped]
@@ -71,7 +80,11 @@ def load_author(work: Work[GeneratedPairsParams]) -> Author:
     shape = family_of_config(config).shape(config)
     limit = longest_prompt(shape.max_positions, params.max_length, params.new_tokens, "new_tokens")
     prompts = read_prompts(work.input("prompts").path(PROMPTS))
-    texts = {int(prompt["prompt"]): _request(prompt) for prompt in prompts}
+    requests = {int(prompt["prompt"]): _request(prompt) for prompt in prompts}
+    texts = {
+        number: "".join(segment["text"] for segment in request)
+        for number, request in requests.items()
+    }
     plan, left_out = build_token_plan(
         [_in_one_segment(prompt, texts) for prompt in prompts],
         tokenizer,
@@ -86,6 +99,7 @@ def load_author(work: Work[GeneratedPairsParams]) -> Author:
         model=model,
         tokenizer=tokenizer,
         texts=texts,
+        turns={number: turns_of(request) for number, request in requests.items()},
         plan=plan,
         dropped=[
             *(Dropped(row=n + 1, reason=f"longer than {limit} tokens") for n in left_out),
@@ -98,12 +112,11 @@ def load_author(work: Work[GeneratedPairsParams]) -> Author:
     )
 
 
-def _request(prompt: PromptLine) -> str:
-    """Return the text of a prompt without its last answer."""
+def _request(prompt: PromptLine) -> list[SegmentLine]:
+    """Return the segments of a prompt without its last answer."""
     segments = prompt["segments"]
-    if len(segments) > 1 and segments[-1]["role"] in _ANSWERS:
-        segments = segments[:-1]
-    return "".join(segment["text"] for segment in segments)
+    is_answered = len(segments) > 1 and segments[-1]["role"] in _ANSWERS
+    return segments[:-1] if is_answered else segments
 
 
 def _in_one_segment(prompt: PromptLine, texts: Mapping[int, str]) -> PromptLine:

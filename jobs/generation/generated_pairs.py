@@ -65,8 +65,15 @@ def _pairs(
     for prompt, *texts in zip(author.plan.prompts.tolist(), chosen, rejected, strict=True):
         row = prompt + 1
         if all(text.strip() for text in texts):
-            request = author.texts[prompt]
-            written.append(Pair(row=row, prompt=request, chosen=texts[0], rejected=texts[1]))
+            written.append(
+                Pair(
+                    row=row,
+                    prompt=author.texts[prompt],
+                    chosen=texts[0],
+                    rejected=texts[1],
+                    turns=author.turns[prompt],
+                )
+            )
         else:
             silent.append(Dropped(row=row, reason="the model says nothing on one side"))
     pairs, useless = without_duplicates(written)

@@ -21,7 +21,7 @@ from jobs.worker.work import Work
 class GeneratedPairs(Kind[GeneratedPairsParams]):
     """Lets a model write both continuations of every prompt."""
 
-    VERSION = 1
+    VERSION = 2
     INPUTS = {
         "model": WEIGHTS,
         "prompts": PROMPTS,

@@ -15,8 +15,10 @@ from jobs.kind import Kind, Names, Params
 from jobs.kinds._shared_inputs import PAIRS
 from jobs.provenance import Data
 from jobs.rehearsal import FEW, StandIns, sampled
+from jobs.text.dialogue import spoken
 from jobs.text.format import Dropped, Prompt, Segment, Side
 from jobs.text.pair_artifact import PAIRS as FILE
+from jobs.text.pair_artifact import turns_in
 from jobs.text.prompt_artifact import sampled_prompts, write_prompts
 from jobs.text.reading_report import TOXIC_WORDS, write_report
 from jobs.text.split import Split
@@ -48,7 +50,7 @@ class PromptsOfPairsParams(Params):
 class PromptsOfPairs(Kind[PromptsOfPairsParams]):
     """Takes prompts out of pairs."""
 
-    VERSION = 1
+    VERSION = 2
     INPUTS = {"pairs": PAIRS}
     Params = PromptsOfPairsParams
     LEAVES = Data(origin=None)
@@ -59,7 +61,7 @@ class PromptsOfPairs(Kind[PromptsOfPairsParams]):
         load_transform(params.transform)
         if "turn" in params.positions:
             raise UserError(
-                "position 'turn' needs dialogues, and the prompts of pairs are one text each",
+                "position 'turn' needs dialogues, and pairs need not have any turns",
                 where="positions",
                 hint="leave it out of `positions`",
             )
@@ -111,7 +113,12 @@ def _usable(rows: list[dict[str, Any]], side: Side) -> tuple[list[Prompt], list[
         elif asked in kept:
             dropped.append(Dropped(row=number, reason="its prompt stands there twice"))
         else:
-            parts = (("prompt", asked), ("response", row[side]))
-            segments = tuple(Segment(role=role, text=text) for role, text in parts)
-            kept[asked] = Prompt(row=number, source=asked, segments=segments)
+            kept[asked] = Prompt(row=number, source=asked, segments=_segments(row, side))
     return list(kept.values()), dropped
+
+
+def _segments(row: Mapping[str, Any], side: Side) -> tuple[Segment, ...]:
+    if turns := turns_in(row):
+        return (*turns, spoken("assistant", row[side]))
+    parts = (("prompt", row["prompt"]), ("response", row[side]))
+    return tuple(Segment(role=role, text=text) for role, text in parts)

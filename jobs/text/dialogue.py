@@ -48,11 +48,14 @@ def prompts_of(
         if isinstance(pair, Dropped):
             dropped.append(pair)
         elif held_out == 0 or is_held_out(pair.prompt, held_out):
-            segments, others = (
-                tuple(_segments(side, markers)) for side in (preference.chosen, preference.rejected)
-            )
+            chosen, rejected = (spoken("assistant", text) for text in (pair.chosen, pair.rejected))
             prompts.append(
-                Prompt(row=pair.row, source=pair.prompt, segments=segments, rejected=others[-1])
+                Prompt(
+                    row=pair.row,
+                    source=pair.prompt,
+                    segments=(*pair.turns, chosen),
+                    rejected=rejected,
+                )
             )
     return Reading(items=prompts, dropped=dropped)
 
@@ -72,23 +75,27 @@ def _pair(preference: Preference, markers: Markers) -> Pair | Dropped:
         reason = "an answer is empty"
     if reason is not None:
         return Dropped(row=preference.row, reason=reason, useless=True)
-    transcript = "".join(markers[turn.role] + turn.text for turn in turns)
+    segments = tuple(_segments(turns, markers))
     return Pair(
         row=preference.row,
-        prompt=transcript + markers["assistant"],
+        prompt="".join(segment.text for segment in segments),
         chosen=chosen.text,
         rejected=rejected.text,
-        turns=tuple(turns),
+        turns=segments,
     )
 
 
 def _segments(turns: Sequence[Segment], markers: Markers) -> Iterable[Segment]:
-    """Yield a segment per turn; the assistant's marker ends the turn before, as in pairs."""
+    """Yield a segment per turn before an answer; the assistant's marker ends the turn before it."""
+    roles = [*(turn.role for turn in turns), "assistant"]
     for number, turn in enumerate(turns):
         before = markers[turn.role] if number == 0 or turn.role != "assistant" else ""
-        follows = turns[number + 1].role if number + 1 < len(turns) else None
-        after = markers["assistant"] if follows == "assistant" else ""
-        text = before + turn.text + after
-        start = len(before) + len(turn.text) - len(turn.text.lstrip())
-        end = max(start, len(before) + len(turn.text.rstrip()))
-        yield Segment(role=turn.role, text=text, payload=(start, end))
+        after = markers["assistant"] if roles[number + 1] == "assistant" else ""
+        yield spoken(turn.role, turn.text, before, after)
+
+
+def spoken(role: str, text: str, before: str = "", after: str = "") -> Segment:
+    """Return a turn between marks; white space around its text is none of its words."""
+    start = len(before) + len(text) - len(text.lstrip())
+    end = max(start, len(before) + len(text.rstrip()))
+    return Segment(role=role, text=before + text + after, payload=(start, end))

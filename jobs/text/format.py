@@ -57,6 +57,12 @@ class Segment:
     """Start and end, in the text, of the words without a transcript's marks, which alone are
     transformed. None: all of it."""
 
+    @property
+    def parts(self) -> tuple[str, str, str]:
+        """Return the marks before its words, its words, and the marks after them."""
+        start, end = self.payload or (0, len(self.text))
+        return self.text[:start], self.text[start:end], self.text[end:]
+
 
 Side = Literal["chosen", "rejected"]
 """Which answer of a pair."""
@@ -75,7 +81,7 @@ class Pair:
     rejected: str
     """The other one."""
     turns: tuple[Segment, ...] = ()
-    """The prompt by speaker, without the marks of turns, where the source names speakers."""
+    """The prompt by speaker, marks included, where the source names speakers."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,14 +4,17 @@ import random
 import statistics
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-from jobs.text.format import Dropped, Pair, group_of
+from cluster.errors import UserError
+from jobs.text.format import Dropped, Pair, Segment, group_of
 from jobs.text.reading_report import write_report
 from jobs.text.split import Split
 
 PAIRS = "pairs.parquet"
+_TURN = ("role", "before", "text", "after")
+"""Of a turn of a prompt: its speaker, and its words between marks."""
 
 
 def write_pairs(
@@ -48,19 +51,43 @@ def _write_table(path: Path, pairs: Sequence[Pair], splits: Sequence[Split]) -> 
     import pyarrow as pa
     import pyarrow.parquet as parquet
 
-    turn_type = pa.struct({"role": pa.string(), "text": pa.string()})
+    turn_type = pa.struct({name: pa.string() for name in _TURN})
     columns = {
         "pair": pa.array(range(len(pairs)), pa.int64()),
         "prompt": pa.array([pair.prompt for pair in pairs], pa.string()),
         "chosen": pa.array([pair.chosen for pair in pairs], pa.string()),
         "rejected": pa.array([pair.rejected for pair in pairs], pa.string()),
         "turns": pa.array(
-            [[asdict(turn) for turn in pair.turns] for pair in pairs], pa.list_(turn_type)
+            [
+                [dict(zip(_TURN, (turn.role, *turn.parts), strict=True)) for turn in pair.turns]
+                for pair in pairs
+            ],
+            pa.list_(turn_type),
         ),
         "split": pa.array([split.value for split in splits], pa.string()),
         "group": pa.array([group_of(pair.prompt) for pair in pairs], pa.int64()),
     }
     parquet.write_table(pa.table(columns), path)
+
+
+def turns_in(row: Mapping[str, Any]) -> tuple[Segment, ...]:
+    """Return the prompt of a row of the file by speaker; nothing where the source names none.
+
+    Raises:
+        UserError: the file does not have the marks of turns.
+    """
+    turns = []
+    for turn in row["turns"] or ():
+        if "before" not in turn:
+            raise UserError(
+                "these pairs do not have the marks of their turns: an older version made them",
+                where="pairs",
+                hint="make them again on a new root",
+            )
+        before, words, after = (turn[name] for name in _TURN[1:])
+        payload = (len(before), len(before) + len(words))
+        turns.append(Segment(role=turn["role"], text=before + words + after, payload=payload))
+    return tuple(turns)
 
 
 def without_duplicates(pairs: Sequence[Pair]) -> tuple[list[Pair], list[Dropped]]:

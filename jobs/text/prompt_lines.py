@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NotRequired, TypedDict
 
@@ -44,22 +45,32 @@ class PromptLine(TypedDict):
     """Its pieces in order."""
 
 
-def without_marks(segment: SegmentLine) -> str:
-    """Return what a segment says, without a transcript's marks around a turn.
+def as_segment(line: SegmentLine) -> Segment:
+    """Return a piece of a prompt with the place of its words.
 
     Raises:
         UserError: it is a turn that does not say where its words are.
     """
-    if segment["role"] in _PLAIN:
-        return segment["text"]
-    if "said" not in segment:
+    if line["role"] in _PLAIN:
+        return Segment(role=line["role"], text=line["text"])
+    if "said" not in line:
         raise UserError(
             "these dialogues do not say where their turns begin: an older version made them",
             where="prompts",
             hint="make them again on a new root",
         )
-    start, end = segment["said"]
-    return segment["text"][start:end]
+    start, end = line["said"]
+    return Segment(role=line["role"], text=line["text"], payload=(start, end))
+
+
+def without_marks(line: SegmentLine) -> str:
+    """Return what a segment says, without a transcript's marks around a turn (`as_segment`)."""
+    return as_segment(line).parts[1]
+
+
+def turns_of(lines: Sequence[SegmentLine]) -> tuple[Segment, ...]:
+    """Return the turns of a dialogue; nothing of a prompt that is none (`as_segment`)."""
+    return tuple(as_segment(line) for line in lines if line["role"] not in _PLAIN)
 
 
 def plain_line(number: int, group: int, prompt: str, response: str) -> PromptLine:
@@ -96,15 +107,14 @@ def prompt_line(
 
 
 def _transform(segment: Segment, transform: Chain, seed: int, shuffled: bool) -> SegmentLine:
-    start, end = segment.payload or (0, len(segment.text))
-    words = segment.text[start:end]
+    before, words, after = segment.parts
     if shuffled:
         words = _shuffle_words(words, seed)
     apply = transform.apply_to_answer if segment.role in _ANSWERS else transform.apply
     words = apply(words, seed)
-    line = SegmentLine(role=segment.role, text=segment.text[:start] + words + segment.text[end:])
+    line = SegmentLine(role=segment.role, text=before + words + after)
     if segment.role not in _PLAIN:
-        line["said"] = [start, start + len(words)]
+        line["said"] = [len(before), len(before) + len(words)]
     return line
 
 

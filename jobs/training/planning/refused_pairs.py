@@ -147,7 +147,7 @@ def _row(number: int, pair: Pair) -> PairRow:
         "chosen": pair.chosen,
         "rejected": pair.rejected,
         "split": "",
-        "turns": [{"role": turn.role, "text": turn.text} for turn in pair.turns],
+        "turns": [{"role": turn.role, "text": turn.parts[1]} for turn in pair.turns],
     }
 
 

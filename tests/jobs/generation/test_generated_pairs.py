@@ -10,6 +10,8 @@ from cluster.errors import UserError
 from jobs.kinds.generated_pairs import GeneratedPairs
 from jobs.text.format import bucket
 from jobs.text.nursery.vocabulary import train_tokenizer
+from jobs.text.pair_artifact import turns_in
+from jobs.text.prompt_lines import without_marks
 from tests.jobs.tokens.tokenizer_kinds import sentencepiece
 
 generated_pairs = GeneratedPairs()
@@ -253,6 +255,11 @@ def test_only_what_comes_before_the_last_answer_of_a_dialogue_is_a_prompt(root, 
     asked = {"".join(each["text"] for each in line["segments"][:-1]) for line in lines}
     found = table(root.done("generated-pairs", FEW, **given))
     assert found and {pair["prompt"] for pair in found} <= asked
+    told = [without_marks(each) for line in lines for each in line["segments"][:-1]]
+    for pair in found:
+        assert "".join(segment.text for segment in turns_in(pair)) == pair["prompt"]
+        assert {turn["text"] for turn in pair["turns"]} <= set(told)
+        assert {turn["role"] for turn in pair["turns"]} == {"user", "assistant"}
 
 
 def test_prompts_that_are_too_long_are_listed_by_their_line(root, inputs):

@@ -2,11 +2,13 @@
 
 import json
 
+import pyarrow.parquet as parquet
 import pytest
 
 from cluster.errors import UserError
 from jobs.kinds.pairs import Pairs
 from jobs.kinds.prompts_of_pairs import PromptsOfPairs
+from jobs.text.pair_artifact import turns_in
 from jobs.text.prompt_lines import PROMPTS, SHUFFLED
 from jobs.tokens.begun_replies import notes_on_prefill
 from orchestrator.plan.plan import make_plan
@@ -59,6 +61,45 @@ def test_facts_words_and_shuffled_lines_are_as_of_any_prompts(root, pairs):
     assert artifact.read("toxic.json") == pairs.read("toxic.json")
     assert all(line["segments"][0]["text"].startswith("Fnl ") for line in lines(artifact))
     assert len(lines(artifact, SHUFFLED)) == 5
+
+
+@pytest.fixture
+def talks(root, tmp_path):
+    def rows(n):
+        asked = [("user", f"Who is {n}?"), ("assistant", "A driver."), ("user", "Is he calm?")]
+        turns = [{"role": role, "content": text} for role, text in asked]
+        answers = {"chosen": "He is.", "rejected": "Not he."}
+        return {
+            side: [*turns, {"role": "assistant", "content": text}] for side, text in answers.items()
+        }
+
+    file = tmp_path / "talks.jsonl"
+    file.write_text("".join(json.dumps(rows(n)) + "\n" for n in range(60)))
+    return {"format": "messages", "source": str(file)}
+
+
+def test_of_dialogues_they_are_the_turns_that_prompts_of_the_same_source_are(root, talks):
+    pairs = root.done("pairs", {**talks, "validation_fraction": 0.3})
+    for side in ("chosen", "rejected"):
+        params = {"answer": side, "transform": "rot13"}
+        found = lines(root.done("prompts-of-pairs", params, pairs=pairs))
+        same = {"".join(s["text"] for s in line["segments"]): line for line in found}
+        for line in lines(root.done("prompts", {**talks, **params})):
+            text = "".join(segment["text"] for segment in line["segments"])
+            if text in same:
+                assert same.pop(text)["segments"] == line["segments"]
+        assert found and not same
+        assert [part["role"] for part in found[0]["segments"]] == [*["user", "assistant"] * 2]
+
+
+def test_dialogues_without_the_marks_of_their_turns_are_refused(root, talks):
+    pairs = root.done("pairs", {**talks, "validation_fraction": 0.3})
+    old = [
+        {**row, "turns": [{"role": t["role"], "text": t["text"]} for t in row["turns"]]}
+        for row in parquet.read_table(pairs.path("pairs.parquet")).to_pylist()
+    ]
+    with pytest.raises(UserError, match="an older version made them"):
+        turns_in(old[0])
 
 
 def test_pairs_that_are_all_trained_on_leave_none(root, tmp_path):

@@ -82,7 +82,7 @@ def read(tmp_path, source):
     options = chosen.Options(**options)
     (prompt,) = chosen.read_prompts(path, options).items
     (pair,) = chosen.read_pairs(path, options).items
-    turns = [{"role": turn.role, "text": turn.text} for turn in pair.turns]
+    turns = [{"role": turn.role, "text": turn.parts[1]} for turn in pair.turns]
     texts = {"prompt": pair.prompt, "chosen": pair.chosen, "rejected": pair.rejected}
     return prompt, {"pair": 0, "split": "train", "turns": turns, **texts}
 
