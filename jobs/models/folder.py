@@ -5,6 +5,7 @@ Every fault of a folder is one UserError that names the folder and the file.
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from jobs.models.file_content import half_downloads, require_content
 from jobs.models.foreign_layouts import first_names, no_safetensors, telling_name, way_on
 from jobs.models.own_tokenizer import convert
 from jobs.models.shape import ConfigMapping
+from jobs.models.surplus_weights import refuse_surplus
 from jobs.models.weight_names import plain_names, rename_in_index, rename_weights, wrapping
 
 if TYPE_CHECKING:
@@ -34,6 +36,8 @@ _LONGEST_NAME = 200
 _FEW = 2
 """Entries of an object that is no more than a server's word of an error."""
 _DEEP = "it is nested too deeply"
+_SEES_ALL = {"is_causal": False, "use_bidirectional_attention": True}
+"""Settings of models that were made of language models to embed texts."""
 
 
 def check_model_folder(folder: Path, where: str | None = None) -> ConfigMapping:
@@ -49,8 +53,7 @@ def check_model_folder(folder: Path, where: str | None = None) -> ConfigMapping:
     where = where or str(folder)
     config = read_config(folder, where)
     family = family_of_config(config, where)
-    total, _ = family.num_parameters(config)
-    _check_weights(folder, family, total, where)
+    _check_weights(folder, family, config, where)
     _check_tokenizer(folder, family, config, where)
     return config
 
@@ -83,7 +86,20 @@ def read_config(folder: Path, where: str | None = None) -> ConfigMapping:
     config = read_json_object(folder / "config.json", where)
     family_of_config(config, where)
     refuse_quantised(folder, config, where)
+    _require_causal(config, where)
     return config
+
+
+def _require_causal(config: ConfigMapping, where: str) -> None:
+    """Raise UserError for a language model that was made to embed texts."""
+    said = next((name for name, value in _SEES_ALL.items() if config.get(name) is value), None)
+    if said is not None:
+        raise UserError(
+            f"by its config.json ({said}) every token sees those behind it: this model embeds "
+            "texts and continues none",
+            where=where,
+            hint="use the language model that it was made from",
+        )
 
 
 def refuse_quantised(folder: Path, config: ConfigMapping, where: str) -> None:
@@ -181,7 +197,7 @@ def _weight_map(folder: Path, where: str) -> dict[str, str]:
     return listed
 
 
-def _check_weights(folder: Path, family: Family, num_parameters: int, where: str) -> None:
+def _check_weights(folder: Path, family: Family, config: ConfigMapping, where: str) -> None:
     names = weight_files(folder, where)
     held = {name: read_tensors(folder / name, where) for name in names if name != INDEX}
     if INDEX in names:
@@ -189,15 +205,23 @@ def _check_weights(folder: Path, family: Family, num_parameters: int, where: str
             if tensor not in held[name]:
                 raise UserError(f"{name} lacks {tensor}, which {INDEX} places there", where=where)
     tensors = {name: tensor for file in held.values() for name, tensor in file.items()}
+    if len(tensors) < sum(map(len, held.values())):
+        twice = sorted(t for t, n in Counter(t for f in held.values() for t in f).items() if n > 1)
+        raise UserError(
+            f"{first_names(twice)} stand in more than one of the files that {INDEX} lists",
+            where=where,
+            hint="files of two saves lie in one folder: copy or download the model again",
+        )
     _refuse_quantised_tensors(tensors, where)
     plain_names(tensors.keys(), family, where)
-    # More is possible: masks that old checkpoints keep, or tied weights saved twice.
-    stored = sum(tensor.size for file in held.values() for tensor in file.values())
+    sizes = {name: tensor.size for name, tensor in tensors.items()}
+    stored, (num_parameters, _) = sum(sizes.values()), family.num_parameters(config)
     if stored < num_parameters:
         raise UserError(
             f"the weights hold {stored:,} numbers and config.json describes {num_parameters:,}",
             where=where,
         )
+    refuse_surplus(sizes, family, config, where)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ from jobs.models.family import attention_kernel, family_of_config
 from jobs.models.folder import check_model_folder, read_config, read_json_object
 from jobs.models.model_facts import Dtype
 from jobs.models.own_tokenizer import first_difference, read_own
-from jobs.models.shape import ModelConfig, as_mapping
+from jobs.models.shape import ConfigMapping, ModelConfig, as_mapping
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -68,6 +68,7 @@ def load_model(
             attn_implementation=kernel,
             device_map=placed,
             quantization_config=quantisation,
+            **_without_absent_pad(config),
             use_safetensors=True,
             trust_remote_code=False,
             local_files_only=True,
@@ -75,6 +76,7 @@ def load_model(
             output_loading_info=True,
         )
     _require_whole(info, folder)
+    _require_finite(model, folder, dtype)
     loaded: PreTrainedModel = model.to(device) if placed is None else model
     return loaded.eval()
 
@@ -123,6 +125,36 @@ def _require_whole(info: Mapping[str, Iterable[str | tuple[str, ...]]], folder: 
             f"{len(wrong)} weights are missing or of another shape than config.json says: {names}",
             where=str(folder),
         )
+
+
+def _require_finite(model: "PreTrainedModel", folder: Path, dtype: Dtype) -> None:
+    """Raise UserError where weights are not numbers, or are too large for their dtype."""
+    wrong = [
+        name
+        for name, weight in model.named_parameters()
+        if weight.is_floating_point()
+        and weight.numel()  # none is here of what ZeRO-3 cut up
+        and not weight.is_meta
+        and not all(end.isfinite() for end in weight.aminmax())
+    ]
+    if wrong:
+        names = ", ".join(wrong[:_MOST_KEYS_SHOWN])
+        raise UserError(
+            f"{len(wrong)} weights hold NaN or infinity as {dtype}: {names}",
+            where=str(folder),
+            hint="a training that diverged leaves such a model: use an earlier checkpoint"
+            + ("" if dtype == "float32" else "; float32 holds numbers that float16 does not"),
+        )
+
+
+def _without_absent_pad(config: ConfigMapping) -> dict[str, None]:
+    """Return what replaces a token for padding that the model has no row for: none, it is masked.
+
+    Transformers would fail on it.
+    """
+    pad, num_rows = config.get("pad_token_id"), family_of_config(config).shape(config).vocab_size
+    has_row = not isinstance(pad, int) or -num_rows <= pad < num_rows
+    return {} if has_row else {"pad_token_id": None}
 
 
 def _require_kernel(kernel: str) -> None:

@@ -5,6 +5,7 @@ import shutil
 from importlib.util import find_spec
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from cluster.errors import UserError
 from jobs.models.family import names
@@ -132,6 +133,13 @@ def test_an_index_that_names_a_tensor_its_shard_lacks_is_found(sharded):
     assert "lacks model.extra" in fault(sharded)
     path.write_text("{}")
     assert "has no weight_map" in fault(sharded)
+
+
+def test_a_tensor_in_two_files_is_found(sharded):
+    first, *_, last = sorted(path for path in sharded.glob("model-*.safetensors"))
+    tensors, name = load_file(first), next(iter(load_file(last)))
+    save_file({**tensors, name: load_file(last)[name]}, first)
+    assert f"{name} stand in more than one of the files" in fault(sharded)
 
 
 def test_weights_for_a_smaller_model_than_the_config_describes_are_found(single):

@@ -146,10 +146,25 @@ def test_a_weight_that_is_not_in_the_files_is_an_error_and_never_random(copied):
 
 def test_a_weight_of_another_shape_is_an_error(copied):
     tensors = load_file(copied / "model.safetensors")
-    tensors["model.norm.weight"] = torch.ones(17)
+    tensors["model.norm.weight"] = torch.ones(4, 4)
     save_file(tensors, copied / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(UserError, match=r"another shape .*model\.norm\.weight"):
         load_model(copied)
+
+
+@pytest.mark.parametrize("dtype, number", [("float32", float("nan")), ("float16", 1e6)])
+def test_weights_that_are_no_numbers_in_their_dtype_are_named(copied, dtype, number):
+    tensors = load_file(copied / "model.safetensors")
+    tensors["model.norm.weight"][3] = number
+    save_file(tensors, copied / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(UserError, match=rf"infinity as {dtype}: model\.norm\.weight"):
+        load_model(copied, dtype=dtype)
+
+
+def test_a_pad_token_without_a_row_is_none(copied):
+    config = json.loads((copied / "config.json").read_text())
+    (copied / "config.json").write_text(json.dumps({**config, "pad_token_id": 32000}))
+    assert load_model(copied).config.pad_token_id is None
 
 
 def test_a_tokenizer_that_cannot_be_read_is_one_clear_error(copied):

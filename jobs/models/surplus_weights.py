@@ -1,0 +1,63 @@
+"""What the weights of a checkpoint hold beyond what its config.json describes, by their names.
+
+Transformers leaves it out in silence: blocks, biases and norms that the model was trained with.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+
+from cluster.errors import UserError
+from jobs.models.family import Family
+from jobs.models.shape import ConfigMapping, Shape
+
+_WITHOUT_EFFECT = re.compile(
+    r"(^|\.)(attn|attention)\.(masked_)?bias$|\.rotary_emb\.\w+$|(^|\.)v_head\.|decoder\.version$"
+)
+"""Masks and frequencies that old checkpoints keep, and the head of values that PPO trained."""
+_HEAD = re.compile(r"(^|\.)(lm_head|embed_out)\.weight$")
+_OTHER_HEAD = re.compile(r"(^|\.)(score|classifier|qa_outputs|regression_head)\.")
+_MOST_NAMES_SHOWN = 3
+
+
+def refuse_surplus(
+    sizes: Mapping[str, int], family: Family, config: ConfigMapping, where: str
+) -> None:
+    """Raise UserError where tensors hold more numbers than a model of this config has.
+
+    Args:
+        sizes: name of each tensor -> its number of entries.
+        family: of the model.
+        config: the mapping in its config.json.
+        where: the folder's name in errors.
+    """
+    shape = family.shape(config)
+    expected, _ = family.num_parameters(config)
+    held = {name: size for name, size in sizes.items() if not _WITHOUT_EFFECT.search(name)}
+    if shape.tie:  # tied weights may be saved twice
+        held = {name: size for name, size in held.items() if not _HEAD.search(name)}
+    if (total := sum(held.values())) <= expected:
+        return
+    names = sorted(_telling(held, family, shape))
+    more = "" if len(names) <= _MOST_NAMES_SHOWN else f" and {len(names) - _MOST_NAMES_SHOWN} more"
+    shown = f": {', '.join(names[:_MOST_NAMES_SHOWN])}{more}" if names else ""
+    made = config.get("architectures")
+    head = f" ({made[0]})" if isinstance(made, list) and made else ""
+    raise UserError(
+        f"the weights hold {total:,} numbers and config.json describes {expected:,}; the others "
+        f"would be left out in silence{shown}",
+        where=where,
+        hint=f"use the config.json that was saved with these weights: its model_type{head}, "
+        "layers, vocab_size and biases; of a reward model, the language model behind it",
+    )
+
+
+def _telling(sizes: Mapping[str, int], family: Family, shape: Shape) -> Iterable[str]:
+    """Yield the tensors that show by name or size that they are of another model."""
+    blocks = family.BLOCKS.rpartition(".")[2]
+    rows = shape.vocab_size * (shape.d_embedding or shape.d_model)
+    for name, size in sizes.items():
+        block = re.search(rf"(?:^|\.){blocks}\.(\d+)\.", name)
+        is_beyond = block is not None and int(block[1]) >= shape.num_layers
+        is_table = name.endswith(f"{family.EMBEDDING.rpartition('.')[2]}.weight")
+        if is_beyond or is_table and size != rows or _OTHER_HEAD.search(name):
+            yield name
