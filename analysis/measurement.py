@@ -133,7 +133,8 @@ class Measurement:
     ]
     definition: Annotated[str, Column(Role.QUANTITY, "which of a metric's written definitions")]
     compared_by: Annotated[
-        str | None, Column(Role.QUANTITY, "stage that compared two conditions, where one did")
+        str | None,
+        Column(Role.QUANTITY, "stage that compared two conditions, or of one of a cell's numbers"),
     ] = None
     site: Annotated[
         str | None, Column(Role.PLACE, "site of the activations; none for behaviour")

@@ -226,11 +226,22 @@ class Findings:
 
     @cached_property
     def aligned(self) -> list[Finding]:
-        """Those of models aligned by DPO; of other preference losses where a study has no DPO."""
+        """Those of models aligned by DPO; of other preference losses where a study has no DPO.
+
+        What was measured across a chain of trainings is left out where it was also measured across
+        the last one alone: a model counts once, and offsets are those of its own objective.
+        """
         aligned = [finding for finding in self.all if finding.about.objective is not None]
         names = {finding.about.objective for finding in aligned} - set(CONTROLS)
         wanted = {DPO} if DPO in names else names
-        return [finding for finding in aligned if finding.about.objective in wanted]
+        aligned = [finding for finding in aligned if finding.about.objective in wanted]
+        alone = {(f.number.metric, f.aligned) for f in aligned if not f.about.spans_trainings}
+        return [
+            finding
+            for finding in aligned
+            if not finding.about.spans_trainings
+            or (finding.number.metric, finding.aligned) not in alone
+        ]
 
     @cached_property
     def reference(self) -> str | None:

@@ -39,6 +39,8 @@ class Circumstances:
     """Key of the model before alignment."""
     aligned: str | None = None
     """Key of the aligned model; None: the number is of the base alone."""
+    spans_trainings: bool = False
+    """Whether that model's own training began with another model than this base."""
     run: str | None = None
     """Key of the job that trained the aligned model; of a snapshot, the run it was taken of."""
     step: int | None = None

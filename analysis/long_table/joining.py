@@ -13,6 +13,8 @@ from analysis.long_table.columns import axes_of, schema
 from analysis.measurement import IDENTITY, Row, Scalar, label_of
 
 _MOST_RANKS = 2**62
+_STAGE = "stage of the job"
+"""A column beside those of the long table; no axis can have this name."""
 
 
 def conformed(
@@ -53,6 +55,32 @@ def labelled(table: pa.Table, column: str, label: str, metrics: Sequence[str]) -
     chosen = pc.is_in(table["metric"], pa.array(metrics, pa.string()))
     values = pc.if_else(chosen, pa.scalar(label), table[column])
     return table.set_column(table.column_names.index(column), column, values)
+
+
+def contested(tables: Sequence[tuple[str, pa.Table]], axes: Sequence[str]) -> list[str]:
+    """Return the metrics of which two stages measured different numbers in one cell.
+
+    Args:
+        tables: the stage and the conformed measurements of each job.
+        axes: the study's axes.
+    """
+    stages: dict[str, set[str]] = {}
+    for stage, table in tables:
+        for metric in table["metric"].unique().to_pylist():
+            stages.setdefault(metric, set()).add(stage)
+    several = pa.array([name for name, of in stages.items() if len(of) > 1], pa.string())
+    parts = [
+        part.append_column(_STAGE, pa.repeat(stage, len(part)))
+        for stage, table in tables
+        if len(part := table.filter(pc.is_in(table["metric"], several)))
+    ]
+    if not parts:
+        return []
+    names = list(dict.fromkeys([*(n for n in parts[0].column_names if n in axes), *IDENTITY]))
+    counts = [(name, "count_distinct") for name in ("value", _STAGE)]
+    cells = pa.concat_tables(parts).group_by(names).aggregate(counts)
+    differ = (pc.greater(cells[f"{name}_count_distinct"], 1) for name, _ in counts)
+    return sorted(cells.filter(pc.and_(*differ))["metric"].unique().to_pylist())
 
 
 def joined(

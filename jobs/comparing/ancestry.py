@@ -129,8 +129,10 @@ def _circumstances(request: _Request) -> Circumstances:
     model = inputs.get("aligned")
     aligned = None if model is None else _job_that_made(model)
     run = None if aligned is None else _run_of(aligned)
-    base = inputs.get("base") or (run.inputs.get("model") if run else None)
+    begun = run.inputs.get("model") if run else None
+    base = inputs.get("base") or begun
     base = None if base is None else _job_that_made(base)
+    begun = None if begun is None else _job_that_made(begun)
     prompts, against = inputs.get("prompts"), request.inputs.get("against")
     compared = None if against is None else _circumstances(against)
     params = {} if prompts is None else prompts.params
@@ -139,6 +141,7 @@ def _circumstances(request: _Request) -> Circumstances:
     return Circumstances(
         base=None if base is None else base.key,
         aligned=None if aligned is None else _key_of_model(aligned),
+        spans_trainings=begun is not None and begun is not base,
         midway=aligned is not None and aligned.midway,
         run=None if run is None else run.training,
         step=None if aligned is None else aligned.step,

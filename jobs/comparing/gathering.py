@@ -1,7 +1,7 @@
 """The measurements of many jobs in one table: rows of finished jobs, reasons for the others."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from io import BytesIO
@@ -58,9 +58,11 @@ def collect(sources: Sequence[Source]) -> Comparison:
 
     A job may sweep axes itself: axis columns of its table stand beside those of the cells.
     Nothing depends on the order in which stages were gathered, because the key does not either.
+    Stages may compare one sample with different ones, or take different models of a chain of
+    trainings for the base: what they measured of one cell is told apart by their names.
     """
     from analysis.long_table.columns import axes_of, to_table
-    from analysis.long_table.joining import conformed, joined, labelled
+    from analysis.long_table.joining import conformed, contested, joined, labelled
 
     sources = sorted((_present(source) for source in sources), key=lambda source: source.stage)
     read = {id(source): _read(source) for source in sources if source.artifact is not None}
@@ -68,21 +70,20 @@ def collect(sources: Sequence[Source]) -> Comparison:
     order = _order(sources, swept)
     axes = [axis for axis in order if axis != "model"]
     types = _axis_types(sources, list(read.values()))
-    compares = _comparing_values()
-
-    def conform(source: Source, table: "pa.Table") -> "pa.Table":
-        # Two stages may compare one sample with different ones: their numbers are not one number.
-        whole = conformed(table, axes, _cell_columns(source, table), types)
-        return labelled(whole, "compared_by", source.stage, compares)
-
-    tables = [conform(source, read[id(source)]) for source in sources if id(source) in read]
+    whole = [
+        (source.stage, conformed(table, axes, _cell_columns(source, table), types))
+        for source in sources
+        if (table := read.get(id(source))) is not None
+    ]
+    by_stage = [*_comparing_values(), *contested(whole, axes)]
+    tables = [labelled(table, "compared_by", stage, by_stage) for stage, table in whole]
     facts = _facts(tables)
     measured = _measured_values_by_stage(sources, read, sorted(swept), types)
     missing = [
         row
         for source in sources
         if source.artifact is None
-        for row in _missing(source, measured.get(source.stage, []), facts)
+        for row in _missing(source, measured.get(source.stage, []), facts, by_stage)
     ]
     return Comparison(
         gathered=joined([*tables, to_table(missing, axes, types)], axes, types),
@@ -190,9 +191,14 @@ def _measured_values_by_stage(
     return {stage: list(rows.values()) for stage, rows in values.items()}
 
 
-def _missing(source: Source, measured: Sequence[Row], facts: Mapping[str, Row]) -> Iterator[Row]:
+def _missing(
+    source: Source,
+    measured: Sequence[Row],
+    facts: Mapping[str, Row],
+    by_stage: Collection[str],
+) -> Iterator[Row]:
     """Yield one row per metric (and value of a swept axis), with the reason and no value."""
-    axes, compares = _axis_values(source), _comparing_values()
+    axes = _axis_values(source)
     same_model: Mapping[str, Scalar] = facts.get(str(axes.get("model", "")), {})
     if not same_model and MODEL_FACTS[0] in source.model:
         same_model = {name: source.model.get(name) for name in MODEL_FACTS}
@@ -201,7 +207,7 @@ def _missing(source: Source, measured: Sequence[Row], facts: Mapping[str, Row]) 
         names = [value for name in source.metrics for value in _reports_of(name)]
         measured = [{"metric": name} for name in dict.fromkeys(names)]
     for columns in measured:
-        stage = source.stage if columns["metric"] in compares else None
+        stage = source.stage if columns["metric"] in by_stage else None
         why = {"status": source.status, "reason": source.reason, "compared_by": stage}
         yield {**same_model, **axes, **columns, **why}
 

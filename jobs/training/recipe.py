@@ -43,7 +43,7 @@ class RecipeParams(PrecisionParams):
     """How weights are trained, whatever the loss."""
 
     seed: int = Field(
-        0, ge=0, description="Decides the order of the data, and all other random draws."
+        0, ge=0, lt=2**32, description="Decides the order of the data, and all other random draws."
     )
     optimizer: Literal["rmsprop", "adamw"] = Field("rmsprop", description="Optimizer.")
     learning_rate: float = Field(1e-6, gt=0, description="Rate at the top of the schedule.")

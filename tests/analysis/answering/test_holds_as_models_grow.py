@@ -228,3 +228,14 @@ def test_unrelated_prompts_stand_beside_as_a_control(study: Any) -> None:
     control = study.answer(NAME).evidence[-1]
     assert control.metric == "mean_cosine" and control.estimate.value == 0.4
     assert control.supports is None and control.text.startswith("Control")
+
+
+def test_a_model_counts_once_where_offsets_of_its_whole_chain_were_measured_too(
+    ladder: Callable[..., Any],
+) -> None:
+    study = ladder(a={"like": 0.89}, c={"like": 0.91})
+    for model in "abcd":
+        whole = {"base": f"{model} before sft", "spans_trainings": True}
+        study.offsets(-0.2, model=model, about=whole, compared_by="from-base")
+    answer = study.answer(NAME)
+    assert answer.verdict is Verdict.YES and "4 of 4" in answer.summary

@@ -61,6 +61,8 @@ stages:
   reference-of-tuned: {kind: reference, inputs: {model: tuned, pairs: pairs}}
   moved: {kind: extract, inputs: {base: tuned, aligned: preferred, prompts: texts}}
   geometry-of-both: {kind: measure, inputs: {delta: moved}}
+  moved-by-all: {kind: extract, inputs: {base: base, aligned: preferred, prompts: texts}}
+  geometry-of-all: {kind: measure, inputs: {delta: moved-by-all}}
   table: {kind: compare, gather: [geometry, behaviour, before]}
 """
 
@@ -114,6 +116,13 @@ def test_a_base_that_was_aligned_itself_is_the_base_and_its_own_origin_is_known(
     assert about.objective == "dpo" and about.from_scratch
     from_nothing = found["geometry[rung=small,towards=dpo,draw=0,asked=turned]"]
     assert about.base not in (None, from_nothing.base, about.aligned)
+    of_all = found["geometry-of-all[rung=small,asked=turned]"]
+    assert (of_all.aligned, of_all.base) == (about.aligned, from_nothing.base)
+    assert [known.spans_trainings for known in (of_all, about, from_nothing)] == [
+        True,
+        False,
+        False,
+    ]
 
 
 def test_what_a_base_says_is_of_no_objective_and_has_the_same_base_and_prompts(found):

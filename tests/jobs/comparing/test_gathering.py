@@ -122,6 +122,34 @@ def test_contrasts_know_the_stages_of_jobs_and_the_studys_own_place(done):
         comparison.contrasts(View(contrasts=["objective=stf-dpo"]))
 
 
+def test_numbers_of_two_stages_in_one_cell_are_told_apart_by_their_stages(done, lost):
+    """Offsets from the base and from SFT, or rates before and after, without an axis for it."""
+    small, large = {"model": "a"}, {"model": "b"}
+    sources = [
+        done("from-base", small, [value("relative_norm", 0.2), value("rank", 3.0)]),
+        done("from-sft", small, [value("relative_norm", 0.1), value("rank", 3.0)]),
+        done("from-base", large, [value("relative_norm", 0.3)]),
+        lost("from-sft", large),
+    ]
+    comparison = collect(sources)
+    norms = [
+        (row["model"], row["compared_by"], row["value"])
+        for row in found(comparison, metric="relative_norm")
+    ]
+    assert norms == [
+        ("a", "from-base", 0.2),
+        ("a", "from-sft", 0.1),
+        ("b", "from-base", 0.3),
+        ("b", "from-sft", None),
+    ]
+    assert {row["compared_by"] for row in found(comparison, metric="rank")} == {None}
+    table = comparison.table(View(metrics=["relative_norm"]))
+    assert sorted(header[0] for header in table.columns) == [
+        "relative_norm, from-base",
+        "relative_norm, from-sft",
+    ]
+
+
 def test_what_two_stages_say_alike_of_one_sample_is_drawn_once(done):
     def source(stage, cell, content):
         table = to_parquet(pa.table({"along": [content]}))

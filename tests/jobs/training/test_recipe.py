@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from transformers import set_seed
 
 from jobs.training import recipe as recipes
 from jobs.training.layout import Layout
@@ -31,6 +32,13 @@ def recipe(**change):
 def factors(**change):
     factor = recipe(**change).rate_factor()
     return [round(factor(step), 6) for step in range(10)]
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_that_no_training_takes_is_refused_before_one_starts(seed):
+    set_seed(2**32 - 1)
+    with pytest.raises(ValueError, match="seed"):
+        recipe(seed=seed)
 
 
 def test_the_first_step_of_a_warm_up_is_not_lost():
