@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from jobs.text.format import Prompt
 from jobs.text.formats.paradetox import Paradetox, ParadetoxOptions
+from jobs.text.reading import Prompt
 
 TURNS = 3
 

@@ -14,9 +14,9 @@ from heapq import nlargest
 
 from cluster.errors import DeltascaleError
 from jobs.kind import Upstream
-from jobs.text.format import Pair
 from jobs.text.planned import Planned
 from jobs.text.prompt_lines import PromptLine
+from jobs.text.reading import Pair
 from jobs.tokens.planned_tokenizer import PlannedTokenizer, planned_tokenizer
 
 _SAMPLE, _LONGEST = 256, 32

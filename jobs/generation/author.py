@@ -21,7 +21,6 @@ from jobs.models.loading import load_tokenizer
 from jobs.probing.directions_file import StoredDirections
 from jobs.taps.activations import batches_of, read_activations
 from jobs.taps.pair_loading import load_input_model
-from jobs.text.format import Dropped, Segment
 from jobs.text.labelled_artifact import LABELLED
 from jobs.text.pair_artifact import PAIRS
 from jobs.text.prompt_lines import (
@@ -32,6 +31,7 @@ from jobs.text.prompt_lines import (
     read_prompts,
     turns_of,
 )
+from jobs.text.reading import Dropped, Segment
 from jobs.text.reading_report import TOXIC_WORDS, read_toxic_words
 from jobs.text.split import Split
 from jobs.tokens.plan import ROLES, TokenPlan, build_token_plan, longest_prompt

@@ -12,8 +12,8 @@ from jobs.generation.author import SITE, Author, load_author
 from jobs.generation.direction import DIRECTIONS
 from jobs.generation.generated_pairs_params import GeneratedPairsParams
 from jobs.generation.writing import CHUNK, SIDES, Side, write_both_sides
-from jobs.text.format import Dropped, Pair
 from jobs.text.pair_artifact import without_duplicates, write_pairs
+from jobs.text.reading import Dropped, Pair
 from jobs.text.reading_report import TOXIC_WORDS
 from jobs.tokens.continued_texts import texts_behind
 from jobs.tokens.joining import bare_tokenizer, join_segments

@@ -18,7 +18,7 @@ from jobs.generation.author import Author
 from jobs.generation.generated_pairs_params import GeneratedPairsParams
 from jobs.models.language_model import LanguageModel
 from jobs.taps.taps import ModuleValue, blocks_of, first_of, with_first
-from jobs.text.format import bucket
+from jobs.text.buckets import bucket
 from jobs.training.completion_log_probabilities import sum_log_probabilities
 from jobs.worker.chunks import Arrays, Chunks, cut
 from jobs.worker.out_of_memory import in_halves

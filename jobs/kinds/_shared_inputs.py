@@ -7,9 +7,10 @@ from analysis.long_table.circumstances import Origin
 from jobs.kind import Input, Upstream
 from jobs.kinds.pairs import Pairs
 from jobs.kinds.prompts import Prompts
-from jobs.text.format import FORMATS, Pair
+from jobs.text.format import FORMATS
 from jobs.text.planned import Planned
 from jobs.text.prompt_lines import PromptLine
+from jobs.text.reading import Pair
 
 WEIGHTS = Input(kinds=frozenset({"pretrained", "pretrain", "align", "adapter", "snapshot"}))
 """A model whose weights are read or trained further. A base may have been aligned itself, such as

@@ -9,10 +9,11 @@ from cluster.errors import UserError
 from jobs.kind import Kind, Names, Upstream, data_path
 from jobs.provenance import Data
 from jobs.rehearsal import FEW, StandIns, enough_validation, sampled, with_data
-from jobs.text.format import FORMATS, Pair, Reading, version_pins
+from jobs.text.format import FORMATS, version_pins
 from jobs.text.lexicon import learn_toxic_words
 from jobs.text.pair_artifact import at_most, without_duplicates, write_pairs
 from jobs.text.planned import Planned, planned
+from jobs.text.reading import Pair, Reading
 from jobs.text.reading_report import about_source, write_toxic_words
 from jobs.text.source_check import check_source, max_dropped, read_source
 from jobs.text.split import Split, SplitParams

@@ -16,18 +16,11 @@ from cluster.errors import UserError
 from jobs.kind import Kind, Names, Params, Upstream, added, data_path
 from jobs.provenance import Data
 from jobs.rehearsal import FEW, StandIns, sampled, with_data
-from jobs.text.format import (
-    FORMATS,
-    Dropped,
-    Prompt,
-    Reading,
-    Side,
-    formats_of_pairs,
-    version_pins,
-)
+from jobs.text.format import FORMATS, formats_of_pairs, version_pins
 from jobs.text.planned import Planned, planned
 from jobs.text.prompt_artifact import lines_of, sampled_prompts, write_prompts
 from jobs.text.prompt_lines import PromptLine
+from jobs.text.reading import Dropped, Prompt, Reading, Side
 from jobs.text.reading_report import about_source, write_report, write_toxic_words
 from jobs.text.source_check import check_source, max_dropped, read_source
 from jobs.text.transform import TRANSFORMS, load_transform

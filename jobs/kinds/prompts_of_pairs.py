@@ -16,10 +16,10 @@ from jobs.kinds._shared_inputs import PAIRS
 from jobs.provenance import Data
 from jobs.rehearsal import FEW, StandIns, sampled
 from jobs.text.dialogue import spoken
-from jobs.text.format import Dropped, Prompt, Segment, Side
 from jobs.text.pair_artifact import PAIRS as FILE
 from jobs.text.pair_artifact import turns_in
 from jobs.text.prompt_artifact import sampled_prompts, write_prompts
+from jobs.text.reading import Dropped, Prompt, Segment, Side
 from jobs.text.reading_report import TOXIC_WORDS, write_report
 from jobs.text.split import Split
 from jobs.text.transform import TRANSFORMS, load_transform

@@ -9,11 +9,11 @@ from types import UnionType
 from typing import Any
 
 from cluster.errors import UserError
-from jobs.artifacts.placeholders import require_target
 from jobs.models.checkpoint_files import TOKENIZER_FILES
 from jobs.models.file_content import require_content
 from jobs.models.folder import check_descriptions, read_json_object, read_tensors
 from jobs.models.weight_names import refuse_wrapped_adapter
+from jobs.sources.placeholders import require_target
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cluster.errors import SurroundingsError, UserError
 from cluster.fault_classes import class_of_os_error
-from jobs.artifacts.placeholders import (
+from jobs.sources.placeholders import (
     HEAD_BYTES,
     PICKLES,
     answered_instead,

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cluster.errors import UserError
-from jobs.artifacts.placeholders import answered_instead, require_target
 from jobs.models.checkpoint_files import DESCRIPTIONS, INDEX, WEIGHTS
 from jobs.models.family import Family, family_of_config
 from jobs.models.file_content import half_downloads, require_content
@@ -21,6 +20,7 @@ from jobs.models.own_tokenizer import convert
 from jobs.models.shape import ConfigMapping
 from jobs.models.surplus_weights import refuse_surplus
 from jobs.models.weight_names import plain_names, rename_in_index, rename_weights, wrapping
+from jobs.sources.placeholders import answered_instead, require_target
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -17,10 +17,10 @@ from cluster.disk.written_path import expanded
 from cluster.errors import UserError
 from cluster.storage import Storage
 from jobs.artifacts.artifact import digest_file
-from jobs.artifacts.placeholders import require_target
 from jobs.hub import client as hub
 from jobs.hub.repository import Repository
 from jobs.hub.shelf import Shelf
+from jobs.sources.placeholders import require_target
 from jobs.worker.work import Work
 
 UNRESOLVED = "unresolved"

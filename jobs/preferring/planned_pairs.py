@@ -9,8 +9,8 @@ from cluster.errors import UserError
 from jobs.kind import KINDS, Upstream
 from jobs.preferring.preferences_params import Params
 from jobs.provenance import Model
-from jobs.text.format import Pair
 from jobs.text.planned import Planned
+from jobs.text.reading import Pair
 from jobs.text.split import Split, SplitParams
 from jobs.training.objective import OBJECTIVES
 

@@ -12,8 +12,8 @@ from jobs.kind import Forecast, Situation
 from jobs.models.model_facts import compute_dtype
 from jobs.preferring.planned_pairs import share_held_out
 from jobs.preferring.preferences_params import Params
-from jobs.text.format import Pair
 from jobs.text.planned import Planned
+from jobs.text.reading import Pair
 from jobs.training.planning.training_fit import UNKNOWN_LENGTH
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow.parquet as parquet
 
 from cluster.errors import UserError
-from jobs.text.format import bucket
+from jobs.text.buckets import bucket
 
 _STEPS = 10_000
 """Resolution of the share of prompts that are held out."""

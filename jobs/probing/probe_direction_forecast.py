@@ -10,8 +10,8 @@ from jobs.forecast.upstream_models import model_of
 from jobs.kind import Forecast, Situation
 from jobs.models.model_facts import compute_dtype
 from jobs.probing.probe_direction_params import Params
-from jobs.text.format import Pair
 from jobs.text.planned import Planned
+from jobs.text.reading import Pair
 
 
 def forecast_probe(params: Params, at: Situation, planned: Planned[Pair]) -> Forecast | None:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from jobs.text.format import Segment
+from jobs.text.reading import Segment
 from jobs.text.rows.cell import encodable, is_nothing
 from jobs.text.rows.doubled import Doubled
 from jobs.text.rows.fault import RowFault, shown

@@ -6,7 +6,8 @@ from pathlib import Path
 from transformers import PreTrainedTokenizerFast
 
 from cluster.errors import UserError
-from jobs.text.format import FORMATS, MAX_DROPPED, by_reason
+from jobs.text.format import FORMATS, MAX_DROPPED
+from jobs.text.reading import by_reason
 from jobs.text.reading_report import about_source
 from jobs.text.source_check import read_source
 

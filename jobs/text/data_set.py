@@ -11,7 +11,8 @@ from cluster.errors import UserError, unknown_name
 from jobs.text.chosen_shards import files_of
 from jobs.text.column_check import check_columns, has
 from jobs.text.data_file import read_table, suffix_of
-from jobs.text.format import Dropped, Item, Reading, source_of
+from jobs.text.format import source_of
+from jobs.text.reading import Dropped, Item, Reading
 from jobs.text.row_options import RowOptions
 from jobs.text.rows.fault import RowFault, shown
 from jobs.text.rows.file_bytes import PACKED_SUFFIXES

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from jobs.text.format import Dropped, Pair, Prompt, Reading, Segment
 from jobs.text.held_out import is_held_out, pairs_to_train_on
+from jobs.text.reading import Dropped, Pair, Prompt, Reading, Segment
 
 Markers = Mapping[str, str]
 """Role -> what stands before its turns."""

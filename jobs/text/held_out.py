@@ -4,7 +4,9 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
-from jobs.text.format import Dropped, Options, Pair, Prompt, Reading, Segment, bucket
+from jobs.text.buckets import bucket
+from jobs.text.format import Options
+from jobs.text.reading import Dropped, Pair, Prompt, Reading, Segment
 
 _STEPS = 10_000
 

@@ -7,7 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 
 from cluster.errors import UserError
-from jobs.text.format import Dropped, Labelled, bucket, group_of
+from jobs.text.buckets import bucket, group_of
+from jobs.text.reading import Dropped, Labelled
 
 LABELLED = "labelled_texts.parquet"
 """Columns row, text, toxic, group."""

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from cluster.errors import UserError
-from jobs.text.format import Dropped, Pair, Segment, group_of
+from jobs.text.buckets import group_of
+from jobs.text.reading import Dropped, Pair, Segment
 from jobs.text.reading_report import write_report
 from jobs.text.split import Split
 

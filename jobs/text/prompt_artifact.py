@@ -4,8 +4,9 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from jobs.text.format import Prompt, bucket
+from jobs.text.buckets import bucket
 from jobs.text.prompt_lines import PROMPTS, SHUFFLED, PromptLine, prompt_line
+from jobs.text.reading import Prompt
 from jobs.text.transform import load_transform
 
 

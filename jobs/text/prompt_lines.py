@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import NotRequired, TypedDict
 
 from cluster.errors import UserError
-from jobs.text.format import Prompt, Segment, bucket, group_of
+from jobs.text.buckets import bucket, group_of
+from jobs.text.reading import Prompt, Segment
 from jobs.text.transform import Chain
 
 PROMPTS = "prompts.jsonl"

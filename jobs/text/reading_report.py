@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jobs.text.format import Dropped, Reading, by_reason
+from jobs.text.reading import Dropped, Reading, by_reason
 from jobs.text.rows.fault import storable
 
 TOXIC_WORDS = "toxic.json"

@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path, PurePath
 
 from cluster.errors import UserError
-from jobs.artifacts.placeholders import require_target
+from jobs.sources.placeholders import require_target
 from jobs.text.data_file import suffix_of
 from jobs.text.rows.fault import storable
 from jobs.text.rows.file_bytes import PACKED_SUFFIXES

@@ -13,8 +13,9 @@ from typing import Any, Literal, overload
 from cluster.errors import UserError
 from jobs.hub.repository import DATA_SETS
 from jobs.params import added
-from jobs.text.format import MAX_DROPPED, Labelled, Pair, Prompt, Reading, Role, by_reason, read
+from jobs.text.format import MAX_DROPPED, Role, read
 from jobs.text.pair_artifact import without_duplicates
+from jobs.text.reading import Labelled, Pair, Prompt, Reading, by_reason
 from jobs.text.rows.fault import listed
 from jobs.text.shard_names import files_in
 

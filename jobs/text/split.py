@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from cluster.errors import UserError
 from jobs.params import Params
-from jobs.text.format import bucket
+from jobs.text.buckets import bucket
 
 _STEPS = 10_000
 

@@ -16,9 +16,9 @@ from pydantic import BaseModel
 from cluster.errors import UserError
 from jobs.artifacts.artifact import digest_bytes, digest_file
 from jobs.artifacts.identity import canonical_json
-from jobs.artifacts.outside_files import require_plain, unreadable
 from jobs.door import Door
 from jobs.params import Chooses, HasSettings, Params, deciding_params, marked
+from jobs.sources.plain_files import require_plain, unreadable
 from orchestrator.study.expressions import DATA_FOLDER
 from orchestrator.study.study_file import Place
 

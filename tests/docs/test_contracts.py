@@ -44,7 +44,8 @@ class MyMetric(Metric):
 """
 FORMAT = """
 from analysis.long_table.circumstances import Origin
-from jobs.text.format import Format, Labelled, NoOptions, Pair, Prompt, Reading, Segment
+from jobs.text.format import Format, NoOptions
+from jobs.text.reading import Labelled, Pair, Prompt, Reading, Segment
 
 
 class MyFormat(Format[NoOptions]):

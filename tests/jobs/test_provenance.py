@@ -24,7 +24,8 @@ from jobs.text.format import FORMATS
 
 FORMAT = """
 from analysis.long_table.circumstances import Origin
-from jobs.text.format import Format, NoOptions, Pair, Reading
+from jobs.text.format import Format, NoOptions
+from jobs.text.reading import Pair, Reading
 
 
 class {name}(Format[NoOptions]):

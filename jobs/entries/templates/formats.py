@@ -9,7 +9,8 @@ from pydantic import Field
 
 from analysis.long_table.circumstances import Origin
 from cluster.errors import UserError
-from jobs.text.format import Dropped, Format, Options, Prompt, Reading, Segment
+from jobs.text.format import Format, Options
+from jobs.text.reading import Dropped, Prompt, Reading, Segment
 
 
 class MyEntryOptions(Options):

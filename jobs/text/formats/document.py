@@ -13,7 +13,8 @@ from analysis.long_table.circumstances import Origin
 from cluster.errors import UserError
 from jobs.text.data_set import read_text_rows
 from jobs.text.example_texts import NUM_ROWS, phrases
-from jobs.text.format import Format, Prompt, Reading, Segment
+from jobs.text.format import Format
+from jobs.text.reading import Prompt, Reading, Segment
 from jobs.text.row_options import RowOptions
 from jobs.text.rows.cell import optional_text
 

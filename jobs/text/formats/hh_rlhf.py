@@ -11,7 +11,8 @@ from analysis.long_table.circumstances import Origin
 from jobs.text.data_set import SourceRows, read_all_rows
 from jobs.text.dialogue import HUMAN_ASSISTANT, Preference, pairs_of, prompts_of
 from jobs.text.example_texts import openings_with_ends
-from jobs.text.format import Dropped, Format, Pair, Prompt, Reading, Segment
+from jobs.text.format import Format
+from jobs.text.reading import Dropped, Pair, Prompt, Reading, Segment
 from jobs.text.row_options import PairRowOptions
 from jobs.text.rows.cell import text_cell
 from jobs.text.rows.fault import RowFault

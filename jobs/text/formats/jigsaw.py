@@ -13,7 +13,8 @@ from pydantic import Field
 from analysis.long_table.circumstances import Origin
 from jobs.text.data_set import read_all_rows
 from jobs.text.example_texts import openings_with_ends
-from jobs.text.format import Format, Labelled, Reading
+from jobs.text.format import Format
+from jobs.text.reading import Labelled, Reading
 from jobs.text.row_options import RowOptions
 from jobs.text.rows.cell import is_nothing, text_cell
 from jobs.text.rows.fault import RowFault

@@ -18,8 +18,9 @@ from jobs.text.column_check import ALSO_PROMPTS, like, of_another_name
 from jobs.text.data_set import SourceRows, read_all_rows
 from jobs.text.dialogue import HUMAN_ASSISTANT, Markers, Preference, pairs_of, prompts_of
 from jobs.text.example_texts import openings_with_ends
-from jobs.text.format import Dropped, Format, Pair, Prompt, Reading, Segment
+from jobs.text.format import Format
 from jobs.text.messages_as_text import messages_in
+from jobs.text.reading import Dropped, Pair, Prompt, Reading, Segment
 from jobs.text.row_options import PairRowOptions
 from jobs.text.rows.cell import is_nothing, optional_text, text_cell
 from jobs.text.rows.fault import RowFault

@@ -11,12 +11,13 @@ from pydantic import Field
 
 from analysis.long_table.circumstances import Origin
 from cluster.errors import UserError
-from jobs.text.format import Format, Options, Pair, Prompt, Reading, Segment
+from jobs.text.format import Format, Options
 from jobs.text.held_out import is_held_out
 from jobs.text.nursery.language import the_language
 from jobs.text.nursery.sampler import Exchange, Sampler
 from jobs.text.nursery.vocabulary import in_register
 from jobs.text.nursery.vocabulary import train_tokenizer as train_nursery_tokenizer
+from jobs.text.reading import Pair, Prompt, Reading, Segment
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

@@ -15,8 +15,9 @@ from pydantic import Field
 from analysis.long_table.circumstances import Origin
 from jobs.text.data_set import SourceRows, read_files
 from jobs.text.example_texts import openings_with_ends
-from jobs.text.format import Dropped, Format, Options, Pair, Prompt, Reading, source_of
+from jobs.text.format import Format, Options, source_of
 from jobs.text.held_out import is_held_out, prompts_to_measure
+from jobs.text.reading import Dropped, Pair, Prompt, Reading
 from jobs.text.rows.cell import optional_text
 from jobs.text.rows.table import Row
 

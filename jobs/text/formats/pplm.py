@@ -10,8 +10,9 @@ from analysis.long_table.circumstances import Origin
 from cluster.errors import UserError
 from jobs.text.data_set import SourceRows, read_files
 from jobs.text.example_texts import openings_with_ends
-from jobs.text.format import Dropped, Format, Pair, Prompt, Reading, source_of
+from jobs.text.format import Format, source_of
 from jobs.text.held_out import HeldOutOptions, pairs_to_train_on, prompts_to_measure
+from jobs.text.reading import Dropped, Pair, Prompt, Reading
 from jobs.text.rows.cell import text_cell
 from jobs.text.rows.table import Row
 

@@ -10,8 +10,9 @@ from pathlib import Path
 from analysis.long_table.circumstances import Origin
 from jobs.text.data_set import read_all_rows
 from jobs.text.example_texts import openings_with_ends
-from jobs.text.format import Format, Prompt, Reading, Segment
+from jobs.text.format import Format
 from jobs.text.messages_as_text import messages_in
+from jobs.text.reading import Prompt, Reading, Segment
 from jobs.text.repeated_prompts import are_repeated, behind, note_of_repeats
 from jobs.text.row_options import RowOptions
 from jobs.text.rows.cell import text_cell

@@ -13,9 +13,10 @@ from analysis.long_table.circumstances import Origin
 from jobs.text.column_check import ALSO_PROMPTS, like, of_another_name
 from jobs.text.data_set import SourceRows, read_all_rows
 from jobs.text.example_texts import openings_with_ends
-from jobs.text.format import Dropped, Format, Pair, Prompt, Reading
+from jobs.text.format import Format
 from jobs.text.held_out import pairs_to_train_on, prompts_to_measure
 from jobs.text.messages_as_text import messages_in
+from jobs.text.reading import Dropped, Pair, Prompt, Reading
 from jobs.text.repeated_prompts import are_repeated, behind, note_of_repeats
 from jobs.text.row_options import PairRowOptions
 from jobs.text.rows.cell import text_cell

@@ -15,7 +15,8 @@ from cluster.errors import UserError
 from jobs.text.chat_messages import parse_text
 from jobs.text.data_set import read_all_rows, read_text_rows
 from jobs.text.example_texts import openings_with_ends
-from jobs.text.format import Dropped, Format, Prompt, Reading, Segment
+from jobs.text.format import Format
+from jobs.text.reading import Dropped, Prompt, Reading, Segment
 from jobs.text.row_options import RowOptions
 from jobs.text.rows.cell import text_cell
 from jobs.text.rows.table import Row

@@ -13,8 +13,9 @@ from pydantic import Field
 from analysis.long_table.circumstances import Origin
 from jobs.text.data_set import SourceRows, read_text_rows
 from jobs.text.example_texts import NUM_ROWS, phrases
-from jobs.text.format import Dropped, Format, Prompt, Reading, Segment
+from jobs.text.format import Format
 from jobs.text.held_out import is_held_out
+from jobs.text.reading import Dropped, Prompt, Reading, Segment
 from jobs.text.row_options import RowOptions
 from jobs.text.rows.cell import optional_text
 

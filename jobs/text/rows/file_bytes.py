@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from cluster.errors import UserError
-from jobs.artifacts.placeholders import HEAD_BYTES, is_plain_text
+from jobs.sources.placeholders import HEAD_BYTES, is_plain_text
 from jobs.text.rows.other_kinds import PARQUET, refuse_other_kinds
 
 PACKED_SUFFIXES = (".gz", ".bz2", ".xz", ".zst")

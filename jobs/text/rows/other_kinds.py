@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cluster.errors import UserError
-from jobs.artifacts.placeholders import PICKLES, is_plain_text, refuse_placeholder
+from jobs.sources.placeholders import PICKLES, is_plain_text, refuse_placeholder
 
 PARQUET = b"PAR1"
 """What a Parquet file begins with."""

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from cluster.errors import UserError
 from jobs.kind import Upstream
-from jobs.text.format import Pair
 from jobs.text.planned import Planned
+from jobs.text.reading import Pair
 from jobs.text.rows.fault import listed
 from jobs.tokens.moved_borders import moved_in_pairs, note_on_borders
 from jobs.tokens.planned_tokenizer import PlannedTokenizer, planned_tokenizer

@@ -11,8 +11,8 @@ from jobs.forecast.lengths import Lengths
 from jobs.forecast.passes import forward, uses_math_kernel, vector_bytes
 from jobs.forecast.upstream_models import config_of
 from jobs.kind import Fit, Situation
-from jobs.text.format import Pair
 from jobs.text.planned import Planned
+from jobs.text.reading import Pair
 from jobs.training.layout import Layout
 from jobs.training.planning.correction import GB, ON_PROCESSOR_GB
 from jobs.training.planning.footprint import HALF, SINGLE, Model

@@ -8,8 +8,8 @@ from cluster.machine.resources import Resources
 from jobs.forecast.lengths import Lengths, pair_lengths
 from jobs.forecast.upstream_models import config_of
 from jobs.kind import Fit, Situation, Upstream
-from jobs.text.format import Pair
 from jobs.text.planned import Planned
+from jobs.text.reading import Pair
 from jobs.training.align_params import Params
 from jobs.training.layout import Layout
 from jobs.training.objective import OBJECTIVES

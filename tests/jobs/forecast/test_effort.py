@@ -8,8 +8,8 @@ from jobs.forecast.lengths import Lengths, pair_lengths, prompt_lengths
 from jobs.forecast.passes import decoding, forward
 from jobs.forecast.upstream_models import model_of_config
 from jobs.kind import Upstream
-from jobs.text.format import Pair
 from jobs.text.planned import Planned
+from jobs.text.reading import Pair
 from jobs.training.layout import Layout
 from jobs.training.planning.footprint import Training
 from jobs.training.planning.step_effort import pass_effort, step_effort

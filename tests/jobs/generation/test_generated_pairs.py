@@ -8,7 +8,7 @@ import pytest
 
 from cluster.errors import UserError
 from jobs.kinds.generated_pairs import GeneratedPairs
-from jobs.text.format import bucket
+from jobs.text.buckets import bucket
 from jobs.text.nursery.vocabulary import train_tokenizer
 from jobs.text.pair_artifact import turns_in
 from jobs.text.prompt_lines import without_marks

@@ -2,6 +2,7 @@ import pytest
 
 from cluster.errors import UserError
 from jobs.text import format
+from jobs.text.buckets import group_of
 
 
 def test_a_format_that_does_not_hold_what_is_asked_names_those_that_do(tmp_path):
@@ -51,4 +52,4 @@ def test_a_format_that_needs_a_source_says_so():
 
 def test_groups_never_move():
     """Pinned: a moved group would make artifacts of two versions look comparable."""
-    assert [format.group_of(text) for text in ("", "a", "prompt")] == [18, 19, 1]
+    assert [group_of(text) for text in ("", "a", "prompt")] == [18, 19, 1]

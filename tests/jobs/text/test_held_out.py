@@ -1,8 +1,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.text.format import Pair, group_of
+from jobs.text.buckets import group_of
 from jobs.text.held_out import is_held_out, pairs_to_train_on, prompts_to_measure
+from jobs.text.reading import Pair
 
 PROMPTS = [f"prompt number {number}" for number in range(2000)]
 

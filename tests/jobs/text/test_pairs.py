@@ -5,7 +5,7 @@ import pytest
 
 from cluster.errors import UserError
 from jobs.kinds.pairs import Pairs
-from jobs.text.format import group_of
+from jobs.text.buckets import group_of
 
 pairs = Pairs()
 

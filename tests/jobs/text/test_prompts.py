@@ -7,8 +7,8 @@ import pytest
 from cluster.errors import UserError
 from jobs.kinds.pairs import Pairs
 from jobs.kinds.prompts import Prompts
-from jobs.text.format import Prompt, Segment
 from jobs.text.prompt_lines import prompt_line
+from jobs.text.reading import Prompt, Segment
 from jobs.text.transform import load_transform
 
 prompts = Prompts()

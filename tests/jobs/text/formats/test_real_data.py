@@ -3,6 +3,7 @@
 import pytest
 
 from jobs.text import format
+from jobs.text.buckets import group_of
 from tests.not_tested import REAL_DATA
 
 PARADETOX = REAL_DATA / "paradetox" / "paradetox.tsv"
@@ -45,7 +46,7 @@ def test_prompts_that_elicit_toxicity_are_read_from_all_files():
         "prompts", "realtoxicityprompts", REAL_DATA / "realtoxicityprompts", {}
     ).items
     assert len(found) == 700
-    assert {format.group_of(prompt.source) for prompt in found} == set(range(20))
+    assert {group_of(prompt.source) for prompt in found} == set(range(20))
 
 
 def test_wikitext_gives_texts_and_prompts():

@@ -4,8 +4,8 @@ import socket
 import pytest
 
 from cluster.errors import UserError
-from jobs.artifacts import outside_files
-from jobs.artifacts.outside_files import require_plain
+from jobs.sources import plain_files
+from jobs.sources.plain_files import require_plain
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_a_home_and_what_holds_it_are_refused_before_they_are_walked(folder, mon
 
 
 def test_a_folder_of_too_many_files_is_left_after_that_many(folder, monkeypatch):
-    monkeypatch.setattr(outside_files, "MOST_FILES", 1)
+    monkeypatch.setattr(plain_files, "MOST_FILES", 1)
     with pytest.raises(UserError, match="more than 1 files"):
         require_plain(str(folder))
 
