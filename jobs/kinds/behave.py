@@ -58,6 +58,7 @@ class Behave(Kind[BehaveParams]):
         Raises UserError where a prompt's token has no embedding.
         """
         from jobs.behaviour.given_words import notes_on_given_words
+        from jobs.behaviour.planned_length import notes_on_length
         from jobs.behaviour.planned_words import notes_on_words
         from jobs.tokens.begun_replies import notes_on_prefill
         from jobs.tokens.planned_tokenizer import planned_tokenizer
@@ -65,12 +66,12 @@ class Behave(Kind[BehaveParams]):
 
         model, prompts = inputs.get("model"), planned_prompts(inputs)
         cost = notes_on_words(params, model, inputs.get(params.toxic_words), num_planned(prompts))
-        begun = notes_on_prefill(
-            params.prefill, inputs.get("prompts"), prompts, planned_tokenizer(model)
-        )
+        tokenizer = planned_tokenizer(model)
+        begun = notes_on_prefill(params.prefill, inputs.get("prompts"), prompts, tokenizer)
+        long = notes_on_length(params, prompts, tokenizer)
         given = notes_on_given_words(params, inputs, know_toxic_words)
         borders, served = check_prompts(prompts, model), _notes_on_server(params, model)
-        return (*given, *begun, *borders, *cost, *served)
+        return (*given, *begun, *borders, *long, *cost, *served)
 
     def forecast(self, params: BehaveParams, at: Situation) -> Forecast | None:
         """Count the passes and continuations of the metrics."""

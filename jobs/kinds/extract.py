@@ -37,12 +37,13 @@ class Extract(Kind[ExtractParams]):
         return bound_planned_store_bytes(params, inputs)
 
     def notes(self, params: ExtractParams, inputs: Mapping[str, Upstream]) -> Sequence[str]:
-        """Say which prompts the chat template refuses, and where none has a token.
+        """Say which prompts are too long or refused, and where none has a token.
 
         Raises UserError where they fit no tokenizer, or have a token nowhere.
         """
         from jobs.extraction.planned_places import planned_positions
         from jobs.tokens.begun_replies import notes_on_prefill
+        from jobs.tokens.long_prompts import notes_on_long_prompts
         from jobs.tokens.planned_answers import notes_on_positions, planned_answers
         from jobs.tokens.planned_tokens import check_prompts_of_pair, planned_reader
 
@@ -53,7 +54,10 @@ class Extract(Kind[ExtractParams]):
         answers = planned_answers(prompts, *reader)
         absent = notes_on_positions(positions, params.first, answers)
         borders = check_prompts_of_pair(prompts, base, aligned, params.template)
-        return (*begun, *absent, *borders)
+        long = notes_on_long_prompts(
+            prompts, *reader, first=params.first, longest=params.max_length
+        )
+        return (*begun, *absent, *borders, *long)
 
     def forecast(self, params: ExtractParams, at: Situation) -> Forecast | None:
         """Count both models' passes, and the rows and moments of them."""

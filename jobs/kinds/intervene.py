@@ -66,6 +66,7 @@ class Intervene(Kind[InterveneParams]):
         has no rows where it is read.
         """
         from jobs.behaviour.given_words import notes_on_given_words
+        from jobs.behaviour.planned_length import notes_on_length
         from jobs.behaviour.planned_words import notes_on_words
         from jobs.extraction.planned_places import require_place
         from jobs.tokens.begun_replies import notes_on_prefill
@@ -81,12 +82,12 @@ class Intervene(Kind[InterveneParams]):
             num_planned(prompts),
             num_passes=params.num_passes,
         )
-        begun = notes_on_prefill(
-            params.prefill, inputs.get("prompts"), prompts, planned_tokenizer(base)
-        )
+        tokenizer = planned_tokenizer(base)
+        begun = notes_on_prefill(params.prefill, inputs.get("prompts"), prompts, tokenizer)
+        long = notes_on_length(params, prompts, tokenizer)
         given = notes_on_given_words(params, inputs, know_toxic_words)
         borders = check_prompts_of_pair(prompts, base, inputs.get("aligned"))
-        return (*given, *begun, *borders, *cost)
+        return (*given, *begun, *borders, *long, *cost)
 
     def forecast(self, params: InterveneParams, at: Situation) -> Forecast | None:
         """Count a measurement for every dose and control."""

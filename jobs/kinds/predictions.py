@@ -46,9 +46,10 @@ class Predictions(Kind[PredictionsParams]):
         return params.token_pins
 
     def notes(self, params: PredictionsParams, inputs: Mapping[str, Upstream]) -> Sequence[str]:
-        """Say which prompts the chat template refuses; raises where they fit no tokenizer."""
+        """Say which prompts are too long or refused; raises where they fit no tokenizer."""
         from jobs.behaviour.given_words import notes_on_given_words
         from jobs.tokens.begun_replies import notes_on_prefill
+        from jobs.tokens.long_prompts import notes_on_long_prompts
         from jobs.tokens.planned_tokens import check_prompts_of_pair, planned_reader
 
         prompts, base, aligned = planned_prompts(inputs), inputs.get("base"), inputs.get("aligned")
@@ -56,7 +57,15 @@ class Predictions(Kind[PredictionsParams]):
         begun = notes_on_prefill(params.prefill, inputs.get("prompts"), prompts, *reader)
         given = notes_on_given_words(params, inputs, know_toxic_words)
         borders = check_prompts_of_pair(prompts, base, aligned, params.template)
-        return (*given, *begun, *borders)
+        long = notes_on_long_prompts(
+            prompts,
+            *reader,
+            first=params.first,
+            longest=params.max_length,
+            num_free=params.num_positions,
+            param="num_positions",
+        )
+        return (*given, *begun, *borders, *long)
 
     def forecast(self, params: PredictionsParams, at: Situation) -> Forecast | None:
         """Count both models' passes, and the lens."""

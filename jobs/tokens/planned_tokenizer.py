@@ -29,6 +29,7 @@ from jobs.models.gguf.header import read_header
 from jobs.models.gguf.tokenizer import build_tokenizer
 from jobs.models.loading import load_tokenizer_with
 from jobs.models.model_source import ModelSource
+from jobs.models.shape import Shape
 from jobs.tokens.joining import bare
 
 if TYPE_CHECKING:
@@ -56,8 +57,17 @@ class PlannedTokenizer:
     @property
     def num_rows(self) -> int:
         """Rows of the model's embedding. Raises UserError where its config cannot be read."""
+        return self._shape.vocab_size
+
+    @property
+    def max_positions(self) -> int:
+        """Longest text of the model. Raises UserError where its config cannot be read."""
+        return self._shape.max_positions
+
+    @property
+    def _shape(self) -> Shape:
         config = _config(self.model)
-        return family_of_config(config).shape(config).vocab_size
+        return family_of_config(config).shape(config)
 
     @property
     def is_larger(self) -> bool:

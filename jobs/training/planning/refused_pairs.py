@@ -1,4 +1,4 @@
-"""Which pairs a model or its chat template will refuse, known before a model is loaded."""
+"""Which pairs a model or its chat template will refuse or cut, known before a model is loaded."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cluster.errors import UserError
 from jobs.kind import Upstream
 from jobs.text.planned import Planned
 from jobs.text.reading import Pair
-from jobs.text.rows.fault import listed
+from jobs.text.rows.fault import listed, row_numbers
 from jobs.tokens.moved_borders import moved_in_pairs, note_on_borders
 from jobs.tokens.planned_tokenizer import PlannedTokenizer, planned_tokenizer
 
@@ -25,6 +25,8 @@ _ALL_UP_TO = 5_000
 """Pairs that are all tried; of more, some of each sequence of roles, which decides mostly."""
 _TRIED_OF_EACH = 50
 _ANY_LENGTH = 1 << 40
+_BESIDE = {"none": 3, "chat": 1024}
+"""Most tokens around the text of a pair, which has no more than bytes of its own."""
 
 
 class ReadsPairs(Protocol):
@@ -40,9 +42,19 @@ class ReadsPairs(Protocol):
         """Largest share of the pairs that may be refused."""
         ...
 
+    @property
+    def max_length(self) -> int | None:
+        """Most tokens of a pair; None: the positions of the model."""
+        ...
+
+    @property
+    def end_of_text(self) -> bool:
+        """Whether answers of plain text get an end of text."""
+        ...
+
 
 def notes_on_pairs(params: ReadsPairs, pairs: Planned[Pair], model: Upstream) -> Sequence[str]:
-    """Say which pairs a model or its chat template refuses, and where borders between texts move.
+    """Say which pairs a model or its template refuses, where borders move, and what is cut off.
 
     Args:
         params: how the pairs are scored.
@@ -50,19 +62,24 @@ def notes_on_pairs(params: ReadsPairs, pairs: Planned[Pair], model: Upstream) ->
         model: what the plan knows of the model.
 
     Raises:
-        UserError: the model has no template, or it refuses more pairs than `max_dropped`.
+        UserError: the model has no template, or it refuses more pairs than `max_dropped`; or it
+            has fewer positions than `max_length`.
     """
     tokenizer = planned_tokenizer(model)
     if tokenizer is None:
         return ()
+    from jobs.training.tokenized_pairs import length_limit
+
+    limit = length_limit(tokenizer.max_positions, params.max_length)
+    cut = _cuts(pairs, tokenizer, params.template, limit, params.end_of_text)
     if params.template == "none":
         refused = (
             _notes(pairs, tokenizer, params.template, params.max_dropped)
             if tokenizer.is_larger
             else ()
         )
-        return (*refused, *_borders(pairs, tokenizer))
-    return _notes(pairs, tokenizer, params.template, params.max_dropped)
+        return (*refused, *_borders(pairs, tokenizer), *cut)
+    return (*_notes(pairs, tokenizer, params.template, params.max_dropped), *cut)
 
 
 @lru_cache(maxsize=256)
@@ -109,6 +126,43 @@ def _notes(
         f"{len(refused)} of {len(pairs)} pairs are left out{tried}: {_listed(pairs, refused)} "
         "of the source",
     )
+
+
+@lru_cache(maxsize=256)
+def _cuts(
+    planned_pairs: Planned[Pair],
+    planned: PlannedTokenizer,
+    name: Literal["none", "chat"],
+    limit: int,
+    end_of_text: bool,
+) -> Sequence[str]:
+    """Say which pairs lose tokens to keep the longest length."""
+    pairs = planned_pairs.read()[:_ALL_UP_TO]
+    beside = _BESIDE[name]
+    tried = [number for number, pair in enumerate(pairs) if _num_bytes(pair) + beside > limit]
+    if not tried:
+        return ()
+    from jobs.tokens.chat import chat_template_of
+    from jobs.training.tokenized_pairs import tokenize_pairs
+
+    tokenizer = planned.load()
+    template = None if name == "none" else chat_template_of(tokenizer)
+    if (name == "chat" and template is None) or (end_of_text and tokenizer.eos_token_id is None):
+        return ()  # of another fault
+    rows = [_row(number, pairs[number]) for number in tried]
+    tokens = tokenize_pairs(rows, tokenizer, limit, template, end_of_text=end_of_text)
+    cut = [pairs[pair.pair].row for pair in tokens.pairs if pair.truncated]
+    if not cut:
+        return ()
+    return (
+        f"{len(cut)} of {len(pairs)} pairs are cut to {limit} tokens, prompts at their beginning "
+        f"and answers at their end ({row_numbers(cut)} of the source)",
+    )
+
+
+def _num_bytes(pair: Pair) -> int:
+    sides = (pair.prompt + pair.chosen, pair.prompt + pair.rejected)
+    return max(len(side.encode("utf-8", "surrogatepass")) for side in sides)
 
 
 def _refused(

@@ -1,0 +1,77 @@
+"""Prompts that are longer than their model holds and will be left out, known before a job runs.
+
+A cipher makes texts longer: what stays of a set under one transform may not be what stays under
+another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+from cluster.errors import UserError
+from jobs.text.planned import Planned
+from jobs.text.prompt_lines import PromptLine
+from jobs.text.rows.fault import listed
+from jobs.tokens.first_tokens import FirstTokens
+from jobs.tokens.planned_tokenizer import PlannedTokenizer
+
+_MOST_PROMPTS = 5_000
+"""Prompts that are tried, the first ones."""
+_ANY_LENGTH = 1 << 40
+_BESIDE = {False: 2, True: 1024}
+"""Most tokens around a text, without a template and in one. A token of the text itself has a byte
+at least, so that only longer texts are tokenised."""
+
+
+@lru_cache(maxsize=256)
+def notes_on_long_prompts(
+    prompts: Planned[PromptLine],
+    tokenizer: PlannedTokenizer | None,
+    template: str | None,
+    *,
+    first: FirstTokens,
+    longest: int | None,
+    num_free: int = 0,
+    param: str = "max_length",
+) -> Sequence[str]:
+    """Say how many prompts a job will leave out for their length.
+
+    Args:
+        prompts: that the job will read.
+        tokenizer: of its model; None where it is not here.
+        template: the chat template (Jinja) that they will stand in.
+        first: how much of prompts and answers is kept.
+        longest: the limit that the params set, or None.
+        num_free: positions that are left free after a prompt.
+        param: name of the param that sets `num_free`.
+
+    Raises:
+        UserError: all of them are too long, or no position is left for one.
+    """
+    if tokenizer is None:
+        return ()
+    from jobs.tokens.plan import build_token_plan, longest_prompt
+
+    limit = longest_prompt(tokenizer.max_positions, longest, num_free, param)
+    lines = prompts.read()
+    shown = lines[:_MOST_PROMPTS]
+    beside = _BESIDE[template is not None]
+    tried = [line for line in shown if _num_bytes(line) + beside > limit]
+    if not tried:
+        return ()
+    try:
+        plan, _ = build_token_plan(tried, tokenizer.load(), _ANY_LENGTH, template, first=first)
+    except UserError:
+        return ()  # of another fault, which is looked for among all prompts
+    long = plan.prompts[plan.lengths > limit].tolist()
+    if len(long) == len(lines):
+        build_token_plan(tried, tokenizer.load(), limit, template, first=first)  # raises
+    if not long:
+        return ()
+    reason = {f"longer than the {limit} tokens that there is room for": long}
+    return (f"{len(long)} of {len(shown)} prompts are left out: {listed(reason, 'prompt')}",)
+
+
+def _num_bytes(line: PromptLine) -> int:
+    return sum(len(part["text"].encode("utf-8", "surrogatepass")) for part in line["segments"])
