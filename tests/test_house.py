@@ -1,5 +1,6 @@
 """House rules that no linter knows."""
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -19,6 +20,12 @@ def test_no_file_is_longer_than_400_lines() -> None:
 def test_no_module_is_a_drawer() -> None:
     drawers = {"utils", "helpers", "common", "misc", "manager", "handler", "base"}
     assert not [file for file in _files() if file.stem in drawers]
+
+
+def test_no_process_of_ours_imports_from_the_folder_that_a_command_is_given_in() -> None:
+    """`python -c` and `-m` put that folder first, and files of a project are named as libraries."""
+    starts = re.compile(r'sys\.executable, "-(?![PI]")')
+    assert not [file for file in _files() if starts.search(file.read_text())]
 
 
 def test_packages_hold_a_docstring_only() -> None:

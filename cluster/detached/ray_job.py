@@ -90,7 +90,7 @@ def _ask(
     code = f"import sys; sys.path.insert(0, sys.argv[1]); from {_CHILD} import main; main()"
     try:
         ended = subprocess.run(
-            [sys.executable, "-c", code, here],
+            [sys.executable, "-P", "-c", code, here],
             input=json.dumps({**request, "is_open_allowed": is_open_allowed}),
             capture_output=True,
             text=True,

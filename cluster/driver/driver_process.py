@@ -37,10 +37,10 @@ class DriverProcess:
         ours, theirs = socket.socketpair()
         self._printed = tempfile.TemporaryFile()  # noqa: SIM115  open as long as the child lives
         code = _CODE.format(imports=f"from {module} import main")
-        root = str(Path(__file__).parent.parent)
+        root = str(Path(__file__).parents[2])
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", code, root, str(theirs.fileno())],
+                [sys.executable, "-P", "-c", code, root, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 env=dict(environment),
                 stdin=subprocess.DEVNULL,

@@ -37,7 +37,7 @@ def look_in_process(look: str, asked: Mapping[str, object], limit_s: float) -> A
     """Run a look in a process of its own on this machine, for so long at most."""
     code = _CODE.format(f"from {__name__} import main")
     process = subprocess.Popen(
-        [sys.executable, "-c", code, json.dumps(_absolute_path())],
+        [sys.executable, "-P", "-c", code, json.dumps(_absolute_path())],
         cwd=os.sep,  # a worker's own folder may be replaced under it, and MKL then ends the process
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

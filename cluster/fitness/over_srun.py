@@ -59,7 +59,7 @@ class NodesOfAllocation:
         number = str(len(self.nodes))
         tasks = ["--nodes", number, "--ntasks", number, "--ntasks-per-node", "1"]
         command = ["srun", "--overlap", "--quiet", "--kill-on-bad-exit=0", *tasks]
-        program = [sys.executable, "-c", _CODE, json.dumps(sys.path)]
+        program = [sys.executable, "-P", "-c", _CODE, json.dumps(sys.path)]
         try:
             process = subprocess.Popen(
                 [*command, *program],

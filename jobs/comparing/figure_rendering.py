@@ -74,7 +74,7 @@ class FigureRendering:
     def _begin(self) -> subprocess.Popen[bytes] | None:
         with suppress(OSError):  # no process to be had: all is rendered here
             return subprocess.Popen(
-                [sys.executable, "-c", _CODE, json.dumps(sys.path)],
+                [sys.executable, "-P", "-c", _CODE, json.dumps(sys.path)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

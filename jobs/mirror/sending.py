@@ -138,7 +138,7 @@ def _send(
     note: Callable[[int], None],
     stalls_after_s: float,
 ) -> _Failure | None:
-    words = [sys.executable, "-m", "wandb", "sync", "--include-online", "-n", str(AT_ONCE)]
+    words = [sys.executable, "-P", "-m", "wandb", "sync", "--include-online", "-n", str(AT_ONCE)]
     with tempfile.TemporaryFile() as printed:
         process = subprocess.Popen(
             [*words, *(str(piece.file.resolve()) for piece in pieces)],

@@ -45,7 +45,7 @@ def start_sending(way: Mapping[str, Any], log: str, witness: str, testimony: str
     with suppress(OSError), open(log, "rb") as opened:  # its folder may be swept at any time
         given = {**way, "environment": None, "log": opened.fileno(), "log_name": Path(log).name}
         child = subprocess.Popen(
-            [sys.executable, "-c", _CODE],
+            [sys.executable, "-P", "-c", _CODE],
             env=way["environment"],
             cwd="/",
             stdin=subprocess.PIPE,

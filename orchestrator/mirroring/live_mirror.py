@@ -34,7 +34,7 @@ class LiveMirror:
             if self._is_over:
                 return
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "orchestrator.mirroring.live_process", *self._words],
+                [sys.executable, "-P", "-m", "orchestrator.mirroring.live_process", *self._words],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,

@@ -26,7 +26,7 @@ time.sleep(20)
 def strike(moment: Moment) -> None:
     """Start that process, and go on."""
     subprocess.Popen(
-        [sys.executable, "-c", _TAKER, str(moment.amount)],
+        [sys.executable, "-P", "-c", _TAKER, str(moment.amount)],
         start_new_session=True,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,

@@ -46,7 +46,7 @@ class Wandb(Way):
         }
         try:
             ended = subprocess.run(
-                [sys.executable, "-c", f"{code}sys.exit(main())", str(_TOP)],
+                [sys.executable, "-P", "-c", f"{code}sys.exit(main())", str(_TOP)],
                 input=json.dumps(alert),
                 text=True,
                 stdout=subprocess.DEVNULL,

@@ -134,6 +134,16 @@ def test_a_start_that_fails_may_be_tried_again_and_keeps_the_calls(executor, fol
     assert (outcome.ticket, outcome.ending) == ("a", Ending.LOST)
 
 
+def test_files_where_a_launch_was_started_are_no_libraries_of_the_child(
+    executor, folder, tmp_path_factory, monkeypatch
+):
+    there = tmp_path_factory.mktemp("project")
+    for name in ("random", "socket", "cluster"):
+        (there / f"{name}.py").write_text("raise RuntimeError('imported from the project')")
+    monkeypatch.chdir(there)
+    executor.start()
+
+
 def test_an_executor_that_was_not_started_says_so():
     executor = Executor()
     with pytest.raises(SurroundingsError, match="it was not started"):
