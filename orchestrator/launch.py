@@ -27,7 +27,7 @@ from orchestrator.budget.prices import Prices
 from orchestrator.budget.spending import spent_on
 from orchestrator.chaos import Chaos, ChaosRequest
 from orchestrator.diagnosis.own_signatures import own_signatures
-from orchestrator.dispatch.execution import LaunchReport, new_launch_id, run_study
+from orchestrator.dispatch.execution import LaunchReport, run_study
 from orchestrator.dispatch.job_states import keys_needed
 from orchestrator.dispatch.peak_disk import peak_disk
 from orchestrator.dispatch.selection import selected_keys
@@ -47,6 +47,7 @@ from orchestrator.plan.retention import retention_of
 from orchestrator.plan.revisions import remember_revisions
 from orchestrator.plan.study_folder import is_written, write_study, written_token
 from orchestrator.records.history import History, read_history
+from orchestrator.records.launch_id import new_launch_id
 from orchestrator.records.ledger import LaunchState
 from orchestrator.records.letting_go import LettingGo, may_go_meanwhile
 from orchestrator.records.lock import study_lock
@@ -144,7 +145,7 @@ def launch(
     signatures = own_signatures(study.folder)
     plan = plan_study(root, study)
     injected = Chaos(root, study.name, plan.jobs, chaos) if chaos else None
-    identifier = new_launch_id()
+    identifier = new_launch_id(root, study.name)
     # Records alone say what is done; the ledger is read once, under the lock.
     decided = decide(plan, root, History())
     if not selected_keys(plan.jobs, only) - decided.keys(Decision.REUSE):

@@ -17,7 +17,6 @@ from orchestrator.console import note, say, say_json
 from orchestrator.detached import local_process, ray_job
 from orchestrator.detached.following import describe_way
 from orchestrator.detached.handover import Handover
-from orchestrator.dispatch.execution import new_launch_id
 from orchestrator.dispatch.selection import selected_to_run
 from orchestrator.permission.confirmation import allowed_keys, ask_at_terminal
 from orchestrator.plan.decided_plan import DecidedPlan, Purpose, decide, plan_study
@@ -37,6 +36,7 @@ from orchestrator.records.detached import (
     write_detached,
 )
 from orchestrator.records.history import read_history
+from orchestrator.records.launch_id import new_launch_id
 from orchestrator.records.lock import current_holder, study_lock, submission_lock
 
 
@@ -63,7 +63,7 @@ def detach(handover: Handover) -> int:
         permitted=[decision.job for decision in to_run],
         warn=note,
     )
-    identifier, takeover = new_launch_id(), handover.options.takeover
+    identifier, takeover = new_launch_id(root, study.name), handover.options.takeover
     with submission_lock(root, study.name, identifier, takeover=takeover):
         require_not_running(root, study.name)  # another may have come until now
         above = written_token(root, study.name)

@@ -8,9 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TypeVar
-from uuid import uuid4
 
 from cluster.delivery.packages import digest_packages
 from cluster.errors import SurroundingsError
@@ -96,12 +94,6 @@ class LaunchReport:
         return _EXIT_CODES[self.state]
 
 
-def new_launch_id() -> str:
-    """Make an id for a launch, unique and sorting by time."""
-    now = datetime.now(UTC)
-    return f"{now:%Y%m%dT%H%M%S}-{now.microsecond:05x}{uuid4().hex[:3]}"
-
-
 def run_study(
     jobs: Sequence[Job],
     *,
@@ -133,7 +125,7 @@ def run_study(
         stale: Keys of jobs whose record is deleted before they run again.
         storage: The output root.
         study: Name of the study.
-        launch: Id of this launch, from `new_launch_id`.
+        launch: Id of this launch, from `launch_id.new_launch_id`.
         executor: Where jobs run; started here when there is something to run, then closed.
         executor_name: Name of the executor, for the ledger.
         past: What the ledger says so far; this launch's events are added to it.

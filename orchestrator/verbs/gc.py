@@ -81,8 +81,8 @@ def _delete(root: Storage, collector: "Collector") -> "list[Garbage]":
 @contextmanager
 def _all_locked(root: Storage) -> "Iterator[dict[str, Held]]":
     """Hold the lock of every study of the root, so that none is launched while the block runs."""
-    from orchestrator.dispatch.execution import new_launch_id
     from orchestrator.records.garbage import studies_of
+    from orchestrator.records.launch_id import new_launch_id
     from orchestrator.records.lock import study_lock
 
     studies = studies_of(root)

@@ -128,12 +128,12 @@ def _write_down(root: "Storage", study: str, keys: Sequence[str]) -> bool:
     """Write the fresh budgets into the ledger; False where a launch runs that may still do so."""
     from cluster.errors import SurroundingsError
     from cluster.fault_classes import FaultClass
-    from orchestrator.dispatch.execution import new_launch_id
     from orchestrator.plan.study_folder import written_token
+    from orchestrator.records.launch_id import new_launch_id
     from orchestrator.records.ledger import Ledger, Renewed
     from orchestrator.records.lock import study_lock
 
-    identifier = new_launch_id()
+    identifier = new_launch_id(root, study)
     try:
         with study_lock(root, study, identifier, above=written_token(root, study)) as held:
             held.confirm()

@@ -96,10 +96,10 @@ def _repair(
     files: "Sequence[DamagedFile]",
 ) -> int:
     """Take away what is damaged, then launch; a new attempt takes over the files that are whole."""
-    from orchestrator.dispatch.execution import new_launch_id
     from orchestrator.dispatch.worker_messages import write_request
     from orchestrator.profiles.launching import require_place
     from orchestrator.records.damaged_files import mend_files
+    from orchestrator.records.launch_id import new_launch_id
     from orchestrator.records.lock import study_lock
     from orchestrator.records.verification import take_away
     from orchestrator.verbs import launch

@@ -15,8 +15,9 @@ from jobs.artifacts.artifact import Artifact
 from jobs.artifacts.job import InputRef, Job
 from jobs.kinds.probe import Probe
 from jobs.params import execution_names
-from orchestrator.dispatch.execution import LaunchReport, new_launch_id, run_study
+from orchestrator.dispatch.execution import LaunchReport, run_study
 from orchestrator.records.history import read_history
+from orchestrator.records.launch_id import new_launch_id
 
 probe = Probe()
 

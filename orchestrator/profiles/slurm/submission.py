@@ -17,7 +17,7 @@ from orchestrator.budget.budget import Budget
 from orchestrator.budget.spending import spent_on
 from orchestrator.chaos import words_of_request
 from orchestrator.console import note, say, say_json
-from orchestrator.dispatch.execution import PACKAGES, new_launch_id
+from orchestrator.dispatch.execution import PACKAGES
 from orchestrator.dispatch.selection import selected_to_run
 from orchestrator.notices.chosen_ways import read_ways
 from orchestrator.permission.confirmation import allowed_keys, ask_at_terminal
@@ -41,6 +41,7 @@ from orchestrator.profiles.slurm.queueing import (
 )
 from orchestrator.profiles.slurm.scripts import PROFILE_COPY, ScriptFacts, batch_request
 from orchestrator.records.history import read_history
+from orchestrator.records.launch_id import new_launch_id
 from orchestrator.records.lock import study_lock, submission_lock
 from orchestrator.records.submissions import (
     Submission,
@@ -98,7 +99,7 @@ def submit_study(profile: SlurmProfile, request: LaunchRequest) -> int:
     )
     for text in _notes_on_budget(profile, request, decided, to_run):
         note(f"warning: {text}")
-    identifier = new_launch_id()
+    identifier = new_launch_id(root, study.name)
     takeover = options.takeover
     with submission_lock(root, study.name, identifier, takeover=takeover):
         require_not_queued(root, study.name)  # another may have come until now

@@ -14,9 +14,10 @@ import pytest
 from jobs.artifacts.job import InputRef, Job
 from jobs.kinds.extract import Extract
 from jobs.store.store_layout import MARKER, UNITS
-from orchestrator.dispatch.execution import new_launch_id, run_study
+from orchestrator.dispatch.execution import run_study
 from orchestrator.records.failure import Result
 from orchestrator.records.history import History
+from orchestrator.records.launch_id import new_launch_id
 from orchestrator.records.ledger import Ended, LaunchState, read_events
 from tests.real_ray import TICK, holder_of
 

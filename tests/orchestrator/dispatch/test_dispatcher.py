@@ -7,11 +7,12 @@ from cluster.machine.resources import Resources
 from cluster.storage import Storage
 from jobs.kinds.probe import Probe
 from jobs.worker.answer import Answer, State
-from orchestrator.dispatch.execution import new_launch_id, run_study
+from orchestrator.dispatch.execution import run_study
 from orchestrator.dispatch.requests import ask_to_cancel
 from orchestrator.dispatch.waiting.patience import Patience
 from orchestrator.records.failure import Result
 from orchestrator.records.history import History, gather
+from orchestrator.records.launch_id import new_launch_id
 from orchestrator.records.ledger import Ended, LaunchState, read_events
 
 probe = Probe()

@@ -24,7 +24,8 @@ PROGRAM = textwrap.dedent(
     from jobs.artifacts.job import Job
     from jobs.params import execution_names
     from jobs.kinds.probe import Probe
-    from orchestrator.dispatch.execution import new_launch_id, run_study
+    from orchestrator.dispatch.execution import run_study
+    from orchestrator.records.launch_id import new_launch_id
     from orchestrator.dispatch.watcher import Watcher
     from orchestrator.records.history import read_history
     from orchestrator.records.lock import study_lock

@@ -22,13 +22,14 @@ from cluster.machine.resources import Resources
 from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact
 from jobs.worker.answer import Answer, Fault, State
-from orchestrator.dispatch.execution import new_launch_id, run_study
+from orchestrator.dispatch.execution import run_study
 from orchestrator.dispatch.requests import ask_to_cancel
 from orchestrator.dispatch.waiting.outage import GaveUp, outlast_storage
 from orchestrator.dispatch.waiting.patience import Patience
 from orchestrator.dispatch.watcher import Watcher
 from orchestrator.records.failure import WAITED_FOR, Result
 from orchestrator.records.history import History, gather
+from orchestrator.records.launch_id import new_launch_id
 from orchestrator.records.ledger import Ended, LaunchState, Submitted, Waiting, read_events
 
 

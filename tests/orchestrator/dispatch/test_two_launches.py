@@ -26,7 +26,8 @@ PROGRAM = textwrap.dedent(
     from jobs.kinds.probe import Probe
 
     probe = Probe()
-    from orchestrator.dispatch.execution import new_launch_id, run_study
+    from orchestrator.dispatch.execution import run_study
+    from orchestrator.records.launch_id import new_launch_id
     from orchestrator.records.history import read_history
 
     EXECUTION = execution_names(probe.Params)

@@ -1,10 +1,7 @@
-from time import sleep
-
 import pytest
 
 from cluster.fault_classes import FaultClass
 from cluster.storage import Storage
-from orchestrator.dispatch.execution import new_launch_id
 from orchestrator.records.failure import RETRIES, Result, result_of_class
 from orchestrator.records.history import gather
 from orchestrator.records.ledger import (
@@ -197,9 +194,3 @@ def test_permission_is_asked_for_anew_by_every_launch():
     failed = [ended_by(FaultClass.PERMISSION, number) for number in range(9)]
     assert gather([STARTED, *failed]).of_job("k").given_up
     assert not gather([STARTED, *failed, STARTED]).of_job("k").given_up
-
-
-def test_launches_of_one_second_sort_as_they_began():
-    ids = [new_launch_id() for _ in range(50) if sleep(0.0001) is None]
-
-    assert ids == sorted(ids) and len(set(ids)) == 50

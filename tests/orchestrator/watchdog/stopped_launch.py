@@ -9,8 +9,9 @@ from jobs.artifacts.job import Job
 from jobs.kinds.probe import Probe
 from jobs.params import execution_names
 from orchestrator.dispatch import submitter
-from orchestrator.dispatch.execution import new_launch_id, run_study
+from orchestrator.dispatch.execution import run_study
 from orchestrator.records.history import read_history
+from orchestrator.records.launch_id import new_launch_id
 from orchestrator.records.lock import study_lock
 from orchestrator.watchdog.limits import Limits
 from tests.orchestrator.watchdog import hanging
