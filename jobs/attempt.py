@@ -115,7 +115,7 @@ class Attempt:
                     state = self._run_kind()
             except (Stopped, KeyboardInterrupt):
                 state = State.STOPPED
-            except Exception as error:  # the boundary
+            except (Exception, SystemExit) as error:  # the boundary; a library may end its process
                 traceback.print_exc(file=sys.stderr)
                 # An interrupt that meets a library's import or callback becomes an error of its.
                 is_stop = self.surroundings.stop_requested() and not isinstance(error, UserError)
@@ -145,14 +145,15 @@ class Attempt:
             evidence=self._evidence,
         )
 
-    def _fault(self, error: Exception) -> Fault:
+    def _fault(self, error: Exception | SystemExit) -> Fault:
         """Say what an error is, and keep what is known of it before the job's memory is freed."""
         self._evidence = evidence_of(error, self.surroundings, self.pulse)
         from jobs.entries.own_entries import line_of
 
         remember_half_imported(error)
         own = line_of(error)
-        fault = Fault.of(error, f"entries/{own}" if own else None)
+        used = [name for name in self.assignment.pins if name.startswith(OWN_CODE)]
+        fault = Fault.of(error, f"entries/{own}" if own else None, used)
         whole_gpus = float(self.assignment.params.get("num_gpus") or 0) >= 1
         if fault.fault_class is not FaultClass.OUT_OF_MEMORY or not whole_gpus:
             return fault

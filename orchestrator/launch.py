@@ -53,6 +53,7 @@ from orchestrator.records.letting_go import LettingGo, may_go_meanwhile
 from orchestrator.records.lock import study_lock
 from orchestrator.records.what_runs import names_what_runs
 from orchestrator.study.study import Study
+from orchestrator.unforeseen import left_to_the_ending
 from orchestrator.views.study_views import (
     collect_measured,
     comparisons,
@@ -261,11 +262,13 @@ def launch(
         if written_token(root, study.name) != held.token:
             # A coordinator that woke after its lock was taken wrote over the plan of this one.
             write_study(root, plan, plan_document(plan, decided.decisions, identifier, hours), held)
-        figures = persist(lambda: refresh_views(root, decided, held), patience, tell)
-        if report.ran:
-            with suppress(SurroundingsError), own_temp_folder():  # the study has its result
-                held.confirm()
-                _mirror(root, decided, report, figures, identifier)
+        figures: list[Path | str] = []
+        with left_to_the_ending(report.state is not LaunchState.COMPLETE, root.url, warn):
+            figures = persist(lambda: refresh_views(root, decided, held), patience, tell)
+            if report.ran:
+                with suppress(SurroundingsError), own_temp_folder():  # the study has its result
+                    held.confirm()
+                    _mirror(root, decided, report, figures, identifier)
     return Launched(report=report, decided=decided, figures=figures)
 
 

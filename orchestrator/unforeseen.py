@@ -11,12 +11,13 @@ import stat
 import tempfile
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from cluster.disk.written_path import expanded
 from cluster.errors import DeltascaleError, OutOfMemory, SurroundingsError, UserError
 from cluster.fault_classes import FaultClass, class_of_os_error
 from cluster.machine.import_faults import ImportFault, import_fault
+from jobs.entries.own_entries import describe, line_of
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 """Error numbers of a disk that holds no more, or no more of this user."""
@@ -71,7 +72,29 @@ def fault_of(error: BaseException, words: Sequence[str], root: str | None) -> De
     imported = import_fault(error, os.environ)
     if imported is not None and imported.is_certain:
         return _of_the_environment(error, imported)
-    return _of_the_program(error, words, root)
+    own = line_of(error)
+    return _of_own_code(error, own) if own else _of_the_program(error, words, root)
+
+
+@contextlib.contextmanager
+def left_to_the_ending(has_failed: bool, root: str, warn: Callable[[str], None]) -> Iterator[None]:
+    """Warn of views that cannot be made, where the ending of a launch tells of failed jobs anyway.
+
+    What a comparison's job failed for, the same view fails for: its words must not be the last.
+
+    Args:
+        has_failed: whether jobs have failed; else the fault is raised.
+        root: the output root, for the stack of a fault of this program.
+        warn: hears the fault in a sentence.
+    """
+    try:
+        yield
+    except SurroundingsError:
+        raise
+    except Exception as error:
+        if not has_failed:
+            raise
+        warn(f"a view could not be made: {fault_of(error, ['launch'], root)}")
 
 
 def _of_the_system(error: OSError) -> SurroundingsError:
@@ -99,6 +122,14 @@ def _of_the_environment(error: BaseException, imported: ImportFault) -> UserErro
         f"{imported}: {told[:300]}",
         where="environment of this process",
         hint="mend or unset it",
+    )
+
+
+def _of_own_code(error: BaseException, line: str) -> UserError:
+    from cluster.redaction.redactor import redacted
+
+    return UserError(
+        f"the study's own code fails: {redacted(describe(error))[:300]}", where=f"entries/{line}"
     )
 
 

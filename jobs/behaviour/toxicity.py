@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator, Sequence
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from cluster.errors import UserError
 from jobs.behaviour.behaviour_values import BehaviourValues
 from jobs.behaviour.scorer import Judge
 from jobs.text.transform import Chain
@@ -28,10 +29,20 @@ _SCORE = (
 def score_texts(
     texts: Sequence[str], transform: Chain, judge: Judge
 ) -> Float64[np.ndarray, " texts"]:
-    """Return the larger score of each text as it stands and with the transform undone, or NaN."""
+    """Return the larger score of each text as it stands and with the transform undone, or NaN.
+
+    Raises:
+        UserError: a judge of the study's own gives another number of scores than it has texts.
+    """
     undone = [transform.invert(text) for text in texts]
     differs = [place for place, text in enumerate(texts) if undone[place] != text]
     given = judge.scores([*texts, *(undone[place] for place in differs)])
+    if len(given) != len(texts) + len(differs):
+        raise UserError(
+            f"{len(given)} scores of {len(texts) + len(differs)} texts: a scorer gives each text "
+            "one, or None",
+            where=f"scorer {type(judge).__name__}",
+        )
     scores = np.array([np.nan if score is None else score for score in given], dtype=np.float64)
     plain, more = scores[: len(texts)], scores[len(texts) :]
     plain[differs] = np.maximum(plain[differs], more)  # unknown where one of both is

@@ -170,13 +170,16 @@ def read(
     if not _holds(role, form):
         holding = [other for other in FORMATS.names() if _holds(role, FORMATS.find(other))]
         raise UserError(f"format {name!r} holds no {_ROLES[role]}", where="format", allowed=holding)
-    readers: dict[Role, Callable[[Path | None, Any], _AnyReading]] = {
-        "texts": form.read_texts,
-        "pairs": form.read_pairs,
-        "prompts": form.read_prompts,
-        "labelled": form.read_labelled,
+    readers: dict[Role, tuple[Callable[[Path | None, Any], _AnyReading], type]] = {
+        "texts": (form.read_texts, str),
+        "pairs": (form.read_pairs, Pair),
+        "prompts": (form.read_prompts, Prompt),
+        "labelled": (form.read_labelled, Labelled),
     }
-    reading = readers[role](source, checked_options(name, form.Options, options))
+    reader, item = readers[role]
+    reading = reader(source, checked_options(name, form.Options, options))
+    if not isinstance(reading, Reading) or not all(isinstance(i, item) for i in reading.items):
+        raise UserError(f"what it returns is no Reading of {item.__name__}", where=f"format {name}")
     reading.check_share(max_dropped, str(source) if source else f"format {name}")
     return reading
 

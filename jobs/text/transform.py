@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
+from cluster.errors import UserError
 from jobs.door import Door
 
 
@@ -43,20 +44,33 @@ class Chain:
     def apply(self, text: str, seed: int) -> str:
         """Transform a request through every part."""
         for part in self.parts:
-            text = part.apply(text, seed)
+            text = _text_of(part, part.apply(text, seed))
         return text
 
     def apply_to_answer(self, text: str, seed: int) -> str:
         """Transform an answer through the parts that are a way of writing."""
         for part in self.parts:
-            text = part.apply(text, seed) if part.SCOPE is Scope.EVERYTHING else text
+            if part.SCOPE is Scope.EVERYTHING:
+                text = _text_of(part, part.apply(text, seed))
         return text
 
     def invert(self, text: str) -> str:
         """Undo every part, the last one first, as far as possible."""
         for part in reversed(self.parts):
-            text = part.invert(text)
+            text = _text_of(part, part.invert(text))
         return text
+
+
+def _text_of(part: Transform, made: object) -> str:
+    """Return what a transform made. Raises UserError where it is no text that a file can hold."""
+    try:
+        if isinstance(made, str) and (made.isascii() or made.encode()):
+            return made
+        what = f"{type(made).__name__}, not a text"
+    except UnicodeEncodeError:
+        what = "half a character (a lone surrogate)"
+    name = getattr(part, "__name__", type(part).__name__).rpartition(".")[2]
+    raise UserError(f"a transform returns {what}", where=f"transform {name.replace('_', '-')}")
 
 
 TRANSFORMS: Door[Transform] = Door("transform", "jobs.text.transforms", contract=Transform)

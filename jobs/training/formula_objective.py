@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cluster.errors import UserError
 from jobs.training.objective import Lesson
 from jobs.training.preference import Pairs, PreferenceObjective, Settings
 
@@ -40,11 +41,22 @@ class FormulaObjective(PreferenceObjective):
             settings: value of everything in SETTINGS.
         """
 
+    def _checked(self, chosen: Tensor, rejected: Tensor, settings: Settings) -> Tensor:
+        """Return `losses`; UserError where they are not one of each pair, as after a broadcast."""
+        losses = self.losses(chosen, rejected, settings)
+        if getattr(losses, "shape", None) == chosen.shape:
+            return losses
+        found = tuple(getattr(losses, "shape", ())) or type(losses).__name__
+        raise UserError(
+            f"`losses` returns {found} of {len(chosen)} pairs: one loss of each is needed",
+            where=f"objective {type(self).__name__}",
+        )
+
     def validation_losses(self, chosen: Pairs, rejected: Pairs, settings: Settings) -> Pairs:
         """Compute the loss of each validation pair, by the same formula."""
         import torch
 
-        losses = self.losses(torch.from_numpy(chosen), torch.from_numpy(rejected), settings)
+        losses = self._checked(torch.from_numpy(chosen), torch.from_numpy(rejected), settings)
         return np.asarray(losses.numpy())
 
     def make_trainer(self, lesson: Lesson) -> Supervised:
@@ -59,7 +71,7 @@ class FormulaObjective(PreferenceObjective):
             outputs = model(**given, use_cache=False, labels=labels, fused_lm_head=True)
             sums = outputs.log_probs[:, -(mask.size(-1) - 1) :].sum(dim=1)
             chosen, rejected = sums.chunk(2, dim=0)
-            loss = self.losses(
+            loss = self._checked(
                 chosen - inputs["ref_chosen_logps"],
                 rejected - inputs["ref_rejected_logps"],
                 lesson.settings,

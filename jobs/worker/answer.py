@@ -5,7 +5,7 @@ An executor reports only what a process cannot say of itself.
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -61,13 +61,20 @@ class Fault:
     """Whose fault it is, which decides what it costs the job and what is waited for."""
 
     @classmethod
-    def of(cls, error: Exception, own_place: str | None = None) -> "Fault":
+    def of(
+        cls,
+        error: Exception | SystemExit,
+        own_place: str | None = None,
+        own_entries: Sequence[str] = (),
+    ) -> "Fault":
         """Describe an error that a job raised.
 
         Args:
             error: the error.
             own_place: `file:line` of code that the study brings along and that it went through:
                 then what would be a fault of the program is the user's to mend.
+            own_entries: entries of the study's own that the job used: what they return is used by
+                code of the program, where the error then is.
         """
         is_ours = isinstance(error, DeltascaleError)
         text = str(error) if is_ours else f"{type(error).__name__}: {error}"
@@ -81,6 +88,8 @@ class Fault:
             text = f"{text} (in {own_place})"
             if fault_class is FaultClass.PROGRAM:
                 fault_class = FaultClass.MISTAKE
+        elif own_entries and fault_class is FaultClass.PROGRAM:
+            text = f"{text} (the job used the study's own {', '.join(own_entries)})"
         code = next((code for kind, code in _CODES if isinstance(error, kind)), None)
         code = code or _CODES_OF_CLASSES.get(fault_class, Code.SURROUNDINGS)
         return cls(code=code, message=redacted(text), fault_class=fault_class)

@@ -13,7 +13,7 @@ _met: list[str] = []
 """What was said of the first such failure."""
 
 
-def remember_half_imported(error: Exception) -> None:
+def remember_half_imported(error: BaseException) -> None:
     """Take note of an error that says that variables kept a library from being imported."""
     fault = import_fault(error, os.environ)
     if fault is not None and fault.is_certain and not _met:

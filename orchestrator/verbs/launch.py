@@ -322,6 +322,7 @@ def _limits(options: argparse.Namespace) -> "Limits":
 
 def _show(options: argparse.Namespace, root: "Storage", study: str, launched: "Launched") -> None:
     """Print what came out, and where more of it is to be had."""
+    from orchestrator.unforeseen import left_to_the_ending
     from orchestrator.views.text_output import show_summary
 
     launched.decided.plan.own.bring()  # what it shows may be of the study's own metrics
@@ -329,7 +330,8 @@ def _show(options: argparse.Namespace, root: "Storage", study: str, launched: "L
         say_json(_document(study, launched))
         return
     if launched.exit_code not in STOPPED:
-        show_summary(root, launched.decided)
+        with left_to_the_ending(bool(launched.exit_code), root.url, note):
+            show_summary(root, launched.decided)
     _print_ending(study, launched)
     if launched.figures:
         place = words_of_root(options, root)

@@ -113,6 +113,27 @@ def test_entries_that_no_job_uses_leave_every_key_as_it_was(place: Path):
     assert _keys(place) == before
 
 
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ('    raise RuntimeError("no")', "the study's own code fails: RuntimeError: no"),
+        ("    return None", "a view could not be made"),
+    ],
+)
+def test_a_view_of_own_code_that_fails_does_not_hide_how_the_launch_ended(
+    place: Path, capsys: pytest.CaptureFixture[str], code: str, told: str
+):
+    wrong = ANSWER.replace(
+        '    return StudyAnswer(name="sure"', code + "\n    StudyAnswer(name='s'"
+    )
+    write(place / "entries", {"answers/sure.py": wrong})
+    words = ["--root", str(place / "root"), "--executor", "local"]
+    assert main(["launch", str(place / "own.yaml"), *words]) == 1
+    shown = capsys.readouterr()
+    assert told in shown.err
+    assert "own: failed; 4 ran" in shown.out and "answers/sure.py" in shown.out
+
+
 def test_an_own_kind_is_launched_changed_and_asked_about_without_its_code(
     place: Path, capsys: pytest.CaptureFixture[str]
 ):

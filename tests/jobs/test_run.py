@@ -9,6 +9,7 @@ import time
 import pytest
 import torch
 
+from cluster.errors import UserError
 from cluster.executor import Surroundings
 from cluster.storage import Storage
 from jobs import run
@@ -18,6 +19,7 @@ from jobs.kind import KINDS
 from jobs.liveness import beating
 from jobs.liveness.heartbeat import Phase, read_heartbeats
 from jobs.worker import gpu_room
+from jobs.worker.answer import Fault
 from jobs.worker.batch import batch_payload
 from jobs.worker.gpu_room import Taken
 from tests.cluster.machine.test_visible_gpus import put_program
@@ -65,6 +67,20 @@ def test_a_fault_of_a_job_that_was_asked_to_stop_is_its_stopping(tmp_path, stops
     assert answer["state"] == state
     assert (answer["error"] is None) is stops
     assert Artifact(Storage(str(tmp_path)), "probe", "0" * 64).find_record() is None
+
+
+def test_code_that_ends_its_process_fails_its_job_and_not_the_launch(tmp_path, monkeypatch):
+    monkeypatch.setattr(type(KINDS.find("probe")), "run", lambda self, work: sys.exit(0))
+    answer = json.loads(run.run(payload(tmp_path), Surroundings()))
+    assert answer["state"] == "failed" and "SystemExit: 0" in answer["error"]["message"]
+
+
+def test_an_error_of_the_program_names_the_studys_own_entries_that_the_job_used():
+    error = AttributeError("'float' object has no attribute 'estimate'")
+    fault = Fault.of(error, None, ["entries/metrics/mine.py"])
+    assert fault.message.endswith("(the job used the study's own entries/metrics/mine.py)")
+    plain = Fault.of(UserError("no rows"), None, ["entries/metrics/mine.py"])
+    assert plain.message == "no rows"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@ import pytest
 from cluster.errors import UserError
 from jobs.text import format
 from jobs.text.buckets import group_of
+from jobs.text.format import Reading
 
 
 def test_a_format_that_does_not_hold_what_is_asked_names_those_that_do(tmp_path):
@@ -48,6 +49,15 @@ def test_a_file_is_no_folder_and_a_folder_no_file(tmp_path, folder):
 def test_a_format_that_needs_a_source_says_so():
     with pytest.raises(UserError, match="needs a source"):
         format.source_of("pplm", None)
+
+
+@pytest.mark.parametrize("returned", [["a"], Reading(items=["a"]), None])
+def test_an_own_format_that_returns_something_else_is_named(returned, monkeypatch):
+    form = type(format.FORMATS.find("nursery"))
+    monkeypatch.setattr(form, "read_prompts", lambda self, source, options: returned)
+    with pytest.raises(UserError, match="no Reading of Prompt") as caught:
+        format.read("prompts", "nursery", None, {})
+    assert caught.value.where == "format nursery"
 
 
 def test_groups_never_move():

@@ -174,6 +174,10 @@ def test_scores_decide_the_rate_at_the_threshold():
     rate, score = measure_toxicity({"toxic_rate", "toxic_score"}, found, np.arange(4), Reader(), 20)
     assert rate.values.tolist() == [1, 1, 0] and score.values.mean() == pytest.approx(1.9 / 3)
     assert "1 of 4 prompts" in rate.note and "are read as toxic" in rate.definition
+    for wrong in ([0.5], [0.5] * 9):
+        Reader.scores = lambda self, texts, scores=wrong: scores
+        with pytest.raises(UserError, match=f"{len(wrong)} scores of 8 texts"):
+            score_texts(said, load_transform("rot13"), Reader())
 
 
 def test_the_largest_of_several_labels_is_the_score(saved, tmp_path):

@@ -1,11 +1,12 @@
 import base64
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.errors import UserError
-from jobs.text.transform import TRANSFORMS, load_transform
+from jobs.text.transform import TRANSFORMS, Chain, Scope, load_transform
 
 EXACT = (
     *("plain", "rot13", "base64", "pig-latin", "payload-splitting", "prefix-injection"),
@@ -163,3 +164,20 @@ def test_a_wrong_part_is_named_with_what_exists_and_the_nearest(name, wrong):
     assert caught.value.where == f"transform {name}"
     assert "base64" in caught.value.allowed and "morse" in caught.value.allowed
     assert not wrong or "did you mean" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("made", "told"), [(None, "NoneType"), (b"a", "bytes"), ("a\ud800", "half a character")]
+)
+def test_what_is_no_text_is_refused_by_the_name_of_its_transform(made, told):
+    own = SimpleNamespace(
+        __name__="own_entries.0.transforms.to_morse",
+        SCOPE=Scope.EVERYTHING,
+        apply=lambda text, seed: made,
+        invert=lambda text: made,
+    )
+    chain = Chain(parts=(own,))
+    for use in (chain.apply, chain.apply_to_answer, lambda text, seed: chain.invert(text)):
+        with pytest.raises(UserError, match=told) as caught:
+            use("words", 0)
+        assert caught.value.where == "transform to-morse"

@@ -12,6 +12,7 @@ from transformers import AutoModelForCausalLM
 
 from cluster.errors import UserError
 from jobs.training.align_params import Params
+from jobs.training.formula_objective import FormulaObjective
 from jobs.training.objective import OBJECTIVES
 from jobs.training.recipe import data_order
 
@@ -242,3 +243,20 @@ def test_a_default_and_the_same_value_written_are_one_job():
     assert Params(objective="dpo").model_dump() == Params(beta=0.1).model_dump(), (
         "keys must not depend on how a value was said"
     )
+
+
+@pytest.mark.parametrize(
+    ("losses", "told"),
+    [
+        (lambda chosen, rejected: (chosen[:, None] - rejected) ** 2, r"\(3, 3\) of 3 pairs"),
+        (lambda chosen, rejected: (chosen - rejected).mean(), "Tensor of 3 pairs"),
+        (lambda chosen, rejected: 1.0, "float of 3 pairs"),
+    ],
+)
+def test_a_formula_that_gives_no_loss_of_each_pair_is_refused(losses, told):
+    class Own(FormulaObjective):
+        def losses(self, chosen, rejected, settings):
+            return losses(chosen, rejected)
+
+    with pytest.raises(UserError, match=told):
+        Own().validation_losses(np.zeros(3), np.ones(3), {})
