@@ -18,7 +18,7 @@ from analysis.answering.findings import Finding, Findings
 from analysis.contrasts.effects import paired_effect
 from analysis.contrasts.paired_difference import paired_difference
 from analysis.estimates.intervals import Estimate
-from analysis.long_table.circumstances import SHUFFLED
+from analysis.long_table.circumstances import SHUFFLED, losses
 from analysis.measurement import Measurement
 from analysis.status import MEANINGS, Status
 
@@ -261,12 +261,13 @@ def caveats(
 ) -> tuple[str, ...]:
     """Return what a reader of any answer must know.
 
-    That is: model organisms, weights that were rounded, the place, seeds, controls that are absent
-    and missing numbers.
+    That is: model organisms, weights that were rounded, prompts that were left out, the place,
+    seeds, controls that are absent and missing numbers.
     """
     remarks = [ORGANISM] if any(finding.about.from_scratch for finding in used) else []
     rounded = dict.fromkeys((f.model, f.about.rounded) for f in used if f.about.rounded)
     remarks += [f"{model}: {how}; not the weights that were published." for model, how in rounded]
+    remarks += losses((f.model, f.about) for f in used)
     if findings.doses:
         remarks.append(f"{AT_DOSE}: {'; '.join(findings.doses)}.")
     read = [f.number.metric for f in used if f.number.site is not None]

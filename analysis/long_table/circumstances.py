@@ -6,6 +6,7 @@ axes.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -16,6 +17,7 @@ UNALIGNED = "unaligned"
 CONTROLS = (SFT, SHUFFLED, UNALIGNED)
 """Objectives that serve as controls."""
 PLAIN = "plain"
+_MOST_LOSSES = 4
 
 
 class Origin(StrEnum):
@@ -85,6 +87,8 @@ class Circumstances:
     """Whether the base was trained for this study: a model organism."""
     rounded: str | None = None
     """How the model's weights were stored before it was taken, where that rounded them."""
+    left_out: str | None = None
+    """How many of the prompts the model had no room for, or its template refused; None: none."""
 
     @property
     def is_of_another_seed(self) -> bool:
@@ -104,3 +108,21 @@ class Circumstances:
     def is_plain(self) -> bool:
         """Whether nothing was done to the prompts and they have no turns."""
         return self.transform == PLAIN and not self.dialogue
+
+
+def losses(found: Iterable[tuple[str, Circumstances]]) -> list[str]:
+    """Say of which prompts numbers are not: one sentence a model and transform, the first few.
+
+    Args:
+        found: name of a model, and the circumstances of a number of it.
+    """
+    told = sorted(
+        {
+            (model, about.transform or PLAIN, about.left_out)
+            for model, about in found
+            if about.left_out is not None
+        }
+    )
+    shown = [f"{model}, {transform}: {how}." for model, transform, how in told[:_MOST_LOSSES]]
+    more = len(told) - len(shown)
+    return [*shown, f"So are prompts of {more} other models or transforms."] if more else shown

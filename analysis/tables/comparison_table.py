@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from analysis.long_table.circumstances import Circumstances
+from analysis.long_table.circumstances import Circumstances, losses
 from analysis.long_table.columns import ENDPOINT, axes_of
 from analysis.long_table.query import LongTable
 from analysis.long_table.seeds import over_seeds
@@ -105,7 +105,7 @@ def compare(
     across = places(rows, [(column.metric, column.where) for column in columns], axes)
     families = {row["family"] for row in rows}
     lines += reference_lines(references, across, layout, len(beside), families)
-    caption = _caption(rows, chosen, layout, axes) + _rounded(rows, circumstances or {})
+    caption = _caption(rows, chosen, layout, axes) + _remarks(rows, circumstances or {})
     table = Table(
         title=title,
         row_levels=row_levels(layout, beside),
@@ -197,15 +197,17 @@ def _empty(family: Scalar, metric: str, elsewhere: str | None) -> Cell:
     return Cell(number=Measurement(metric=metric, definition="", status=status, reason=reason))
 
 
-def _rounded(rows: Sequence[Row], circumstances: Mapping[str, Circumstances]) -> str:
-    """Return a sentence for every model whose weights were rounded before it was taken."""
-    models = {
-        (label_of(row["model"]), about.rounded)
+def _remarks(rows: Sequence[Row], circumstances: Mapping[str, Circumstances]) -> str:
+    """Return a sentence for every model whose weights were rounded, or that lacks prompts."""
+    found = [
+        (label_of(row["model"]), about)
         for row in rows
         for key in str(row["key"]).split()
-        if (about := circumstances.get(key)) is not None and about.rounded
-    }
-    return "".join(f" {model}: {how}." for model, how in sorted(models))
+        if (about := circumstances.get(key)) is not None
+    ]
+    rounded = sorted({(model, about.rounded) for model, about in found if about.rounded})
+    told = [*(f"{model}: {how}." for model, how in rounded), *losses(found)]
+    return "".join(f" {sentence}" for sentence in told)
 
 
 def _caption(

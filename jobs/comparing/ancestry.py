@@ -46,6 +46,8 @@ class _Request:
     """Whether it is a snapshot on the way, and not the end."""
     rounded: str | None = None
     """How a published model's weights were stored, where that rounded them."""
+    left_out: str | None = None
+    """How many of its prompts a job that runs models left out."""
 
     @property
     def leaves(self) -> Leaves | None:
@@ -87,6 +89,7 @@ class Ancestry:
             inputs=inputs,
             training=_training(content),
             rounded=rounded,
+            left_out=_left_out(self._facts(kind, key)) if "prompts" in inputs else None,
             **(self._place_in_run(kind, key) if "aligned" in inputs else {}),
         )
 
@@ -164,6 +167,7 @@ def _circumstances(request: _Request) -> Circumstances:
         changed=request.params.get("subject"),
         from_scratch=base is not None and _origin_of(base).leaves is Model.FROM_SCRATCH,
         rounded=next((r for m in (base, aligned) if m and (r := _origin_of(m).rounded)), None),
+        left_out=request.inputs.get("delta", request).left_out,
     )
 
 
@@ -234,6 +238,22 @@ def _prefill(request: _Request) -> int:
     """Return how many tokens of an answer were given, to the job or to the extraction it reads."""
     delta = request.inputs.get("delta", request)
     return int(request.params.get("prefill") or delta.params.get("prefill") or 0)
+
+
+def _left_out(facts: Mapping[str, Any]) -> str | None:
+    """Say how many prompts the record of an extraction or a measurement lacks; None: it has all."""
+    store = facts.get("store", {})
+    refused = (store or facts).get("refused", {})
+    lost = {
+        "longer than there is room for": len(store.get("too_long", ()))
+        or facts.get("num_too_long", 0),
+        "refused by the template": sum(map(len, refused.values())),
+        "with too short an answer": len(store.get("short", ()))
+        or facts.get("num_short_answers", 0),
+    }
+    kept, number = (store or facts).get("num_prompts", 0), sum(lost.values())
+    why = ", ".join(f"{count} {reason}" for reason, count in lost.items() if count)
+    return f"{number} of {kept + number} prompts are left out ({why})" if number else None
 
 
 def _source(prompts: _Request) -> str:

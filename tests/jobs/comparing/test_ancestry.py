@@ -97,6 +97,24 @@ def test_weights_that_were_rounded_are_known_of_all_that_was_measured_with_them(
     assert {about.rounded for about in known.values()} == {"4-bit weights"}
 
 
+def test_prompts_that_were_left_out_are_known_of_what_was_measured_without_them(tmp_path):
+    root = Storage(tmp_path)
+    plan = make_plan(parse_study(STUDY))
+    store = {"num_prompts": 8, "too_long": [1, 2, 3], "refused": {"no such role": [9]}}
+    facts = {"extract": {"store": store}, "behave": {"num_prompts": 12, "num_too_long": 0}}
+    for job in plan.jobs:
+        write_request(root, job)
+        if job.kind in facts:
+            of_job = facts[job.kind]
+            record = Record(key=job.key, kind=job.kind, attempt="1", files={}, facts=of_job)
+            root.create(f"{job.folder}/record.json", record.to_json())
+    measuring = [job for job in plan.jobs if job.kind in ("measure", "behave")]
+    known = circumstances_of([Artifact(root, job.kind, job.key) for job in measuring])
+    why = "3 longer than there is room for, 1 refused by the template"
+    told = {"measure": f"4 of 12 prompts are left out ({why})", "behave": None}
+    assert all(known[job.key].left_out == told[job.kind] for job in measuring)
+
+
 def test_a_geometry_knows_its_models_prompts_and_what_it_is_held_against(found):
     about = found["geometry[rung=small,towards=sft,draw=1,asked=turned]"]
     assert (about.objective, about.transform, about.dialogue) == ("sft", "rot13", False)
