@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
+from jobs.artifacts.job import Scalar
 from jobs.kind import Upstream
 from jobs.models.sizes import Model
 
@@ -18,6 +19,22 @@ def model_of(upstream: Upstream | None) -> Model | None:
 def model_of_config(config: Mapping[str, Any]) -> Model:
     """Return the sizes that a config describes, counted once for all jobs."""
     return _model(json.dumps(dict(config), sort_keys=True))
+
+
+def configured_facts(config: object) -> Mapping[str, Scalar]:
+    """Return what a study's config says of a model that is not made: its sizes, or its family."""
+    if not isinstance(config, Mapping) or "family" not in config:
+        return {}
+    if config.get("vocab_size") is None:
+        return {"family": config["family"]}
+    model = model_of_config(config)
+    return {
+        "family": model.family,
+        "num_parameters": model.num_parameters,
+        "num_parameters_non_embedding": model.num_inside,
+        "d_model": model.shape.d_model,
+        "num_layers": model.shape.num_layers,
+    }
 
 
 @lru_cache(maxsize=256)

@@ -14,6 +14,7 @@ from cluster.locks.held import Held
 from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact
 from jobs.artifacts.job import InputRef, Job, Scalar
+from jobs.forecast.upstream_models import configured_facts
 from jobs.kind import KINDS
 from jobs.provenance import Results
 from orchestrator.plan.decided_plan import DecidedPlan
@@ -152,7 +153,7 @@ class _Checkpoints:
         self._facts: dict[str, Mapping[str, Scalar]] = {}
 
     def upstream(self, job: Job) -> Mapping[str, Scalar]:
-        """Return the facts of the nearest checkpoint that is done; none where no one is."""
+        """Return the facts of the nearest checkpoint that is done, or whose config is known."""
         nearest, met = [job], {job.key}
         while nearest:
             keys = dict.fromkeys(
@@ -162,15 +163,15 @@ class _Checkpoints:
             met.update(keys)
             for reached in nearest:
                 facts = self._of(reached)
-                if "num_parameters" in facts:
+                if "family" in facts:
                     return facts
         return {}
 
     def _of(self, job: Job) -> Mapping[str, Scalar]:
         if job.key not in self._facts:
             is_done = self._decided.by_key[job.key].decision in READABLE
-            facts = Artifact(self._root, job.kind, job.key).facts if is_done else {}
-            self._facts[job.key] = facts.get("model", {})
+            record = Artifact(self._root, job.kind, job.key).facts if is_done else {}
+            self._facts[job.key] = record.get("model") or configured_facts(job.params.get("config"))
         return self._facts[job.key]
 
 

@@ -9,6 +9,6 @@ PATTERN = (
 )
 FAULT_CLASS = FaultClass.LOST_PROCESS
 REMEDY = (
-    "give the stage more memory (`memory_gb`), or load data in the process itself (`workers: "
-    "0`); `dmesg | grep -i oom` says whether the kernel killed it"
+    "give the stage more memory (`memory_gb`); `dmesg | grep -i oom` says whether the kernel "
+    "killed it"
 )

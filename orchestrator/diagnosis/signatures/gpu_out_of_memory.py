@@ -14,7 +14,7 @@ PATTERN = (
 )
 FAULT_CLASS = FaultClass.OUT_OF_MEMORY
 REMEDY = (
-    "`align` and `reference` go on in a smaller layout by themselves; else lower `batch_size` "
-    "or `batch_tokens`, or give the stage more GPUs (`num_gpus`); `nvidia-smi` shows who else "
+    "`align` and `reference` go on in a smaller layout by themselves; else lower "
+    "`token_budget`, or give the stage more GPUs (`num_gpus`); `nvidia-smi` shows who else "
     "holds memory"
 )

@@ -10,5 +10,6 @@ PATTERN = (
 )
 FAULT_CLASS = FaultClass.DIVERGED
 REMEDY = (
-    "lower `learning_rate` or raise `warmup`; `health.json` beside the attempt has its last steps"
+    "lower `learning_rate` or raise `warmup_steps`; `health.json` beside the attempt has its last "
+    "steps"
 )

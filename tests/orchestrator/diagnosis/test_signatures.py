@@ -1,10 +1,12 @@
 """Every shipped signature is found in its own logs and in no other; a normal log holds none."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from cluster.fault_classes import FaultClass
+from jobs.kind import KINDS
 from orchestrator.diagnosis.matching import Remains, search
 from orchestrator.diagnosis.signature import SIGNATURES, shipped
 
@@ -79,6 +81,18 @@ def test_what_a_failure_says_of_itself_goes_before_its_log():
 def test_a_fault_long_before_the_end_is_not_read():
     rest = ["{'loss': 0.5}"] * 400
     assert names_in(*lines_of("no-space-left/errno"), *rest) == []
+
+
+def test_a_remedy_names_params_that_a_study_can_set():
+    params = {name for kind in KINDS.entries() for name in kind.Params.model_fields}
+    named = {
+        (failure.name, word)
+        for failure in shipped()
+        for word in re.findall(r"`([a-z]+(?:_[a-z]+)+)(?:`|:)", failure.remedy)
+    }
+    programs = {("fabric-down", "ibv_devinfo")}
+    assert ("loss-not-finite", "warmup_steps") in named
+    assert {pair for pair in named - programs if pair[1] not in params} == set()
 
 
 def test_every_remedy_is_a_sentence_and_every_class_tells_something():

@@ -102,3 +102,12 @@ def test_the_model_of_what_is_not_measured_is_known_from_its_base(tmp_path):
     ((name, family, size),) = models
     assert family == "gpt2" and size > 0 and name == f"gpt2-{size}"
     assert {row["status"] for row in gathered} == {"not_run"}
+
+
+@pytest.mark.parametrize(("vocab", "size"), [("", None), (", vocab_size: 50", 9_480)])
+def test_the_model_of_a_base_that_was_never_made_is_known_from_its_config(tmp_path, vocab, size):
+    text = BLOCKED.replace("num_heads: 1}", "num_heads: 1" + vocab + "}")
+    decided = decide_plan(Storage(tmp_path), parse_study(text))
+    gathered = collect_measured(Storage(tmp_path), decided, comparisons(decided)[0]).gathered
+    assert {row["family"] for row in gathered.to_pylist()} == {"gpt2"}
+    assert {row["num_parameters"] for row in gathered.to_pylist()} == {size}
