@@ -17,7 +17,7 @@ from jobs.artifacts.artifact import Artifact
 from jobs.models.family import family_of_config
 from jobs.models.folder import read_config
 from jobs.models.loading import load_tokenizer
-from jobs.models.model_facts import ModelFacts
+from jobs.models.model_facts import ModelFacts, require_one_shape
 from jobs.shared_params import CutParams
 from jobs.text.prompt_lines import PROMPTS, read_prompts
 from jobs.tokens.agreement import require_same_ids
@@ -26,7 +26,6 @@ from jobs.tokens.first_tokens import FirstTokens
 from jobs.tokens.plan import LeftOut, TokenPlan, build_token_plan, require_embeddings
 
 _ANY_LENGTH = 1 << 40
-_SHAPE = ("family", "d_model", "num_layers")
 _TOKENIZER_FILES = (
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"),
     *("added_tokens.json", "tokenizer.model", "vocab.json", "merges.txt"),
@@ -35,15 +34,9 @@ _TOKENIZER_FILES = (
 
 def require_common_model(base: Artifact, aligned: Artifact) -> ModelFacts:
     """Return the facts of the base model; raise UserError when the aligned one differs in shape."""
-    facts, other = base.facts["model"], aligned.facts["model"]
-    for name in _SHAPE:
-        if facts[name] != other[name]:
-            raise UserError(
-                f"base and aligned are not two states of one model: {name} is {facts[name]} "
-                f"and {other[name]}",
-                where=f"{base.folder} and {aligned.folder}",
-            )
-    model: ModelFacts = facts
+    model: ModelFacts = base.facts["model"]
+    where = f"{base.folder} and {aligned.folder}"
+    require_one_shape(model, aligned.facts["model"], where)
     return model
 
 

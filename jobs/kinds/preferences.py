@@ -46,11 +46,13 @@ class Preferences(Kind[PreferencesParams]):
     def notes(self, params: PreferencesParams, inputs: Mapping[str, Upstream]) -> Sequence[str]:
         """Say which pairs are refused, and where they are read as other tokens than in training.
 
-        Raises UserError where no pair of the study's own is held out.
+        Raises UserError where no pair of the study's own is held out, or models differ in shape.
         """
         from jobs.preferring.planned_pairs import notes_on_held_out
+        from jobs.tokens.planned_tokens import require_planned_pair
         from jobs.training.planning.refused_pairs import notes_on_pairs
 
+        require_planned_pair(inputs.get("base"), inputs.get("aligned"))
         planned = planned_pairs(inputs)
         reader = inputs.get("base" if params.template == "none" else "aligned")
         refused = notes_on_pairs(params, planned, reader) if reader is not None else ()

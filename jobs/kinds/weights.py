@@ -39,7 +39,10 @@ class Weights(MetricsKind[WeightsParams]):
         return super().uses(params) - (set() if compares else {"delta"})
 
     def notes(self, params: WeightsParams, inputs: Mapping[str, Upstream]) -> Sequence[str]:
-        """Say which metrics that the study names lack mean δ."""
+        """Say which metrics that the study names lack mean δ; raises for models of two shapes."""
+        from jobs.tokens.planned_tokens import require_planned_pair
+
+        require_planned_pair(inputs.get("base"), inputs.get("aligned"))
         lacking = _that_compare(params.named) if "delta" not in inputs else []
         what = "compared with mean δ, for which the stage gives no input 'delta': no number"
         return [f"of {', '.join(lacking)} what is {what}"] if lacking else []

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Literal, TypedDict
 
+from cluster.errors import UserError
+
 Dtype = Literal["float32", "bfloat16", "float16"]
 """Compute dtypes."""
 WantedDtype = Literal["auto", "float32", "bfloat16", "float16"]
@@ -32,6 +34,20 @@ class ModelFacts(TypedDict):
     """Rows of the embedding."""
     config: dict[str, Any]
     """The config in our field names, `family` included."""
+
+
+_SHAPE = ("family", "d_model", "num_layers")
+
+
+def require_one_shape(base: Mapping[str, Any], aligned: Mapping[str, Any], where: str) -> None:
+    """Raise UserError where the facts of two models say that they cannot be compared."""
+    for name in _SHAPE:
+        if base[name] != aligned[name]:
+            raise UserError(
+                f"base and aligned are not two states of one model: {name} is {base[name]} "
+                f"and {aligned[name]}",
+                where=where,
+            )
 
 
 STORED, DEQUANTISED = "stored_weights", "dequantised"

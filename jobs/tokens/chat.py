@@ -11,10 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from cluster.errors import UserError
 from jobs.text.prompt_lines import without_marks
+from jobs.text.rows.fault import row_numbers
 from jobs.tokens.joining import bare_tokenizer
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ _SPEAKERS = {"prompt": "user", "response": "assistant"}
 """Chat role of each segment of a plain prompt; a dialogue names chat roles itself."""
 _ANSWERER = "assistant"
 _MARK = "<[{}]>"
+_OF_PROCESSORS = "chat_template.json"
 _WITHOUT = "leave it out, or set template: none"
 # A template that prints today's date would make other tokens tomorrow. Formats follow strftime.
 _TODAY = {"%Y": "2024", "%y": "24", "%m": "07", "%d": "26", "%B": "July", "%b": "Jul"}
@@ -246,6 +249,49 @@ def chat_template_of(tokenizer: PreTrainedTokenizerBase) -> str | None:
         return str(tokenizer.get_chat_template())
     except ValueError:  # several templates, and none of them is the default
         return None
+
+
+def no_template(tokenizer: PreTrainedTokenizerBase, whose: str) -> UserError:
+    """Make the fault of a tokenizer without a template that `chat_template_of` finds."""
+    named = tokenizer.chat_template
+    several = f"chat templates {', '.join(named)}, and none of the name default" if named else None
+    beside = Path(tokenizer.name_or_path) / _OF_PROCESSORS
+    if several:
+        hint = "write the one to use into chat_template.jinja beside the tokenizer"
+    elif beside.is_file():
+        hint = f"{_OF_PROCESSORS} is read by processors of images alone: write its template into "
+        hint += "chat_template.jinja"
+    else:
+        hint = None
+    return UserError(
+        f"the tokenizer of {whose} has {several or 'no chat template'}",
+        where="template",
+        allowed=["none"],
+        hint=hint,
+    )
+
+
+def note_on_marks(
+    tokenizer: PreTrainedTokenizerBase, template: str, texts: Mapping[int, str], called: str
+) -> Sequence[str]:
+    """Say in which texts stands what the template writes itself: they may be in one already.
+
+    Args:
+        tokenizer: its special tokens are looked for.
+        template: the chat template (Jinja).
+        texts: number of each text -> what is said in it.
+        called: what a text is called: `prompt`, `row`.
+    """
+    added = tokenizer.added_tokens_decoder.values()
+    marks = [token.content for token in added if token.special and token.content in template]
+    said = [mark for mark in marks if any(mark in text for text in texts.values())]
+    if not said:
+        return ()
+    numbers = [number for number, text in texts.items() if any(mark in text for mark in said)]
+    return (
+        f"the texts of {row_numbers(numbers, called)} hold {', '.join(said)}, which the chat "
+        "template writes itself: what stands in a template already needs template: none",
+    )
 
 
 def _is_answered(roles: Sequence[str]) -> bool:

@@ -27,7 +27,7 @@ from jobs.models.folder import read_config
 from jobs.models.gguf.checkpoint import ENDING, check_gguf, write_tokenizer
 from jobs.models.gguf.header import read_header
 from jobs.models.gguf.tokenizer import build_tokenizer
-from jobs.models.loading import load_tokenizer_with
+from jobs.models.loading import describe_model, load_tokenizer_with
 from jobs.models.model_source import ModelSource
 from jobs.models.shape import Shape
 from jobs.tokens.joining import bare
@@ -63,6 +63,11 @@ class PlannedTokenizer:
     def max_positions(self) -> int:
         """Longest text of the model. Raises UserError where its config cannot be read."""
         return self._shape.max_positions
+
+    @property
+    def facts(self) -> Mapping[str, object]:
+        """Facts of the model. Raises UserError where its config cannot be read."""
+        return describe_model(_config(self.model))
 
     @property
     def _shape(self) -> Shape:

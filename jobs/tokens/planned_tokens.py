@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Literal
 
 from jobs.kind import Upstream
+from jobs.models.model_facts import require_one_shape
 from jobs.text.planned import Planned
 from jobs.text.prompt_lines import PromptLine
 from jobs.text.rows.fault import listed
@@ -37,14 +38,28 @@ def check_prompts_of_pair(
         template: whether prompts will stand in a chat template.
 
     Raises:
-        UserError: the tokenizers give a prompt other ids, it has a token without an embedding, or
-            the template refuses too many; as the job would.
+        UserError: the models differ in shape, their tokenizers give a prompt other ids, it has a
+            token without an embedding, or the template refuses too many; as the job would.
     """
-    first, second = planned_tokenizer(base), planned_tokenizer(aligned)
+    first, second = require_planned_pair(base, aligned)
     if first is None or second is None:
         return ()
     borders = _borders(prompts, first) if template == "none" else ()
     return (*_try_on_pair(prompts, first, second, template), *borders)
+
+
+def require_planned_pair(
+    base: Upstream | None, aligned: Upstream | None
+) -> tuple[PlannedTokenizer | None, PlannedTokenizer | None]:
+    """Return the tokenizers of two models that are compared, as far as they are here.
+
+    Raises:
+        UserError: both are here and are not two states of one model.
+    """
+    first, second = planned_tokenizer(base), planned_tokenizer(aligned)
+    if first is not None and second is not None:
+        require_one_shape(first.facts, second.facts, f"{first.model} and {second.model}")
+    return first, second
 
 
 @lru_cache(maxsize=256)
@@ -73,8 +88,8 @@ def _try_on_pair(
     markup = None
     if template == "chat":
         markup = _markup(first, second)
-        if markup is None:
-            return ()  # the job may find one in a file that is not here
+        if markup is None:  # the job may find one in a file that is not here
+            return (_absent_template(first, second),)
     if differ:
         where = f"{first.folder} and {second.folder}"
         is_templated = markup is not None
@@ -87,6 +102,17 @@ def _markup(first: PlannedTokenizer, second: PlannedTokenizer) -> str | None:
     from jobs.tokens.chat import chat_template_of
 
     return chat_template_of(second.load()) or chat_template_of(first.load())
+
+
+def _absent_template(first: PlannedTokenizer, second: PlannedTokenizer) -> str:
+    from jobs.tokens.chat import no_template
+
+    faults = {"the base": first.load(), "the aligned model": second.load()}
+    told = [no_template(tokenizer, whose) for whose, tokenizer in faults.items()]
+    hints = dict.fromkeys(fault.hint for fault in told if fault.hint)
+    return (
+        f"{'; '.join([*(fault.error for fault in told), *hints])}; without one the job is refused"
+    )
 
 
 def planned_reader(
@@ -151,8 +177,17 @@ def _try(
             tokenizer.load,
             without_markup="extract with template: none",
         )
-    refused = left_out.refused_by_reason()
-    if not refused:
-        return ()
-    count = f"{len(left_out.refused)} of {len(prompts)} prompts"
-    return (f"{count} are left out: {listed(refused, 'prompt')}",)
+    notes = [] if markup is None else [*_marks(prompts, tokenizer, markup)]
+    if refused := left_out.refused_by_reason():
+        count = f"{len(left_out.refused)} of {len(prompts)} prompts"
+        notes.append(f"{count} are left out: {listed(refused, 'prompt')}")
+    return tuple(notes)
+
+
+def _marks(
+    prompts: Sequence[PromptLine], tokenizer: PlannedTokenizer, markup: str
+) -> Sequence[str]:
+    from jobs.tokens.chat import note_on_marks
+
+    texts = {int(p["prompt"]): " ".join(part["text"] for part in p["segments"]) for p in prompts}
+    return note_on_marks(tokenizer.load(), markup, texts, "prompt")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypedDict
 from cluster.errors import UserError
 from jobs.artifacts.artifact import Artifact, digest_bytes
 from jobs.text.prompt_lines import SegmentLine
-from jobs.tokens.chat import ChatRows, TokenRow, chat_template_of
+from jobs.tokens.chat import ChatRows, TokenRow, chat_template_of, no_template
 from jobs.tokens.joining import PairIds, part_at
 
 if TYPE_CHECKING:
@@ -46,11 +46,7 @@ def template_for(name: str, tokenizer: PreTrainedTokenizerBase, model: Artifact)
     template = chat_template_of(tokenizer)
     if template is None:
         source = model.facts.get("source") or model.facts.get("base_model")
-        raise UserError(
-            f"the tokenizer of {source or model.folder} has no chat template",
-            where="template",
-            allowed=["none"],
-        )
+        raise no_template(tokenizer, str(source or model.folder))
     return template
 
 

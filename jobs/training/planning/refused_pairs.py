@@ -98,20 +98,20 @@ def _notes(
     pairs = planned_pairs.read()
     if not pairs:
         return ()
-    from jobs.tokens.chat import chat_template_of
+    from jobs.tokens.chat import chat_template_of, no_template, note_on_marks
 
     tokenizer, template = planned.load(), None
     if name != "none":
         template = chat_template_of(tokenizer)
         if template is None:
-            raise UserError(
-                "the tokenizer of the model has no chat template",
-                where="template",
-                allowed=["none"],
-            )
+            raise no_template(tokenizer, "the model")
+    marks: Sequence[str] = ()
+    if template is not None:
+        texts = {pair.row: f"{pair.prompt} {pair.chosen} {pair.rejected}" for pair in pairs}
+        marks = note_on_marks(tokenizer, template, texts, "row")
     refused, num_tried = _refused(pairs, tokenizer, template, planned.num_rows)
     if not refused:
-        return ()
+        return marks
     first = refused[0]
     share = len(refused) / len(pairs)
     if share > max_dropped:
@@ -123,6 +123,7 @@ def _notes(
         )
     tried = "" if num_tried == len(pairs) else f", as far as {num_tried} of them show"
     return (
+        *marks,
         f"{len(refused)} of {len(pairs)} pairs are left out{tried}: {_listed(pairs, refused)} "
         "of the source",
     )

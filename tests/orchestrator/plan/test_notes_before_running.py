@@ -1,6 +1,7 @@
 """What a plan says that jobs will leave out, before anything runs."""
 
 import json
+import shutil
 
 import pytest
 
@@ -92,6 +93,46 @@ def test_the_jobs_leave_out_what_the_plan_said(capsys, study, tmp_path):
     (reason,) = facts["reference"]["dropped"]
     assert "roles must alternate" in reason
     assert facts["extract"]["store"]["refused"] == {reason: [23]}
+
+
+def test_texts_that_stand_in_a_template_already_are_named(capsys, study, tmp_path):
+    path = study(0)
+    rows = (tmp_path / "rows.jsonl").read_text().replace('"word3 word0"', '"word3 <end> word0"')
+    (tmp_path / "rows.jsonl").write_text(rows)
+    pairs, prompts = notes_of(capsys, path, tmp_path)
+    assert "study.yaml:8: the texts of row 4 hold <end>, which the chat template writes" in pairs
+    assert "study.yaml:9: the texts of prompt 3 hold <end>" in prompts
+
+
+def test_a_template_that_no_tokenizer_has_is_told_with_what_is_there(capsys, study, tmp_path):
+    path = study(0)
+    (tmp_path / "model" / "chat_template.jinja").unlink()
+    (tmp_path / "model" / "chat_template.json").write_text("{}")
+    assert main(["plan", path, "--root", str(tmp_path / "root")]) == 2
+    told = capsys.readouterr().err
+    assert "has no chat template" in told and "chat_template.json is read by processors" in told
+    (tmp_path / "study.yaml").write_text(
+        "\n".join(line for line in STUDY.format(more="").splitlines() if "reference:" not in line)
+    )
+    (note,) = notes_of(capsys, path, tmp_path)
+    assert "the base has no chat template" in note and "the job is refused" in note
+    config = tmp_path / "model" / "tokenizer_config.json"
+    named = {"chat_template": [{"name": "tool_use", "template": STRICT}]}
+    config.write_text(json.dumps({**json.loads(config.read_text()), **named}))
+    (note,) = notes_of(capsys, path, tmp_path)
+    assert "has chat templates tool_use, and none of the name default" in note
+
+
+def test_models_of_two_shapes_are_refused_before_anything_runs(study, tmp_path, capsys, tiny_model):
+    path = study(0)
+    other = shutil.copytree(tmp_path / "model", tmp_path / "other")
+    tiny_model("gpt2", num_layers=3).save_pretrained(other)
+    text = STUDY.format(more="").replace("aligned: base", "aligned: other")
+    (tmp_path / "study.yaml").write_text(
+        f"{text}  other: {{kind: pretrained, params: {{source: other}}}}\n"
+    )
+    assert main(["plan", path, "--root", str(tmp_path / "root")]) == 2
+    assert "not two states of one model: num_layers is 2 and 3" in capsys.readouterr().err
 
 
 ALIGNED = """
