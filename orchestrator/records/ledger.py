@@ -35,7 +35,7 @@ class LaunchState(Enum):
     """Where the latest launch of a study stands, and so the study."""
 
     NEW = "new"
-    """The study was never launched."""
+    """The study was never launched, or has jobs that its latest launch, complete, had not."""
     RUNNING = "running"
     """A launch holds the study's lock."""
     COMPLETE = "complete"

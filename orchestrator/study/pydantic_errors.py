@@ -84,6 +84,7 @@ def message_of(errors: Sequence[ErrorDetails]) -> str:
 
 _SHAPES = {
     **dict.fromkeys(("sequence_str", "list_type", "tuple_type"), "write a list, such as [a, b]"),
+    "string_type": "write a valid string, in quotes where YAML reads something else",
     **dict.fromkeys(
         ("dict_type", "mapping_type", "model_type"), "write a mapping, such as {name: value}"
     ),

@@ -211,6 +211,8 @@ class _Reader:
         for key, item in node.value:
             if not isinstance(key, yaml.ScalarNode):
                 raise self._fault(key, "a key must be a scalar, not a list or a mapping")
+            if key.value == "<<" and not key.style:
+                raise self._fault(key, "merge keys (`<<`) are of YAML 1.1: write the entries out")
             if key.value in value:
                 first = self.lines[(*place, key.value)]
                 raise self._fault(key, f"{key.value!r} is written twice (first on line {first})")

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from jobs.comparing.view import View
 
 AXIS = "study"
+OBJECTIVE = "objective"
+"""The axis of whose numbers those without a value are the base's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +87,7 @@ def _has_snapshots(decided: DecidedPlan) -> bool:
 
 def _sources(studies: "Sequence[tuple[str, Storage, DecidedPlan]]") -> "list[Source]":
     names = [decided.plan.study.name for _, _, decided in studies]
+    axes = {axis for _, _, decided in studies for axis in decided.plan.study.axes}
     gathered = []
     for text, root, decided in studies:
         jobs, name = comparisons(decided), decided.plan.study.name
@@ -92,9 +95,30 @@ def _sources(studies: "Sequence[tuple[str, Storage, DecidedPlan]]") -> "list[Sou
             raise UserError(f"the study {name!r} has no stage of kind compare", where=text)
         # Two roots may hold studies of one name: then each is named as the user wrote it.
         label = name if names.count(name) == 1 else text
-        for source in (source for job in jobs for source in sources(root, decided, job)):
-            gathered.append(_with_study(source, label, text) if len(studies) > 1 else source)
+        own = [source for job in jobs for source in sources(root, decided, job)]
+        if OBJECTIVE in axes and OBJECTIVE not in decided.plan.study.axes:
+            own = _with_objectives(own)
+        gathered += [
+            _with_study(source, label, text) if len(studies) > 1 else source for source in own
+        ]
     return gathered
+
+
+def _with_objectives(own: "Sequence[Source]") -> "list[Source]":
+    """Return sources of a study of one objective beside studies of several.
+
+    A number without the axis would be taken for one of the base.
+    """
+    from jobs.comparing.ancestry import circumstances_of
+
+    known = circumstances_of([source.artifact for source in own if source.artifact])
+    objectives = {key: about.objective for key, about in known.items() if about.objective}
+    return [
+        replace(source, cell={**source.cell, OBJECTIVE: objectives[source.artifact.key]})
+        if source.artifact and source.artifact.key in objectives
+        else source
+        for source in own
+    ]
 
 
 def _with_study(source: "Source", name: str, text: str) -> "Source":

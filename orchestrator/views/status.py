@@ -176,10 +176,12 @@ def _launch_state(states: JobStates, past: History, holder: Holder | None) -> st
         return LaunchState.RUNNING.value
     if states.counts[JobState.DONE] == len(states.jobs):
         return LaunchState.COMPLETE.value
-    if past.launch is None:
+    ended = past.ended.state if past.ended else None
+    # A study that was changed since, or launched in part, is not what its last launch completed.
+    if past.launch is None or ended == LaunchState.COMPLETE.value:
         return LaunchState.NEW.value
     # A launch that was killed had no time to write how it ended.
-    return past.ended.state if past.ended else LaunchState.INTERRUPTED.value
+    return ended or LaunchState.INTERRUPTED.value
 
 
 def _waits_for(past: History, holder: Holder | None) -> dict[str, Any] | None:

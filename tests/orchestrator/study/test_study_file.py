@@ -40,6 +40,12 @@ def test_a_key_written_twice_is_refused_with_both_lines():
     assert "'x' is written twice (first on line 3)" in fault.error
 
 
+def test_a_merge_key_is_named_and_its_text_is_a_key():
+    fault = refused("a: &a {x: 1}\nb: {<<: *a, y: 2}\n")
+    assert fault.where == "s.yaml:2:5" and "YAML 1.1" in fault.error
+    assert parse_study_file('a: {"<<": 1}\n', "s.yaml").data == {"a": {"<<": 1}}
+
+
 @pytest.mark.parametrize(
     ("text", "where"),
     [

@@ -67,6 +67,13 @@ def test_failed_and_blocked_jobs_say_why(launch, make_probe):
     assert found["launch"]["ended"] is not None
 
 
+def test_a_study_that_got_more_jobs_since_it_was_complete_is_not_complete(launch, make_probe):
+    jobs = [make_probe(0)]
+    launch(jobs)
+    found = status(launch, [*jobs, make_probe(1)])
+    assert (found["state"], found["jobs"]["waiting"]) == ("new", 1)
+
+
 def test_a_finished_study_is_complete_and_nothing_is_left(launch, make_probe):
     jobs = [make_probe(index) for index in range(3)]
     launch(jobs)

@@ -1,0 +1,68 @@
+"""Several studies side by side: what one has as an axis, another may have once and for all."""
+
+import pytest
+
+from analysis.long_table.columns import to_table
+from analysis.long_table.files import to_parquet
+from cluster.storage import Storage
+from jobs.artifacts.artifact import Artifact, Record
+from jobs.worker.work import AttemptFolder
+from orchestrator.dispatch.worker_messages import write_request
+from orchestrator.plan.plan import make_plan
+from orchestrator.study.study import load_study
+from orchestrator.views.several_studies import gather_studies
+
+ONE = """\
+study: one
+stages:
+  base: {kind: pretrain, params: {config: {family: gpt2, num_layers: 1, d_model: 8, num_heads: 1},
+         format: nursery, steps: 1, learning_rate: 1e-3}}
+  pairs: {kind: pairs, params: {format: nursery}}
+  texts: {kind: prompts, params: {format: nursery}}
+  aligned: {kind: align, inputs: {model: base, pairs: pairs}, params: {objective: sft, steps: 1}}
+  before: {kind: behave, inputs: {model: base, prompts: texts}, params: {toxic_words: prompts}}
+  after: {kind: behave, inputs: {model: aligned, prompts: texts}, params: {toxic_words: prompts}}
+  table: {kind: compare, gather: [before, after]}
+"""
+SEVERAL = (
+    ONE.replace("study: one", "study: several\naxes: {objective: [sft]}")
+    .replace("kind: align, ", "kind: align, over: [objective], ")
+    .replace("objective: sft", 'objective: "${objective}"')
+)
+
+
+@pytest.fixture
+def studies(tmp_path):
+    """Both studies as files, all that they measure done."""
+    root, files = Storage(tmp_path / "root"), []
+    for name, text in (("one", ONE), ("several", SEVERAL)):
+        file = tmp_path / f"{name}.yaml"
+        file.write_text(text)
+        files.append(str(file))
+        for job in make_plan(load_study(file)).jobs:
+            artifact = Artifact(root, job.kind, job.key)
+            if job.kind == "compare" or artifact.find_record():
+                continue
+            write_request(root, job)
+            folder = AttemptFolder(artifact, "one")
+            row = {"metric": "toxic_mass", "value": len(job.stage) / 10, "family": "gpt2"}
+            table = to_table([row], []).drop_columns(["model", "key"])
+            (folder.path / "measurements.parquet").write_bytes(to_parquet(table))
+            record = Record(key=job.key, kind=job.kind, attempt="one", files=folder.seal())
+            root.create(artifact.record_name, record.to_json())
+            folder.discard_scratch()
+    return root, files
+
+
+def test_a_studys_only_objective_stands_where_others_have_an_axis_for_it(studies):
+    root, files = studies
+    rows = gather_studies(root, files, {}).comparison.rows
+    told = {(row["study"], row["objective"], row["value"]) for row in rows}
+    assert told == {
+        ("one", None, 0.6),
+        ("one", "sft", 0.5),
+        ("several", None, 0.6),
+        ("several", "sft", 0.5),
+    }
+    alone = gather_studies(root, files[:1], {}).comparison
+    assert "objective" not in alone.axes
