@@ -4,13 +4,17 @@
 model needs to know nothing of adapters. Never takes a pickle or a file of code.
 """
 
-from jobs.kind import Kind, execution, model_source
+from collections.abc import Mapping, Sequence
+
+from jobs.kind import Kind, Upstream, execution, model_source
 from jobs.kinds._shared_inputs import WEIGHTS
 from jobs.models import adapter_folder
 from jobs.models.checkpoint_files import TOKENIZER_FILES
+from jobs.models.folder import read_json_object
 from jobs.models.model_source import ModelSource, SourceFiles
 from jobs.provenance import Model
 from jobs.shared_params import ComputeParams
+from jobs.tokens.planned_tokenizer import place_of
 from jobs.worker.work import Work
 
 _LAYOUT = SourceFiles(
@@ -19,6 +23,13 @@ _LAYOUT = SourceFiles(
     weights=(adapter_folder.WEIGHTS,),
     absent=adapter_folder.no_adapter_weights,
 )
+
+
+_BASE = "base_model_name_or_path"
+
+
+def _last(name: str) -> str:
+    return name.rstrip("/").rpartition("/")[2].lower()
 
 
 class AdapterParams(ComputeParams):
@@ -48,6 +59,21 @@ class Adapter(Kind[AdapterParams]):
     def source(self, params: AdapterParams) -> ModelSource:
         """Return where the adapter comes from."""
         return ModelSource(name=params.source, revision=params.revision, layout=_LAYOUT)
+
+    def notes(self, params: AdapterParams, inputs: Mapping[str, Upstream]) -> Sequence[str]:
+        """Say where the adapter's own config names another base, if it is on this machine."""
+        folder = place_of(self.source(params))
+        base = inputs["base"].params.get("source")
+        is_here = folder is not None and (folder / adapter_folder.CONFIG).is_file()
+        if folder is None or not is_here or not isinstance(base, str):
+            return ()
+        named = read_json_object(folder / adapter_folder.CONFIG, str(folder)).get(_BASE)
+        if not isinstance(named, str) or not named or _last(named) == _last(base):
+            return ()
+        return (
+            f"the adapter was trained on {named} ({_BASE} in {adapter_folder.CONFIG}) and is put "
+            f"on {base}: on another model it is another change",
+        )
 
     def run(self, work: Work[AdapterParams]) -> dict[str, object]:
         """Copy the adapter to `adapter/`, write `model/`, and return what both are."""

@@ -17,6 +17,7 @@ from cluster.errors import UserError
 from cluster.machine.resources import Resources
 from jobs.hub.client import is_on_hub
 from jobs.kind import Kind, Params, Upstream, added, execution, model_source
+from jobs.models.adapter_folder import CONFIG
 from jobs.models.checkpoint_files import DESCRIPTIONS, INDEX, WEIGHTS
 from jobs.models.family import FAMILIES, family_of_config
 from jobs.models.folder import check_model_folder, model_files, unwrap_weights
@@ -127,18 +128,24 @@ class Pretrained(Kind[PretrainedParams]):
         return super().pins(params, known)
 
     def notes(self, params: PretrainedParams, inputs: Mapping[str, Upstream]) -> Sequence[str]:
-        """Say where the tokenizer, if it is on this machine, cannot be loaded as its file says.
+        """Say where an adapter lies beside the weights, and where the tokenizer cannot be loaded.
 
         So of a `.gguf` file in the hub's cache, whatever is wrong with it.
         """
         from jobs.tokens.planned_tokenizer import fault_of_tokenizer
 
         source = self.source(params)
-        fault = fault_of_tokenizer(source)
-        if fault is None:
-            return ()
-        refused = "jobs that read texts with it" if source.file is None else "it"
-        return (f"{params.source}: {fault.error}; {refused} will be refused",)
+        notes = []
+        folder = None if is_on_hub(params.source) else expanded(params.source)
+        if source.file is None and folder is not None and (folder / CONFIG).is_file():
+            notes.append(
+                f"{params.source}: an adapter ({CONFIG}) lies beside the weights, which are taken "
+                "as they are, without it; if they are its base, take it with kind `adapter`"
+            )
+        if (fault := fault_of_tokenizer(source)) is not None:
+            refused = "jobs that read texts with it" if source.file is None else "it"
+            notes.append(f"{params.source}: {fault.error}; {refused} will be refused")
+        return notes
 
     def resources(self, params: PretrainedParams) -> Resources:
         """Return one core: it copies files, or unpacks one in memory."""
