@@ -126,8 +126,13 @@ class Job:
     @property
     def label(self) -> str:
         """How people read it: `stage[axis=value,…]`."""
-        inside = ",".join(f"{axis}={value}" for axis, value in self.cell.items())
-        return f"{self.stage}[{inside}]" if inside else self.stage
+        return label_of_cell(self.stage, self.cell)
+
+
+def label_of_cell(stage: str, cell: Cell) -> str:
+    """Return `stage[axis=value,…]`, or the stage of a job without axes."""
+    inside = ",".join(f"{axis}={value}" for axis, value in cell.items())
+    return f"{stage}[{inside}]" if inside else stage
 
 
 def artifact_folder(kind: str, key: str) -> str:

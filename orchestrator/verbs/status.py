@@ -211,17 +211,18 @@ def _print_stage_names(what: str, stages: list[_Status]) -> None:
 
 def _print_jobs(state: str, unfinished: list[_Status], *, every_job: bool) -> None:
     """Print the jobs in one state, a line for each, up to a number where not all are asked for."""
+    from jobs.artifacts.job import label_of_cell
     from orchestrator.text import first_line
 
     jobs = [job for job in unfinished if job["state"] == state]
     listed = jobs if every_job else jobs[: _MOST_LISTED[state]]
     for job in listed:
-        cell = ",".join(f"{axis}={value}" for axis, value in job["cell"].items())
+        label = label_of_cell(job["stage"], job["cell"])
         doing = f" {job['doing']}" if job["doing"] else ""
         share = f" {100 * job['fraction']:.0f} %" if job["fraction"] is not None else ""
         why = job["why"] if every_job else first_line(job["why"])
         at = f" ({job['activity']['phase']})" if job["activity"] else ""
-        say(f"  {state:<8} {job['key'][:16]} {job['stage']}[{cell}] {why}{at}{doing}{share}")
+        say(f"  {state:<8} {job['key'][:16]} {label} {why}{at}{doing}{share}")
         if state == "running" and job["fitted_by"]:
             from orchestrator.views.text_output import layout_text
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact
-from jobs.artifacts.job import Job
+from jobs.artifacts.job import Job, label_of_cell
 from jobs.worker.work import log_name
 from orchestrator.diagnosis.evidence import evidence_name, read_evidence
 from orchestrator.diagnosis.log_tail import tail_of_file
@@ -264,6 +264,6 @@ def _readers(root: Storage, study: str, decided: DecidedPlan, job: Job) -> list[
         for stage, jobs in launched_jobs(root, name).items():
             for cell, _, key in jobs:
                 if job.key.startswith(key) or key == job.key:
-                    cells = ",".join(f"{axis}={value}" for axis, value in cell.items())
-                    readers.append({"study": name, "job": f"{stage}[{cells}]", "key": key})
+                    label = label_of_cell(stage, cell)
+                    readers.append({"study": name, "job": label, "key": key})
     return readers

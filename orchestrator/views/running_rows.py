@@ -5,6 +5,7 @@ from typing import Any
 
 from rich.text import Text
 
+from jobs.artifacts.job import label_of_cell
 from orchestrator.text import duration
 
 _COLUMNS = ("label", "phase", "progress", "left", "gpu", "rate", "gpu_memory", "memory", "node")
@@ -72,9 +73,8 @@ def _style(name: str, job: Mapping[str, Any]) -> str:
 def _row(job: Mapping[str, Any], now: float) -> dict[str, str]:
     activity = job["activity"] or {}
     use, held = activity.get("gpu_use"), activity.get("gpu_memory_gb")
-    inside = ",".join(f"{axis}={value}" for axis, value in job["cell"].items())
     ranks, workers = len(activity.get("ranks") or ()), job["workers"]
-    label = f"{job['stage']}[{inside}]" if inside else job["stage"]
+    label = label_of_cell(job["stage"], job["cell"])
     label += f" x{ranks} ranks" if ranks > 1 else f" x{workers} workers" if workers > 1 else ""
     return {
         "label": label,

@@ -11,6 +11,7 @@ from typing import Any
 
 from rich.text import Text
 
+from jobs.artifacts.job import label_of_cell
 from orchestrator.text import duration, pluralize
 from orchestrator.views.running_rows import running_rows
 
@@ -206,5 +207,4 @@ def _groups(groups: Sequence[_Status], most: int) -> list[Text]:
 
 def label_of(job: _Status) -> str:
     """Return `stage[axis=value,…]` of a job in a status document."""
-    inside = ",".join(f"{axis}={value}" for axis, value in job["cell"].items())
-    return f"{job['stage']}[{inside}]" if inside else str(job["stage"])
+    return label_of_cell(str(job["stage"]), job["cell"])

@@ -26,6 +26,14 @@ def test_a_study_that_cannot_be_read_is_listed_with_its_error(tmp_path, capsys):
     assert "broken: unreadable; " in capsys.readouterr().out
 
 
+def test_a_job_without_axes_is_listed_by_its_stage_alone(capsys):
+    job = {"state": "running", "key": "0" * 64, "stage": "base", "why": "attempt 1"}
+    about = dict.fromkeys(("doing", "fraction", "activity", "fitted_by"))
+    for cell, label in (({}, "base"), ({"size": "s"}, "base[size=s]")):
+        status._print_jobs("running", [{**job, **about, "cell": cell}], every_job=True)
+        assert f" {label} attempt 1" in capsys.readouterr().out
+
+
 def test_a_study_of_ten_thousand_jobs_fits_a_screen(tmp_path, capsys):
     stages = "".join(
         f"  s{number}: {{kind: probe, inputs: {{after: s{number - 1}}}, params: {{waits: true}}}}\n"
