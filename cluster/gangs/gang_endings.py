@@ -160,7 +160,14 @@ def _causes(fault: Exception | None) -> dict[int, Exception]:
 
 
 def _one_line(fault: Exception | None) -> str:
-    """Return a fault of Ray's on one line, without Ray's guesses at common causes."""
+    """Return a fault of Ray's on one line, without Ray's guesses at common causes or its stacks."""
+    import ray
+    from ray.train import ControllerError
+
+    if isinstance(fault, ControllerError):
+        fault = fault.controller_failure
+    if isinstance(fault, ray.exceptions.RayTaskError):
+        fault = fault.cause
     if fault is None:
         return "no cause is known"
     return " ".join(str(fault).partition("Some common causes")[0].split())

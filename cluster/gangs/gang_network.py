@@ -55,6 +55,9 @@ def _prepare(board: "ActorHandle", num_nodes: int, ticket: str, alive: frozenset
 
     interface = interface_of(ray.util.get_node_ip_address())
     if interface is not None:
+        for name in (_GLOO, _NCCL):
+            if not is_of_this_machine(os.environ.get(name, "")):
+                del os.environ[name]
         for name, value in interface_variables(interface, num_nodes).items():
             os.environ.setdefault(name, value)
     if (label := LaunchLabel.parse(os.environ.get(VARIABLE, ""))) is not None:
@@ -71,6 +74,21 @@ def interface_variables(interface: str, num_nodes: int) -> dict[str, str]:
     NCCL is told of it where it leaves the node; `=` has it take this name, not all that begin so.
     """
     return {_GLOO: interface} | ({_NCCL: f"={interface}"} if num_nodes > 1 else {})
+
+
+def is_of_this_machine(interfaces: str) -> bool:
+    """Tell whether a value of such a variable names an interface of this machine, or none at all.
+
+    A shell's profile may have it from another machine, and no rank could begin. gloo takes whole
+    names; NCCL beginnings of names, whole ones after `=`, and after `^` those not to be used.
+    """
+    import psutil
+
+    asked = interfaces.lstrip("=").split(",")
+    here = tuple(psutil.net_if_addrs())
+    return interfaces.startswith("^") or any(
+        name.startswith(beginning) for name in here for beginning in asked
+    )
 
 
 def interface_of(address: str) -> str | None:

@@ -24,6 +24,8 @@ RAY_TRAIN_VARIABLES = {
 }
 _RANK_VARIABLES = {
     "TORCH_NCCL_ASYNC_ERROR_HANDLING": "1",
+    # DETAIL, left from a search for a hang, ends ranks on gloo with SIGSEGV (torch 2.13).
+    "TORCH_DISTRIBUTED_DEBUG": "OFF",
     # The flight recorder: the last collective operations of each rank, written when one hangs.
     "TORCH_FR_BUFFER_SIZE": "2000",
     "TORCH_NCCL_DUMP_ON_TIMEOUT": "1",

@@ -55,8 +55,10 @@ BACKEND = "MPLBACKEND"
 Python cannot import matplotlib at all."""
 OPTIMIZE = "PYTHONOPTIMIZE"
 """From 2 on Python drops docstrings, which transformers reads as it is imported."""
-_OF_ANOTHER_PROCESS = frozenset({BACKEND, OPTIMIZE})
-"""What was meant for the process around a launch, and keeps libraries from being imported."""
+_WARNINGS = "PYTHONWARNINGS"
+"""`error` makes an error of every word of a library that something will be called otherwise."""
+_OF_ANOTHER_PROCESS = frozenset({BACKEND, OPTIMIZE, _WARNINGS})
+"""What was meant for the process around a launch, and keeps libraries from being used."""
 _FIXED = {"USE_HUB_KERNELS": "NO"}
 """What is set: transformers would load compiled kernels from the hub where it can."""
 

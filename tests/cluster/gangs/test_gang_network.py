@@ -1,6 +1,16 @@
+import os
 import socket
 
-from cluster.gangs.gang_network import interface_of, interface_variables
+import pytest
+
+from cluster.gangs.gang_network import (
+    _prepare,
+    interface_of,
+    interface_variables,
+    is_of_this_machine,
+)
+from cluster.gangs.gang_variables import rank_variables
+from cluster.machine.resources import Resources
 
 
 def test_an_address_of_this_machine_belongs_to_an_interface():
@@ -18,3 +28,28 @@ def test_ranks_of_several_nodes_reach_each_other_through_one_interface_by_gloo_a
         "GLOO_SOCKET_IFNAME": "eth1",
         "NCCL_SOCKET_IFNAME": "=eth1",  # without the sign, eth10 too
     }
+
+
+@pytest.mark.parametrize(
+    ("value", "is_kept"),
+    [
+        *(("lo", True), ("=lo", True), ("l,eth77", True), ("^docker", True), ("", True)),
+        *(("nope", False), ("=nope", False), ("nope,ib9", False)),
+    ],
+)
+def test_an_interface_that_a_profile_of_another_machine_names_is_not_used(value, is_kept):
+    assert is_of_this_machine(value) == is_kept
+
+
+def test_a_rank_talks_through_its_nodes_interface_where_the_variables_name_none(monkeypatch):
+    monkeypatch.setattr("ray.util.get_node_ip_address", lambda: "127.0.0.1")
+    for name in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"):
+        monkeypatch.setenv(name, "nope")
+    _prepare(None, 2, "ticket", frozenset())
+    here = interface_of("127.0.0.1")
+    assert os.environ["GLOO_SOCKET_IFNAME"] == here
+    assert os.environ["NCCL_SOCKET_IFNAME"] == f"={here}"
+
+
+def test_a_search_for_hangs_that_a_shell_was_left_with_ends_no_rank():
+    assert rank_variables(Resources(), "ticket")["TORCH_DISTRIBUTED_DEBUG"] == "OFF"

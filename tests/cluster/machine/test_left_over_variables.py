@@ -23,6 +23,7 @@ LEFT_OVER = {
     "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE": "1",
     "MPLBACKEND": "module://matplotlib_inline.backend_inline",
     "PYTHONOPTIMIZE": "2",
+    "PYTHONWARNINGS": "error",
 }
 OURS = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT", "TORCHELASTIC_RUN_ID")
 

@@ -16,6 +16,7 @@ SHELL = {
     "LLM": "planted-8",
     "MPLBACKEND": "module://matplotlib_inline.backend_inline",
     "PYTHONOPTIMIZE": "2",
+    "PYTHONWARNINGS": "error",
 }
 
 
