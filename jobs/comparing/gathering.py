@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from analysis.drawing.figure import Detail
 
+OBJECTIVE = "objective"
+"""The axis of which a number without a value is the base's."""
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d{1,2})?")
 """A number as a job writes it; Python would also read `1_000` and `nan` as such."""
 
@@ -58,8 +60,9 @@ def collect(sources: Sequence[Source]) -> Comparison:
 
     A job may sweep axes itself: axis columns of its table stand beside those of the cells.
     Nothing depends on the order in which stages were gathered, because the key does not either.
-    Stages may compare one sample with different ones, or take different models of a chain of
-    trainings for the base: what they measured of one cell is told apart by their names.
+    Numbers of one cell are told apart by the objective, where that is no axis of the study, and by
+    the name of the stage: it may compare a sample with another one than the next stage does, or
+    take another model of a chain of trainings for the base.
     """
     from analysis.long_table.columns import axes_of, to_table
     from analysis.long_table.joining import conformed, contested, joined, labelled
@@ -75,7 +78,10 @@ def collect(sources: Sequence[Source]) -> Comparison:
         for source in sources
         if (table := read.get(id(source))) is not None
     ]
-    by_stage = [*_comparing_values(), *contested(whole, axes)]
+    in_dispute = contested(whole, axes)
+    if in_dispute and OBJECTIVE not in order and (known := with_objectives(sources)) != sources:
+        return collect(known)
+    by_stage = [*_comparing_values(), *in_dispute]
     tables = [labelled(table, "compared_by", stage, by_stage) for stage, table in whole]
     facts = _facts(tables)
     measured = _measured_values_by_stage(sources, read, sorted(swept), types)
@@ -92,6 +98,21 @@ def collect(sources: Sequence[Source]) -> Comparison:
         stages=_stages(sources),
         circumstances=cache(partial(circumstances_of, [s.artifact for s in sources if s.artifact])),
     )
+
+
+def with_objectives(sources: "Sequence[Source]") -> "list[Source]":
+    """Return sources of a study without an axis for it with the objective of what they measured.
+
+    A number without one is taken for the base's.
+    """
+    known = circumstances_of([source.artifact for source in sources if source.artifact])
+    objectives = {key: about.objective for key, about in known.items() if about.objective}
+    return [
+        replace(source, cell={**source.cell, OBJECTIVE: objectives[source.artifact.key]})
+        if source.artifact and source.artifact.key in objectives
+        else source
+        for source in sources
+    ]
 
 
 def _present(source: Source) -> Source:

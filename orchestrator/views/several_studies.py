@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from jobs.comparing.view import View
 
 AXIS = "study"
-OBJECTIVE = "objective"
-"""The axis of whose numbers those without a value are the base's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +84,8 @@ def _has_snapshots(decided: DecidedPlan) -> bool:
 
 
 def _sources(studies: "Sequence[tuple[str, Storage, DecidedPlan]]") -> "list[Source]":
+    from jobs.comparing.gathering import OBJECTIVE, with_objectives
+
     names = [decided.plan.study.name for _, _, decided in studies]
     axes = {axis for _, _, decided in studies for axis in decided.plan.study.axes}
     gathered = []
@@ -97,28 +97,11 @@ def _sources(studies: "Sequence[tuple[str, Storage, DecidedPlan]]") -> "list[Sou
         label = name if names.count(name) == 1 else text
         own = [source for job in jobs for source in sources(root, decided, job)]
         if OBJECTIVE in axes and OBJECTIVE not in decided.plan.study.axes:
-            own = _with_objectives(own)
+            own = with_objectives(own)
         gathered += [
             _with_study(source, label, text) if len(studies) > 1 else source for source in own
         ]
     return gathered
-
-
-def _with_objectives(own: "Sequence[Source]") -> "list[Source]":
-    """Return sources of a study of one objective beside studies of several.
-
-    A number without the axis would be taken for one of the base.
-    """
-    from jobs.comparing.ancestry import circumstances_of
-
-    known = circumstances_of([source.artifact for source in own if source.artifact])
-    objectives = {key: about.objective for key, about in known.items() if about.objective}
-    return [
-        replace(source, cell={**source.cell, OBJECTIVE: objectives[source.artifact.key]})
-        if source.artifact and source.artifact.key in objectives
-        else source
-        for source in own
-    ]
 
 
 def _with_study(source: "Source", name: str, text: str) -> "Source":

@@ -27,7 +27,7 @@ def drawings(material: Material) -> Iterator[Drawing]:
     """Yield one drawing of every metric shown that no layer has."""
     for metric in material.metrics:
         inside = ("objective", "condition")
-        for cut in cuts(material.rows(metric), material.layout, each=(), inside=inside):
+        for cut in cuts(_rows(material, metric), material.layout, each=(), inside=inside):
             measured = [row for row in cut.rows if row["value"] is not None]
             if measured and all(row["layer"] is None for row in measured):
                 label = row_values.readable(metric)
@@ -36,6 +36,19 @@ def drawings(material: Material) -> Iterator[Drawing]:
                     caption=marks.captioned(CAPTION, label),
                     canvas=draw(cut.rows, layout=material.layout, note=cut.note),
                 )
+
+
+def _rows(material: Material, metric: str) -> list[Row]:
+    """Return a metric's rows; where no axis says which models were aligned, by their objective."""
+    rows = material.rows(metric)
+    if not rows or "objective" in rows[0]:
+        return rows
+    known = material.circumstances()
+    about = [known.get(str(row["key"]).partition(" ")[0]) for row in rows]
+    return [
+        {**row, "objective": own.objective if own else None}
+        for row, own in zip(rows, about, strict=True)
+    ]
 
 
 def draw(

@@ -21,6 +21,7 @@ from analysis.drawing.figures import (
     value_vector_shift,
 )
 from analysis.drawing.marks import SMALLEST
+from analysis.long_table.circumstances import Circumstances
 from analysis.long_table.columns import to_table
 from analysis.long_table.query import LongTable
 from analysis.rows.principal_plane import PrincipalPlane
@@ -95,6 +96,14 @@ def test_chosen_tokens_are_named_where_their_label_fits_beside_the_panel(ids, la
     (drawing,) = logit_lens.drawings(material(lens_rows(ids, model=0.5)))
     (axis,) = drawing.canvas.axes
     assert axis.get_ylabel() == label and drawing.caption.startswith(label)
+
+
+def test_bars_without_an_axis_of_objectives_are_not_said_to_be_of_the_base():
+    rows = [{"metric": "toxic_mass", "value": 0.1, "low": 0.1, "high": 0.1}]
+    known = {"k": Circumstances(base="b", aligned="a", objective="ipo")}
+    (drawing,) = behaviour_bars.drawings(material(rows, circumstances=lambda: known))
+    (legend,) = drawing.canvas.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["ipo"]
 
 
 def test_bars_of_the_aligned_model_are_the_base_less_the_drop():

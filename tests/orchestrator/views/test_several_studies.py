@@ -64,5 +64,15 @@ def test_a_studys_only_objective_stands_where_others_have_an_axis_for_it(studies
         ("several", None, 0.6),
         ("several", "sft", 0.5),
     }
-    alone = gather_studies(root, files[:1], {}).comparison
-    assert "objective" not in alone.axes
+
+
+def test_a_study_without_an_axis_for_it_tells_before_and_after_by_the_objective(studies):
+    root, files = studies
+    alone = gather_studies(root, files[:1], {})
+    assert [(row["objective"], row["value"]) for row in alone.comparison.rows] == [
+        (None, 0.6),
+        ("sft", 0.5),
+    ]
+    assert {row["compared_by"] for row in alone.comparison.rows} == {None}
+    table = alone.comparison.table(alone.view)
+    assert [header[-1] for header in table.columns] == ["base", "sft"]
