@@ -145,7 +145,7 @@ class Pretrained(Kind[PretrainedParams]):
         if (fault := fault_of_tokenizer(source)) is not None:
             refused = "jobs that read texts with it" if source.file is None else "it"
             notes.append(f"{params.source}: {fault.error}; {refused} will be refused")
-        return notes
+        return tuple(notes)
 
     def resources(self, params: PretrainedParams) -> Resources:
         """Return one core: it copies files, or unpacks one in memory."""

@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 ROLES = ("bos", "prompt", "response", "user", "assistant", "system", "template")
 """Roles of tokens; `TokenPlan.roles` holds indices into this. `template`: all text that a chat
 template adds."""
+_PUT = ("input_ids", "special_tokens_mask")
 ANSWERS = (ROLES.index("response"), ROLES.index("assistant"))
 """Roles of text that a model generates, as opposed to text that it is given."""
 
@@ -235,14 +237,14 @@ def longest_prompt(max_positions: int, max_length: int | None, num_free: int, pa
 
 
 def bos_ids(tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """Return `[BOS]` where the tokenizer puts a BOS before a text, else an empty list.
+    """Return what the tokenizer puts before a text: a BOS or, rarely, others; often nothing.
 
     A text with words tells it: around an empty one, a token at its end looks like one before it.
+    Whether it calls the token its `bos_token` says nothing: models are trained on what it puts.
     """
     tried = tokenizer(PROBE, return_special_tokens_mask=True)
-    is_put = tried["special_tokens_mask"][:1] == [1]
-    bos = tokenizer.bos_token_id
-    return [bos] if is_put and tried["input_ids"][:1] == [bos] else []
+    put = takewhile(lambda token: token[1] == 1, zip(*map(tried.get, _PUT), strict=True))
+    return [token for token, _ in put]
 
 
 def _tokenise_segments(
@@ -260,7 +262,7 @@ def _row(prompt: PromptLine, joined: JoinedIds, start: Sequence[int]) -> TokenRo
         (token, prompt["segments"][number]["role"], number)
         for token, number in zip(joined.ids, joined.segments, strict=True)
     ]
-    if row and list(start) == [row[0][0]]:
+    if start and [token for token, _, _ in row[: len(start)]] == list(start):
         return row
     return [(token, "bos", -1) for token in start] + row
 

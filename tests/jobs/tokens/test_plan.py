@@ -24,7 +24,7 @@ PLAIN = [
 ]
 
 
-def ending_texts(single):
+def ending_texts(single, bos="<s>"):
     """Build a tokenizer whose <s> both begins and ends texts, and is put where `single` says."""
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
@@ -32,8 +32,10 @@ def ending_texts(single):
     words = {"<unk>": 0, "<s>": 1, **{f"word{number}": 2 + number for number in range(8)}}
     inner = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
     inner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    inner.post_processor = processors.TemplateProcessing(single=single, special_tokens=[("<s>", 1)])
-    return PreTrainedTokenizerFast(tokenizer_object=inner, bos_token="<s>", eos_token="<s>")
+    inner.post_processor = processors.TemplateProcessing(
+        single=single, special_tokens=[("<s>", 1), ("word0", 2)]
+    )
+    return PreTrainedTokenizerFast(tokenizer_object=inner, bos_token=bos, eos_token="<s>")
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +73,21 @@ def test_a_token_that_is_put_at_the_end_of_texts_begins_none(single, start):
     row = {"pair": 0, "prompt": "word1", "chosen": " word2", "rejected": " word3", "split": "train"}
     (pair,) = tokenize_pairs([{**row, "turns": None}], tokenizer, 10).pairs
     assert pair.prompt_ids == [*start, 3]
+
+
+@pytest.mark.parametrize(
+    ("single", "bos", "start"),
+    [("<s> $A", None, [1]), ("<s> $A", "<unk>", [1]), ("<s> word0 $A", "<s>", [1, 2])],
+)
+def test_a_text_begins_with_what_the_tokenizer_puts_there(single, bos, start):
+    tokenizer = ending_texts(single, bos)
+    plan, _ = build_token_plan([PLAIN[0]], tokenizer, 10)
+    assert plan.token_ids.tolist() == [*start, 3, 4, 5]
+    assert [ROLES[role] for role in plan.roles[: len(start) + 1]] == ["bos"] * len(start) + [
+        "prompt"
+    ]
+    brings = prompt(0, ("prompt", single.replace("$A", "word1")), ("response", " word2"))
+    assert build_token_plan([brings], tokenizer, 10)[0].token_ids.tolist() == [*start, 3, 4]
 
 
 def test_a_text_that_brings_its_bos_gets_no_second(with_bos):
