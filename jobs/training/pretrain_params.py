@@ -48,10 +48,9 @@ class Params(TrainingParams):
         options = FORMATS.find(self.format, where="format").Options
         checked_options(self.format, options, self.options)
         family = family_of_config(self.config, where="config")
-        if "vocab_size" in self.config:
-            family.num_parameters(self.config)
-        limit = self.config.get("max_positions")
-        if isinstance(limit, int) and self.sequence_length > limit:
+        whole = {"vocab_size": 1, **self.config}  # the tokenizer's, where it is left out
+        family.num_parameters(whole)
+        if self.sequence_length > (limit := family.shape(whole).max_positions):
             raise UserError(
                 f"sequence_length {self.sequence_length} is more than max_positions {limit}",
                 where="config",

@@ -82,6 +82,27 @@ def test_a_sequence_longer_than_the_positions_is_refused_when_planned():
         pretrain.Params(**{**PARAMS, "config": config})
 
 
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"num_heads": 3}, "not a multiple of 3 heads"),
+        ({"num_layers": 2.5}, "num_layers is 2.5"),
+        ({"layers": 2}, "unknown config field 'layers'"),
+    ],
+)
+def test_a_wrong_config_without_a_vocabulary_is_refused_when_planned(changed, told):
+    config = {**PARAMS["config"], **changed}
+    assert "vocab_size" not in config
+    with pytest.raises(UserError, match=told):
+        pretrain.Params(**{**PARAMS, "config": config})
+
+
+def test_positions_that_a_family_assumes_bound_the_sequence_when_planned():
+    config = {name: n for name, n in PARAMS["config"].items() if name != "max_positions"}
+    with pytest.raises(UserError, match="1100 is more than max_positions 1024"):
+        pretrain.Params(**{**PARAMS, "config": config, "sequence_length": 1100})
+
+
 def test_an_unknown_family_is_answered_with_the_nearest():
     with pytest.raises(UserError, match="did you mean 'gpt2'"):
         pretrain.Params(**{**PARAMS, "config": {**PARAMS["config"], "family": "gtp2"}})
