@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 SHARD_SIZE = "5GB"
 """Weights of a model are written in files of at most this size."""
 _MOST_KEYS_SHOWN = 3
+_RETURNED = {"return_dict": True, "output_attentions": False, "output_hidden_states": False}
 _MOST_OF_REASON = 300
 
 
@@ -68,7 +69,7 @@ def load_model(
             attn_implementation=kernel,
             device_map=placed,
             quantization_config=quantisation,
-            **_without_absent_pad(config),
+            **_corrections(config),
             use_safetensors=True,
             trust_remote_code=False,
             local_files_only=True,
@@ -107,7 +108,14 @@ def _faults_of_config(folder: Path) -> Iterator[None]:
 
     try:
         yield
-    except (AttributeError, KeyError, TypeError, ValueError, StrictDataclassError) as error:
+    except (
+        AttributeError,
+        ImportError,  # of a kernel that it asks for
+        KeyError,
+        TypeError,
+        ValueError,
+        StrictDataclassError,
+    ) as error:
         reason = " ".join(str(error).split())[:_MOST_OF_REASON]
         raise UserError(
             f"no model can be built from config.json ({type(error).__name__}: {reason})",
@@ -147,14 +155,16 @@ def _require_finite(model: "PreTrainedModel", folder: Path, dtype: Dtype) -> Non
         )
 
 
-def _without_absent_pad(config: ConfigMapping) -> dict[str, None]:
-    """Return what replaces a token for padding that the model has no row for: none, it is masked.
+def _corrections(config: ConfigMapping) -> dict[str, object]:
+    """Return what replaces settings that a model cannot be run with here.
 
-    Transformers would fail on it.
+    These are a token for padding that the model has no row for, on which transformers would fail
+    (padded places are masked), and what it returns beside its outputs or instead of them.
     """
     pad, num_rows = config.get("pad_token_id"), family_of_config(config).shape(config).vocab_size
     has_row = not isinstance(pad, int) or -num_rows <= pad < num_rows
-    return {} if has_row else {"pad_token_id": None}
+    others = {name: value for name, value in _RETURNED.items() if config.get(name, value) != value}
+    return {**others, **({} if has_row else {"pad_token_id": None})}
 
 
 def _require_kernel(kernel: str) -> None:

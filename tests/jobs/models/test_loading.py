@@ -167,6 +167,14 @@ def test_a_pad_token_without_a_row_is_none(copied):
     assert load_model(copied).config.pad_token_id is None
 
 
+def test_what_a_config_returns_beside_its_outputs_does_not_matter(copied):
+    config = json.loads((copied / "config.json").read_text())
+    odd = {"return_dict": False, "output_attentions": True}
+    (copied / "config.json").write_text(json.dumps({**config, **odd}))
+    outputs = load_model(copied).base_model(input_ids=torch.arange(3)[None])
+    assert outputs.last_hidden_state.shape[1] == 3 and outputs.attentions is None
+
+
 def test_a_tokenizer_that_cannot_be_read_is_one_clear_error(copied):
     (copied / "tokenizer.json").write_text("{}")
     with pytest.raises(UserError, match="tokenizer cannot be read") as caught:
@@ -202,6 +210,7 @@ def test_a_model_is_described_by_counting(saved_models, tiny_sizes):
         {"hidden_act": "no such function"},
         {"rope_parameters": {"rope_type": "yarn", "factor": "eight"}},
         {"rms_norm_eps": "small"},
+        {"_attn_implementation": "flash_attention_2"},
         {"layer_types": ["no such layer"]},
         {"num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": "wide"},
     ],
