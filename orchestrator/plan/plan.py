@@ -1,8 +1,9 @@
 """`Plan`: the jobs that answer a study, in an order in which each comes after all it reads."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import combinations
 from typing import Any
 
 from cluster.errors import UserError, unknown_name
@@ -268,8 +269,20 @@ class _Planner:
                 f"{self.study.where('axes', axis)}: no stage has the axis {axis!r}"
                 for axis in unused
             ),
+            *self._notes_on_equal_inputs(),
             *self._notes_on_entries(),
         ]
+
+    def _notes_on_equal_inputs(self) -> Iterator[str]:
+        """Yield a note on every stage that compares each job with itself."""
+        for stage in self.study.stages.values():
+            for (first, one), (second, other) in combinations(stage.inputs.items(), 2):
+                if one == other:
+                    where = self.study.where("stages", stage.name, "inputs", second)
+                    yield (
+                        f"{where}: {first!r} and {second!r} are one job in every cell; another "
+                        f"cell is {{stage: {other.stage}, where: {{AXIS: VALUE}}}}"
+                    )
 
     def _notes_on_entries(self) -> list[str]:
         """Return a note on each own entry that no job uses."""

@@ -109,6 +109,30 @@ def test_an_axis_that_no_stage_has_is_noted():
     assert "no stage has the axis 'a'" in plan.notes[0]
 
 
+@pytest.mark.parametrize(
+    ("against", "is_noted"),
+    [("delta", True), ("{stage: delta}", True), ("{stage: delta, where: {on: plain}}", False)],
+)
+def test_a_stage_that_compares_each_job_with_itself_is_noted(against, is_noted):
+    plan = plan_of(
+        """
+study: s
+axes: {on: [plain, rot13]}
+stages:
+  base: {kind: pretrain, params: {format: nursery, steps: 1,
+         config: {family: gpt2, num_layers: 1, d_model: 8, num_heads: 1}}}
+  pairs: {kind: pairs, params: {format: nursery}}
+  texts: {kind: prompts, over: [on], params: {format: nursery, transform: "${on}"}}
+  tuned: {kind: align, inputs: {model: base, pairs: pairs}, params: {objective: sft, steps: 1}}
+  delta: {kind: extract, inputs: {base: base, aligned: tuned, prompts: texts}}
+  both: {kind: measure, inputs: {delta: delta, against: %s}}
+"""
+        % against
+    )
+    told = [note for note in plan.notes if "'delta' and 'against' are one job in every" in note]
+    assert [note.partition(": ")[0] for note in told] == ["study.yaml:11"] * is_noted
+
+
 def test_expressions_keep_the_type_alone_and_become_text_inside_text(tmp_path):
     (tmp_path / "m1-0.5.txt").write_text(LINE)
     plan = plan_of(
