@@ -125,9 +125,8 @@ stages:
   texts: {kind: prompts, over: [on], params: {format: nursery, transform: "${on}"}}
   tuned: {kind: align, inputs: {model: base, pairs: pairs}, params: {objective: sft, steps: 1}}
   delta: {kind: extract, inputs: {base: base, aligned: tuned, prompts: texts}}
-  both: {kind: measure, inputs: {delta: delta, against: %s}}
-"""
-        % against
+  both: {kind: measure, inputs: {delta: delta, against: AGAINST}}
+""".replace("AGAINST", against)
     )
     told = [note for note in plan.notes if "'delta' and 'against' are one job in every" in note]
     assert [note.partition(": ")[0] for note in told] == ["study.yaml:11"] * is_noted
