@@ -3,7 +3,7 @@
 from cluster.fault_classes import FaultClass
 
 PATTERN = (
-    r"SafetensorError|"
+    r"SafetensorError(?!: Error while serializing)|"
     r"Error while deserializing header|"
     r"HeaderTooLarge|InvalidHeader|MetadataIncompleteBuffer|"
     r"PytorchStreamReader failed|"
