@@ -111,12 +111,14 @@ def _is_switched_off() -> bool:
 
 
 def _cache_folder() -> Path:
-    """Return where W&B's own process writes its log, as it finds it."""
-    home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    """Return where W&B's own process writes its log, as it finds it: by the variables alone."""
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.environ.get("HOME", ""), ".cache")
     return Path(os.environ.get(_CACHE) or os.path.join(home, "wandb"))
 
 
 def _is_writable(folder: Path) -> bool:
+    if not (folder.is_absolute() or os.environ.get(_CACHE)):
+        return False  # it knows no home
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:

@@ -379,6 +379,8 @@ def test_a_mistyped_mode_is_told_with_the_nearest_before_a_launch(home, monkeypa
         ("WANDB_CACHE_DIR", "/proc/nowhere", False),
         ("WANDB_DATA_DIR", "/proc/nowhere", False),
         ("HOME", "/proc/nowhere", False),
+        ("HOME", "", False),
+        ("XDG_CACHE_HOME", "beside", False),
     ],
 )
 def test_what_w_and_b_cannot_read_or_write_costs_no_run_and_prints_nothing(
