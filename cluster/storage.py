@@ -7,6 +7,7 @@ never overwrites, so of two writers exactly one wins.
 import contextlib
 import errno
 import os
+import stat
 import uuid
 from collections.abc import Iterator, Mapping
 from io import BufferedReader
@@ -205,7 +206,31 @@ class Storage:
                 hint="choose a storage with conditional writes, or a local path, with --root",
                 code="root-unfit",
             )
+        self.require_folder()
         self._require_writable_disk()
+
+    def require_folder(self) -> None:
+        """Require that a local root is a folder, or is still to be made.
+
+        Raises:
+            UserError: it is a file, or a link whose target is gone.
+        """
+        path, what = Path(self.url), "a file"
+        try:
+            if not self.is_local or stat.S_ISDIR(path.stat().st_mode):
+                return
+        except FileNotFoundError:
+            if not path.is_symlink():
+                return
+            what = f"a link to {path.readlink()}, which is not there"
+        except OSError:
+            return  # it is away, or not ours to see
+        raise UserError(
+            f"the output root is {what}",
+            where=self.url,
+            hint="choose another with --root",
+            code="root-not-found",
+        )
 
     def _require_writable_disk(self) -> None:
         probe = f".probe-{uuid.uuid4().hex}"

@@ -52,11 +52,23 @@ VERBS: Door[Verb] = Door("verb", "orchestrator.verbs", contract=Verb)
 
 
 def chosen_root(options: argparse.Namespace) -> Storage:
-    """Return the output root: `--root`, the profile's, `$DELTASCALE_ROOT`, or `./results`."""
+    """Return the output root: `--root`, the profile's, `$DELTASCALE_ROOT`, or `./results`.
+
+    Raises:
+        UserError: `--root` is empty, or what it names is no folder.
+    """
+    if options.root is not None and not options.root.strip():
+        raise UserError(
+            "--root names no folder: it is empty",
+            where="--root",
+            hint="an unset variable of the shell? Left out, it is $DELTASCALE_ROOT or ./results",
+        )
     profile = None if options.root else chosen_profile(options)
     if profile is not None and profile.profile.root:
         return Storage(profile.profile.root)
-    return Storage(options.root or os.environ.get("DELTASCALE_ROOT") or "results")
+    root = Storage(options.root or os.environ.get("DELTASCALE_ROOT") or "results")
+    root.require_folder()
+    return root
 
 
 def chosen_profile(options: argparse.Namespace) -> "ChosenProfile | None":

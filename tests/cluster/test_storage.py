@@ -54,3 +54,15 @@ def test_a_folder_that_may_not_be_read_is_the_surroundings_fault(tmp_path, monke
 def test_a_root_that_can_be_no_path_is_refused(root):
     with pytest.raises(UserError, match="cannot be a path"):
         Storage(root)
+
+
+def test_a_root_in_whose_place_something_else_lies_is_refused(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="is a file"):
+        Storage(tmp_path / "file").require_writable()
+    (tmp_path / "link").symlink_to(tmp_path / "scratch")
+    root = Storage(tmp_path / "link")
+    with pytest.raises(UserError, match="is a link to .*/scratch, which is not there"):
+        root.require_folder()
+    (tmp_path / "scratch").mkdir()
+    root.require_writable()

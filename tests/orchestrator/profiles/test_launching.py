@@ -241,3 +241,8 @@ def test_a_repair_checks_its_flags_before_it_takes_anything_away(study, box, hom
     assert artifact.read_text() == "damaged"
     assert answer(capsys, "verify", study, "--on", "box", "--repair")["ran"] == 1
     assert answer(capsys, "verify", study, "--on", "box")["damaged"] == []
+
+
+def test_a_root_from_an_unset_variable_of_the_shell_is_refused(home, capsys):
+    assert "it is empty" in answer(capsys, "status", "--root", "", code=2)["error"]
+    assert "is a file" in answer(capsys, "status", "--root", "/dev/null", code=2)["error"]
