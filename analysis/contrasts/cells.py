@@ -45,6 +45,8 @@ class Cells:
     """Column of the axis."""
     axes: tuple[str, ...]
     """The other axes, less that of the seeds."""
+    is_of_models: bool
+    """Whether the axis tells models apart, so that both sides are of different ones."""
     by_label: dict[str, dict[Key, BySeed]] = field(default_factory=dict)
     """Label -> axes and place -> seed -> row."""
 
@@ -57,7 +59,14 @@ class Cells:
         """
         averaged = None if seeds == axis else seeds
         names = axes_of(rows[0] if rows else ())
-        cells = cls(axis=axis, axes=tuple(n for n in names if n not in (axis, averaged)))
+        models = axes_of_models(rows)
+        is_of_models = axis in models
+        told = {axis, averaged, *(models if is_of_models else ())}
+        cells = cls(
+            axis=axis,
+            axes=tuple(name for name in names if name not in told),
+            is_of_models=is_of_models,
+        )
         for row in rows:
             of_label = cells.by_label.setdefault(side_label(row, axis), {})
             by_seed = of_label.setdefault(cells._key(row), {})
@@ -84,7 +93,7 @@ class Cells:
                     yield pair
 
     def _key(self, row: Row) -> Key:
-        at = ("depth",) if self.axis == MODEL else (MODEL, "layer")
+        at = ("depth",) if self.is_of_models else (MODEL, "layer")
         return tuple(row[name] for name in (*self.axes, *_SAME, *at))
 
     def _of_base(self, key: Key, others: Mapping[Key, BySeed]) -> BySeed | None:
@@ -97,6 +106,21 @@ class Cells:
             and all(o in (None, k) for o, k in zip(other[:free], key[:free], strict=True))
         ]
         return fitting[0] if len(fitting) == 1 else None
+
+
+def axes_of_models(rows: Sequence[Row]) -> frozenset[str]:
+    """Return `model`, and axes that say no more: one value of each model, one model of each value.
+
+    A study may call its models otherwise; each then has its family and size for a name.
+    """
+    measured = [row for row in rows if row["value"] is not None]
+    models = {row[MODEL] for row in measured}
+    is_named = any(row[MODEL] != f"{row['family']}-{row['num_parameters']}" for row in measured)
+    if is_named or len(models) < 2:
+        return frozenset({MODEL})
+    pairs = {axis: {(r[MODEL], label_at(r, axis)) for r in measured} for axis in axes_of(rows[0])}
+    same = (a for a, of in pairs.items() if len(of) == len(models) == len({x for _, x in of}))
+    return frozenset({MODEL, *same})
 
 
 def side_label(row: Row, axis: str) -> str:

@@ -22,10 +22,10 @@ import numpy as np
 import pyarrow.compute as pc
 
 from analysis.contrasts.cells import (
-    MODEL,
     Cells,
     Pair,
     at_shared_depths,
+    axes_of_models,
     blank_label,
     labels_on,
 )
@@ -93,12 +93,14 @@ def judged(asked: Asked, contrast: Contrast) -> Judged:
     place, shown = (_resolved(asked.measured, s) for s in (asked.place, asked.shown))
     is_at_place = _is_same_place(place, shown)
     rows = asked.measured.select(place) if is_at_place else to_rows(asked.measured.columns)
-    contrasts = _looked_at(asked, contrast, rows)
+    contrasts, models = _looked_at(asked, contrast, rows), axes_of_models(rows)
     pairs = [
         pair
         for axis in dict.fromkeys(each.axis for each in contrasts)
         for pair in Cells.of(
-            at_shared_depths(rows) if axis == MODEL and not is_at_place else rows, axis, asked.seeds
+            at_shared_depths(rows) if axis in models and not is_at_place else rows,
+            axis,
+            asked.seeds,
         ).pairs([each for each in contrasts if each.axis == axis])
     ]
     of = contrasted(pairs, asked.circumstances)

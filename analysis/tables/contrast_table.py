@@ -116,9 +116,10 @@ def _lines(metric: str, contrast: Contrast, of: Judged, shown: Selection) -> lis
 def _table(lines: Sequence[_Line], layout: TableLayout, where: str) -> Table:
     rows = [line.row for line in lines]
     taken = {MODEL, layout.seeds, *(line.contrast.axis for line in lines)}
+    taken |= {axis for line in lines for axis in _apart(line)}
     axes = [axis for axis in axes_of(rows[0] if rows else ()) if axis not in taken]
     axes = [axis for axis in axes if any(row[axis] is not None for row in rows)]
-    has_models = any(line.contrast.axis != MODEL for line in lines)
+    has_models = any(MODEL not in _apart(line) for line in lines)
     models = ("model", "parameters") if has_models else ()
     orders = {axis: axis_values(rows, axis, layout) for axis in axes}
     words = {
@@ -141,7 +142,7 @@ def _table(lines: Sequence[_Line], layout: TableLayout, where: str) -> Table:
 
     def header(line: _Line) -> tuple[Scalar, ...]:
         facts: tuple[Scalar, ...] = ()
-        if models and line.contrast.axis == MODEL:
+        if models and MODEL in _apart(line):
             facts = (None, None)
         elif models:
             facts = (line.row["model"], line.row["num_parameters"])
@@ -167,6 +168,14 @@ def _table(lines: Sequence[_Line], layout: TableLayout, where: str) -> Table:
         cells=tuple(tuple(_cells(line)) for line in ordered),
         caption=CAPTION.format(place=where),
     )
+
+
+def _apart(line: _Line) -> set[str]:
+    """Return the axes, `model` among them, on which both sides have a value, and not the same."""
+    pair = line.judged.of.pairs[line.at]
+    first, second = (next(iter(side.values())) for side in (pair.first, pair.second))
+    both = (name for name in (MODEL, *axes_of(first)) if None not in (first[name], second[name]))
+    return {name for name in both if first[name] != second[name]}
 
 
 def _in_words(side: tuple[Scalar, ...], parameters: int | None) -> Header:

@@ -160,7 +160,10 @@ def _view_options(options: argparse.Namespace) -> dict[str, object]:
     doses: dict[str, list[float]] = {}
     for name, value in options.at:
         doses.setdefault(name, []).append(value)
-    return {**chosen, "where": dict(options.where) or None, "at": doses or None}
+    where: dict[str, list[str]] = {}
+    for axis, values in options.where:
+        where.setdefault(axis, []).extend(values)
+    return {**chosen, "where": where or None, "at": doses or None}
 
 
 def _dose(text: str) -> tuple[str, float]:

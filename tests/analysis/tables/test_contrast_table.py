@@ -254,3 +254,22 @@ def test_a_wrong_name_is_refused() -> None:
         table(study(), "objective=dpo-stf")
     with pytest.raises(ValueError, match="no measurement has condition=latin"):
         table(study(), "objective=dpo-sft", where={"condition": ["latin"]})
+
+
+def test_models_that_a_study_calls_otherwise_are_contrasted_by_its_own_axis():
+    """A model without an axis `model` is named by family and size, which no axis may then split."""
+
+    def renamed(row: dict[str, Any]) -> Mapping[str, Any]:
+        return {"rung": row["model"], "model": f"gpt2-{row['num_parameters']}"}
+
+    wanted = {"metrics": ("drift",), "site": "resid_mid", "position": "last"}
+    plain = table(study(), "model=large-small", **wanted)
+    assert plain.cells
+    for contrast in ("rung=large-small", "model=gpt2-4000-gpt2-2000"):
+        own = table(study(change=renamed), contrast, **wanted)
+        assert own.row_levels == plain.row_levels
+        assert [[cell.number.value for cell in row] for row in own.cells] == [
+            [cell.number.value for cell in row] for row in plain.cells
+        ]
+    beside = table(study(change=renamed), "objective=dpo-sft")
+    assert len(beside.cells) == 4 and {"model", "rung"} <= set(beside.row_levels)

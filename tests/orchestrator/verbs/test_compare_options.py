@@ -73,6 +73,17 @@ def test_a_mistyped_option_is_named_as_it_was_typed(tmp_path, capsys, words, lin
         assert line in said.err
 
 
+def test_values_of_one_axis_may_be_asked_for_one_by_one(monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.setattr(
+        "orchestrator.views.several_studies.gather_studies",
+        lambda root, texts, chosen: asked.append(chosen["where"]) or 1 / 0,
+    )
+    words = ["--where", "size=s", "--where", "objective=dpo,sft", "--where", "size=m"]
+    main(["compare", "study.yaml", *words, "--root", str(tmp_path)])
+    assert asked == [{"size": ["s", "m"], "objective": ["dpo", "sft"]}]
+
+
 def test_a_study_with_snapshots_that_has_not_run_is_not_told_that_it_has_none(tmp_path):
     (tmp_path / "study.yaml").write_text(SNAPSHOTS)
     root = Storage(str(tmp_path / "root"))
