@@ -7,6 +7,7 @@ stand the same with their words out of order, for the decode control of `behave`
 """
 
 from collections.abc import Mapping, Sequence, Set
+from contextlib import suppress
 from functools import lru_cache
 from typing import Annotated, Any
 
@@ -24,6 +25,7 @@ from jobs.text.reading import Dropped, Prompt, Reading, Side
 from jobs.text.reading_report import about_source, write_report, write_toxic_words
 from jobs.text.source_check import check_source, max_dropped, read_source
 from jobs.text.transform import TRANSFORMS, load_transform
+from jobs.text.untouched import note_on_untouched
 from jobs.tokens.position_policy import Policy
 from jobs.worker.work import Work
 
@@ -81,14 +83,18 @@ class Prompts(Kind[PromptsParams]):
         return version_pins(params.format)
 
     def notes(self, params: PromptsParams, inputs: Mapping[str, Upstream]) -> Sequence[str]:
-        """Say which rows of the sources cannot be used."""
-        return [
+        """Say which rows of the sources cannot be used, and which the transform leaves."""
+        notes = [
             note
             for source in _sources(params)
             for note in check_source(
                 "prompts", params.format, source, params.options, params.max_dropped
             )
         ]
+        with suppress(UserError):  # who plans what reads them says what is wrong
+            usable, _ = _usable(_read(params).items, params)
+            notes += note_on_untouched(usable, params.transform, params.seed)
+        return notes
 
     def planned(self, params: PromptsParams) -> Planned[PromptLine]:
         """Describe what a job will leave."""
