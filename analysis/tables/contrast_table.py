@@ -115,11 +115,14 @@ def _lines(metric: str, contrast: Contrast, of: Judged, shown: Selection) -> lis
 
 def _table(lines: Sequence[_Line], layout: TableLayout, where: str) -> Table:
     rows = [line.row for line in lines]
-    taken = {MODEL, layout.seeds, *(line.contrast.axis for line in lines)}
-    taken |= {axis for line in lines for axis in _apart(line)}
-    axes = [axis for axis in axes_of(rows[0] if rows else ()) if axis not in taken]
-    axes = [axis for axis in axes if any(row[axis] is not None for row in rows)]
-    has_models = any(MODEL not in _apart(line) for line in lines)
+    apart = {id(line): _apart(line) for line in lines}
+
+    def value_on(axis: str, line: _Line) -> Scalar:
+        return None if axis in apart[id(line)] else line.row[axis]
+
+    axes = [axis for axis in axes_of(rows[0] if rows else ()) if axis != layout.seeds]
+    axes = [axis for axis in axes if any(value_on(axis, line) is not None for line in lines)]
+    has_models = any(MODEL not in apart[id(line)] for line in lines)
     models = ("model", "parameters") if has_models else ()
     orders = {axis: axis_values(rows, axis, layout) for axis in axes}
     words = {
@@ -142,7 +145,7 @@ def _table(lines: Sequence[_Line], layout: TableLayout, where: str) -> Table:
 
     def header(line: _Line) -> tuple[Scalar, ...]:
         facts: tuple[Scalar, ...] = ()
-        if models and MODEL in _apart(line):
+        if models and MODEL in apart[id(line)]:
             facts = (None, None)
         elif models:
             facts = (line.row["model"], line.row["num_parameters"])
@@ -150,7 +153,7 @@ def _table(lines: Sequence[_Line], layout: TableLayout, where: str) -> Table:
             words[line.metric][_variant(line.row)],
             line.contrast.text,
             *facts,
-            *(line.row[axis] for axis in axes),
+            *(value_on(axis, line) for axis in axes),
             _place_of(line),
             line.judged.stages[line.at],
             _pairing(line),
@@ -171,11 +174,11 @@ def _table(lines: Sequence[_Line], layout: TableLayout, where: str) -> Table:
 
 
 def _apart(line: _Line) -> set[str]:
-    """Return the axes, `model` among them, on which both sides have a value, and not the same."""
+    """Return the contrast's axis, and others, `model` among them, on which both sides differ."""
     pair = line.judged.of.pairs[line.at]
     first, second = (next(iter(side.values())) for side in (pair.first, pair.second))
     both = (name for name in (MODEL, *axes_of(first)) if None not in (first[name], second[name]))
-    return {name for name in both if first[name] != second[name]}
+    return {line.contrast.axis, *(name for name in both if first[name] != second[name])}
 
 
 def _in_words(side: tuple[Scalar, ...], parameters: int | None) -> Header:

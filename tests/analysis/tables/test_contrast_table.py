@@ -273,3 +273,12 @@ def test_models_that_a_study_calls_otherwise_are_contrasted_by_its_own_axis():
         ]
     beside = table(study(change=renamed), "objective=dpo-sft")
     assert len(beside.cells) == 4 and {"model", "rung"} <= set(beside.row_levels)
+
+
+def test_rows_of_several_contrasts_name_what_each_is_not_about():
+    got = table(study(), "objective=dpo-sft", "condition=rot13-plain", "model=large-small")
+    at = {name: got.row_levels.index(name) for name in ("contrast", "objective", "condition")}
+    told = {tuple(side[place] for place in at.values()) for side in got.rows}
+    assert len(set(got.rows)) == len(got.rows)
+    assert {("dpo − sft", "", "plain"), ("dpo − sft", "", "rot13")} <= told
+    assert {("rot13 − plain", "dpo", ""), ("large − small", "dpo", "rot13")} <= told
