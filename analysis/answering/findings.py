@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import combinations
 from typing import Any, TypeVar, cast
 
 from analysis.answering.placed_rows import TURN, PlacedRows, rows_at_place
@@ -24,6 +25,7 @@ from analysis.long_table.selection import Selection, resolve
 from analysis.measurement import Measurement, Row, Scalar, label_of
 
 Made = TypeVar("Made")
+STAGE = "compared_by"
 LEAST_COVERAGE = 0.9
 """A number of toxic words bears on an answer where at least this share of them is counted."""
 
@@ -50,6 +52,7 @@ class Finding:
     def label(self) -> str:
         """Model, objective and what else tells aligned models apart, as evidence names them."""
         values = {name: self.number.axes.get(name) for name in self.apart}
+        values |= {"stage": self.number.compared_by} if STAGE in self.apart else {}
         others = [f"{name} {label_of(v)}" for name, v in values.items() if v is not None]
         return ", ".join([self.model, str(self.about.objective), *others])
 
@@ -304,7 +307,10 @@ def same_model(first: Finding, second: Finding) -> bool:
 
 
 def _axes_apart(findings: Sequence[Finding]) -> tuple[str, ...]:
-    """Return axes that tell aligned models of one base and objective apart, seeds combined."""
+    """Return axes that tell aligned models of one base and objective apart, seeds combined.
+
+    With the stage, where these do not: a chain of trainings has several models in one cell.
+    """
     values: dict[tuple[object, ...], dict[frozenset[str], Mapping[str, Scalar]]] = {}
     for finding in findings:
         if finding.aligned and finding.about.intervention is None:
@@ -317,7 +323,12 @@ def _axes_apart(findings: Sequence[Finding]) -> tuple[str, ...]:
         for name in axes
         if len({other.get(name) for other in models.values()}) > 1
     }
-    return tuple(names)
+    is_unclear = any(
+        not first & second and all(one.get(name) == other.get(name) for name in names)
+        for models in values.values()
+        for (first, one), (second, other) in combinations(models.items(), 2)
+    )
+    return (*names, STAGE) if is_unclear else tuple(names)
 
 
 def _finding(row: Row, circumstances: Mapping[str, Circumstances]) -> Finding:

@@ -85,8 +85,17 @@ def compare(
     numbers = _place(rows, layout.rows, axes)
     names = (*layout.rows, "metric", *axes)
 
+    here: dict[tuple[Scalar, ...], set[Scalar]] = {}
+    for row in rows:
+        if row["value"] is not None:
+            of_cell = here.setdefault(tuple(row[name] for name in names), set())
+            of_cell.add(row["compared_by"])
+
     def why_not(side: Side, column: TableColumn) -> str | None:
         cell = (*side, column.metric, *column.where)
+        if cell in here:  # the place is not what it lacks
+            stages = sorted(str(stage) for stage in here[cell] if stage is not None)
+            return f"another stage measured it: {', '.join(stages)}" if stages else None
         return elsewhere.reason(dict(zip(names, cell, strict=True)))
 
     def cell(side: Side, column: TableColumn) -> Cell:

@@ -239,3 +239,15 @@ def test_a_model_counts_once_where_offsets_of_its_whole_chain_were_measured_too(
         study.offsets(-0.2, model=model, about=whole, compared_by="from-base")
     answer = study.answer(NAME)
     assert answer.verdict is Verdict.YES and "4 of 4" in answer.summary
+
+
+def test_models_that_no_axis_tells_apart_are_named_by_their_stages(
+    ladder: Callable[..., Any],
+) -> None:
+    study = ladder()
+    assert not any("stage" in each.text for each in study.answer(NAME).evidence)
+    for stage in ("after-sft", "at-once"):
+        about = {"aligned": f"a {stage}", "base": "a"}
+        study.offsets(0.7, model="a", about=about, compared_by=stage)
+    told = [each.text for each in study.answer(NAME).evidence if "0.7 " in each.text]
+    assert ["a, dpo, stage" in text for text in told] == [True, True]

@@ -115,3 +115,20 @@ def test_contrasts_of_a_place_without_measurements_say_where_there_are_some():
         rows, contrasts=["objective=dpo-sft"], selection=Selection(position="all")
     )
     assert "Of all no activations were measured there, but at resid_mid; last" in table.caption
+
+
+def test_what_another_stage_measured_at_the_place_is_not_said_to_be_at_another():
+    of = {"site": "resid_mid", "position": "last"}
+    rows = [
+        number(compared_by="from-base"),
+        number(compared_by="from-sft", objective="sft"),
+        number(compared_by="from-sft", objective="sft", **of, layer=0),
+    ]
+    table = compare(rows, layout=TableLayout(columns=("objective",)))
+    told = {
+        cell.number.reason for line in table.cells for cell in line if cell.number.value is None
+    }
+    assert told == {
+        "another stage measured it: from-base",
+        "another stage measured it: from-sft",
+    }
