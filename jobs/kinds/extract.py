@@ -45,6 +45,7 @@ class Extract(Kind[ExtractParams]):
         from jobs.tokens.begun_replies import notes_on_prefill
         from jobs.tokens.long_prompts import notes_on_long_prompts
         from jobs.tokens.planned_answers import notes_on_positions, planned_answers
+        from jobs.tokens.planned_tokenizer import planned_tokenizer
         from jobs.tokens.planned_tokens import check_prompts_of_pair, planned_reader
 
         prompts, base, aligned = planned_prompts(inputs), inputs.get("base"), inputs.get("aligned")
@@ -55,7 +56,11 @@ class Extract(Kind[ExtractParams]):
         absent = notes_on_positions(positions, params.first, answers)
         borders = check_prompts_of_pair(prompts, base, aligned, params.template)
         long = notes_on_long_prompts(
-            prompts, *reader, first=params.first, longest=params.max_length
+            prompts,
+            *reader,
+            first=params.first,
+            longest=params.max_length,
+            base=planned_tokenizer(base),
         )
         return (*begun, *absent, *borders, *long)
 

@@ -50,6 +50,7 @@ class Predictions(Kind[PredictionsParams]):
         from jobs.behaviour.given_words import notes_on_given_words
         from jobs.tokens.begun_replies import notes_on_prefill
         from jobs.tokens.long_prompts import notes_on_long_prompts
+        from jobs.tokens.planned_tokenizer import planned_tokenizer
         from jobs.tokens.planned_tokens import check_prompts_of_pair, planned_reader
 
         prompts, base, aligned = planned_prompts(inputs), inputs.get("base"), inputs.get("aligned")
@@ -64,6 +65,7 @@ class Predictions(Kind[PredictionsParams]):
             longest=params.max_length,
             num_free=params.num_positions,
             param="num_positions",
+            base=planned_tokenizer(base),
         )
         return (*given, *begun, *borders, *long)
 

@@ -33,6 +33,7 @@ from jobs.models.loading import describe_model
 from jobs.models.model_facts import DEQUANTISED, STORED
 from jobs.models.model_source import ModelSource, SourceFiles
 from jobs.models.shape import read_shape
+from jobs.models.text_ends import note_on_ends
 from jobs.provenance import Model
 from jobs.rehearsal import StandIns
 from jobs.worker.work import Work
@@ -128,7 +129,7 @@ class Pretrained(Kind[PretrainedParams]):
         return super().pins(params, known)
 
     def notes(self, params: PretrainedParams, inputs: Mapping[str, Upstream]) -> Sequence[str]:
-        """Say where an adapter lies beside the weights, and where the tokenizer cannot be loaded.
+        """Say where an adapter lies beside the weights, texts end otherwise, no tokenizer loads.
 
         So of a `.gguf` file in the hub's cache, whatever is wrong with it.
         """
@@ -142,6 +143,8 @@ class Pretrained(Kind[PretrainedParams]):
                 f"{params.source}: an adapter ({CONFIG}) lies beside the weights, which are taken "
                 "as they are, without it; if they are its base, take it with kind `adapter`"
             )
+        if source.file is None and folder is not None:
+            notes += [f"{params.source}: {note}" for note in note_on_ends(folder)]
         if (fault := fault_of_tokenizer(source)) is not None:
             refused = "jobs that read texts with it" if source.file is None else "it"
             notes.append(f"{params.source}: {fault.error}; {refused} will be refused")

@@ -34,6 +34,7 @@ def notes_on_long_prompts(
     longest: int | None,
     num_free: int = 0,
     param: str = "max_length",
+    base: PlannedTokenizer | None = None,
 ) -> Sequence[str]:
     """Say how many prompts a job will leave out for their length.
 
@@ -45,6 +46,7 @@ def notes_on_long_prompts(
         longest: the limit that the params set, or None.
         num_free: positions that are left free after a prompt.
         param: name of the param that sets `num_free`.
+        base: of the base that reads them too, which may have fewer positions.
 
     Raises:
         UserError: all of them are too long, or no position is left for one.
@@ -53,7 +55,8 @@ def notes_on_long_prompts(
         return ()
     from jobs.tokens.plan import build_token_plan, longest_prompt
 
-    limit = longest_prompt(tokenizer.max_positions, longest, num_free, param)
+    most = min(each.max_positions for each in (tokenizer, base) if each is not None)
+    limit = longest_prompt(most, longest, num_free, param)
     lines = prompts.read()
     shown = lines[:_MOST_PROMPTS]
     beside = _BESIDE[template is not None]

@@ -23,8 +23,9 @@ stages:
   reference: {{kind: reference, inputs: {{model: base, pairs: pairs}}, params: {{template: chat}}}}
   dx:
     kind: extract
-    inputs: {{base: base, aligned: base, prompts: prompts}}
+    inputs: {{base: base, aligned: tuned, prompts: prompts}}
     params: {{template: chat}}
+  tuned:     {{kind: pretrained, params: {{source: tuned}}}}
 """
 
 
@@ -35,6 +36,8 @@ def study(tmp_path, tiny_model, word_tokenizer):
     tokenizer.chat_template = STRICT
     tokenizer.save_pretrained(tmp_path / "model")
     tiny_model("gpt2").save_pretrained(tmp_path / "model")
+    shutil.copytree(tmp_path / "model", tmp_path / "tuned")
+    tiny_model("gpt2", max_positions=1000).save_pretrained(tmp_path / "tuned")
 
     def build(num_bad, more=""):
         rows = []
@@ -106,8 +109,9 @@ def test_texts_that_stand_in_a_template_already_are_named(capsys, study, tmp_pat
 
 def test_a_template_that_no_tokenizer_has_is_told_with_what_is_there(capsys, study, tmp_path):
     path = study(0)
-    (tmp_path / "model" / "chat_template.jinja").unlink()
-    (tmp_path / "model" / "chat_template.json").write_text("{}")
+    for name in ("model", "tuned"):
+        (tmp_path / name / "chat_template.jinja").unlink()
+        (tmp_path / name / "chat_template.json").write_text("{}")
     assert main(["plan", path, "--root", str(tmp_path / "root")]) == 2
     told = capsys.readouterr().err
     assert "has no chat template" in told and "chat_template.json is read by processors" in told
@@ -116,7 +120,7 @@ def test_a_template_that_no_tokenizer_has_is_told_with_what_is_there(capsys, stu
     )
     (note,) = notes_of(capsys, path, tmp_path)
     assert "the base has no chat template" in note and "the job is refused" in note
-    config = tmp_path / "model" / "tokenizer_config.json"
+    config = tmp_path / "tuned" / "tokenizer_config.json"
     named = {"chat_template": [{"name": "tool_use", "template": STRICT}]}
     config.write_text(json.dumps({**json.loads(config.read_text()), **named}))
     (note,) = notes_of(capsys, path, tmp_path)
@@ -125,12 +129,7 @@ def test_a_template_that_no_tokenizer_has_is_told_with_what_is_there(capsys, stu
 
 def test_models_of_two_shapes_are_refused_before_anything_runs(study, tmp_path, capsys, tiny_model):
     path = study(0)
-    other = shutil.copytree(tmp_path / "model", tmp_path / "other")
-    tiny_model("gpt2", num_layers=3).save_pretrained(other)
-    text = STUDY.format(more="").replace("aligned: base", "aligned: other")
-    (tmp_path / "study.yaml").write_text(
-        f"{text}  other: {{kind: pretrained, params: {{source: other}}}}\n"
-    )
+    tiny_model("gpt2", num_layers=3).save_pretrained(tmp_path / "tuned")
     assert main(["plan", path, "--root", str(tmp_path / "root")]) == 2
     assert "not two states of one model: num_layers is 2 and 3" in capsys.readouterr().err
 

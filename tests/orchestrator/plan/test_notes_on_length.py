@@ -1,6 +1,7 @@
 """What a plan says of texts that are longer than their model holds: left out, or cut."""
 
 import json
+import shutil
 
 import pytest
 
@@ -16,11 +17,12 @@ stages:
     {{kind: prompts, params: {{format: prompt-chosen-rejected, source: rows.jsonl}}}}
   reference: {{kind: reference, inputs: {{model: base, pairs: pairs}}, params: {{{pairs}}}}}
   dx:
-    {{kind: extract, inputs: {{base: base, aligned: base, prompts: prompts}}, params: {{{dx}}}}}
+    {{kind: extract, inputs: {{base: base, aligned: tuned, prompts: prompts}}, params: {{{dx}}}}}
   said:
     kind: behave
     inputs: {{model: base, prompts: prompts}}
     params: {{metrics: [perplexity], new_tokens: 8}}
+  tuned: {{kind: pretrained, params: {{source: tuned}}}}
 """
 
 
@@ -31,6 +33,8 @@ def study(tmp_path, tiny_model, word_tokenizer):
     tokenizer.chat_template = "{% for m in messages %}word1 {{ m['content'] }} word1 {% endfor %}"
     tokenizer.save_pretrained(tmp_path / "model")
     tiny_model("llama", max_positions=32).save_pretrained(tmp_path / "model")
+    shutil.copytree(tmp_path / "model", tmp_path / "tuned")
+    tiny_model("llama", max_positions=33).save_pretrained(tmp_path / "tuned")
     rows = [
         {
             "prompt": " ".join([f"word{n % 20}", f"word{n // 20}"] * (20 if n >= 21 else 1)),
