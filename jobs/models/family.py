@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
 from cluster.errors import UserError, unknown_name
 from jobs.door import Door
-from jobs.models.shape import ConfigField, ModelConfig, Shape, as_mapping, hf_settings, read_shape
+from jobs.models.shape import (
+    ConfigField,
+    ConfigMapping,
+    ModelConfig,
+    Shape,
+    as_mapping,
+    hf_settings,
+    read_shape,
+)
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
@@ -156,6 +164,8 @@ class Family(ABC):
         return getattr(transformers, self.HF_CONFIG)(**settings)
 
 
+_HOW_TO_ADD = "a family is one file, jobs/models/families/{}.py: see docs/howto/adding-a-family.md"
+
 FAMILIES: Door[Family] = Door(
     "model family", "jobs.models.families", separator="_", contract=Family
 )
@@ -178,9 +188,7 @@ def family_of(model_type: str, where: str | None = None) -> Family:
             unknown.error.replace("unknown", "unsupported"),
             where=where,
             allowed=unknown.allowed,
-            hint=(f"{unknown.hint} " if unknown.hint else "")
-            + f"a family is one file, jobs/models/families/{model_type}.py: "
-            "see docs/howto/adding-a-family.md",
+            hint=(f"{unknown.hint} " if unknown.hint else "") + _HOW_TO_ADD.format(model_type),
         )
     return FAMILIES.find(model_type)
 
@@ -212,4 +220,20 @@ def family_of_config(config: ModelConfig, where: str | None = None) -> Family:
             where=where,
             allowed=names(),
         )
+    if "family" not in mapping and model_type not in names():
+        raise _unsupported(model_type, mapping, where)
     return family_of(model_type, where)
+
+
+def _unsupported(model_type: str, config: ConfigMapping, where: str | None) -> UserError:
+    """Make the fault of a config.json, whose model_type nobody mistyped: no name is near it."""
+    made = "".join(map(str, config.get("architectures") or ()))
+    is_no_decoder = config.get("is_encoder_decoder") or "ForMaskedLM" in made
+    return UserError(
+        f"unsupported model family {model_type!r}",
+        where=where,
+        allowed=names(),
+        hint="it is no model that continues texts from left to right, and no family can be added"
+        if is_no_decoder
+        else _HOW_TO_ADD.format(model_type),
+    )

@@ -30,6 +30,20 @@ def test_an_unsupported_family_is_answered_with_those_that_are_and_how_to_add_on
     assert "docs/howto/adding-a-family.md" in answer
 
 
+@pytest.mark.parametrize(
+    "config, told",
+    [
+        ({"model_type": "mixtral"}, "families/mixtral.py"),
+        ({"model_type": "t5", "is_encoder_decoder": True}, "no model that continues texts"),
+        ({"model_type": "bert", "architectures": ["BertForMaskedLM"]}, "no model that continues"),
+    ],
+)
+def test_the_type_in_a_config_json_is_no_mistyped_name(config, told):
+    with pytest.raises(UserError, match="unsupported model family") as caught:
+        family_of_config(config, where="models/other")
+    assert told in str(caught.value) and "did you mean" not in str(caught.value)
+
+
 def test_a_config_without_a_model_type_is_refused():
     with pytest.raises(UserError, match="no model_type"):
         family_of_config({"n_layer": 2})
