@@ -69,14 +69,14 @@ def contested(tables: Sequence[tuple[str, pa.Table]], axes: Sequence[str]) -> li
         for metric in table["metric"].unique().to_pylist():
             stages.setdefault(metric, set()).add(stage)
     several = pa.array([name for name, of in stages.items() if len(of) > 1], pa.string())
+    if not len(several):
+        return []
+    names = list(dict.fromkeys([*(n for n in tables[0][1].column_names if n in axes), *IDENTITY]))
     parts = [
         part.append_column(_STAGE, pa.repeat(stage, len(part)))
         for stage, table in tables
-        if len(part := table.filter(pc.is_in(table["metric"], several)))
+        if len(part := table.select([*names, "value"]).filter(pc.is_in(table["metric"], several)))
     ]
-    if not parts:
-        return []
-    names = list(dict.fromkeys([*(n for n in parts[0].column_names if n in axes), *IDENTITY]))
     counts = [(name, "count_distinct") for name in ("value", _STAGE)]
     cells = pa.concat_tables(parts).group_by(names).aggregate(counts)
     differ = (pc.greater(cells[f"{name}_count_distinct"], 1) for name, _ in counts)
