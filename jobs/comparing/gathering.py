@@ -79,7 +79,7 @@ def collect(sources: Sequence[Source]) -> Comparison:
         if (table := read.get(id(source))) is not None
     ]
     in_dispute = contested(whole, axes)
-    if in_dispute and OBJECTIVE not in order and (known := with_objectives(sources)) != sources:
+    if in_dispute and OBJECTIVE not in order and _share_cells(known := with_objectives(sources)):
         return collect(known)
     by_stage = [*_comparing_values(), *in_dispute]
     tables = [labelled(table, "compared_by", stage, by_stage) for stage, table in whole]
@@ -113,6 +113,17 @@ def with_objectives(sources: "Sequence[Source]") -> "list[Source]":
         else source
         for source in sources
     ]
+
+
+def _share_cells(sources: Sequence[Source]) -> bool:
+    """Whether sources of several objectives, the base among them, are of one cell of the study."""
+    told = {
+        (frozenset(source.cell.items() - {(OBJECTIVE, objective)}), objective)
+        for source in sources
+        if source.artifact
+        for objective in [source.cell.get(OBJECTIVE)]
+    }
+    return len(told) > len({cell for cell, _ in told})
 
 
 def _present(source: Source) -> Source:

@@ -31,27 +31,30 @@ SEVERAL = (
 )
 
 
+def leave(root, file, text):
+    """Write a study, and what its jobs would leave: numbers that tell stages apart."""
+    file.write_text(text)
+    for job in make_plan(load_study(file)).jobs:
+        artifact = Artifact(root, job.kind, job.key)
+        if job.kind == "compare" or artifact.find_record():
+            continue
+        write_request(root, job)
+        folder = AttemptFolder(artifact, "one")
+        row = {"metric": "toxic_mass", "value": len(job.stage) / 10, "family": "gpt2"}
+        table = to_table([row], []).drop_columns(["model", "key"])
+        (folder.path / "measurements.parquet").write_bytes(to_parquet(table))
+        record = Record(key=job.key, kind=job.kind, attempt="one", files=folder.seal())
+        root.create(artifact.record_name, record.to_json())
+        folder.discard_scratch()
+    return str(file)
+
+
 @pytest.fixture
 def studies(tmp_path):
     """Both studies as files, all that they measure done."""
-    root, files = Storage(tmp_path / "root"), []
-    for name, text in (("one", ONE), ("several", SEVERAL)):
-        file = tmp_path / f"{name}.yaml"
-        file.write_text(text)
-        files.append(str(file))
-        for job in make_plan(load_study(file)).jobs:
-            artifact = Artifact(root, job.kind, job.key)
-            if job.kind == "compare" or artifact.find_record():
-                continue
-            write_request(root, job)
-            folder = AttemptFolder(artifact, "one")
-            row = {"metric": "toxic_mass", "value": len(job.stage) / 10, "family": "gpt2"}
-            table = to_table([row], []).drop_columns(["model", "key"])
-            (folder.path / "measurements.parquet").write_bytes(to_parquet(table))
-            record = Record(key=job.key, kind=job.kind, attempt="one", files=folder.seal())
-            root.create(artifact.record_name, record.to_json())
-            folder.discard_scratch()
-    return root, files
+    root = Storage(tmp_path / "root")
+    texts = {"one": ONE, "several": SEVERAL}
+    return root, [leave(root, tmp_path / f"{name}.yaml", text) for name, text in texts.items()]
 
 
 def test_a_studys_only_objective_stands_where_others_have_an_axis_for_it(studies):
@@ -63,6 +66,28 @@ def test_a_studys_only_objective_stands_where_others_have_an_axis_for_it(studies
         ("one", "sft", 0.5),
         ("several", None, 0.6),
         ("several", "sft", 0.5),
+    }
+
+
+def test_an_axis_of_another_name_is_not_said_twice(tmp_path):
+    """Rates on two sets of prompts differ, and each cell is of one objective."""
+    text = ONE.replace("study: one", "study: other\naxes: {loss: [sft]}")
+    text = text.replace("kind: align, ", "kind: align, over: [loss], ")
+    text = text.replace("objective: sft", 'objective: "${loss}"')
+    text = text.replace(
+        "{kind: behave, inputs: {model: base,", "{kind: behave, inputs: {model: aligned,"
+    )
+    text = text.replace(
+        "  before:",
+        "  fewer: {kind: prompts, params: {format: nursery, max_prompts: 9}}\n  before:",
+    )
+    text = text.replace("prompts: texts}, params", "prompts: fewer}, params", 1)
+    root = Storage(tmp_path / "root")
+    found = gather_studies(root, [leave(root, tmp_path / "other.yaml", text)], {}).comparison
+    assert "objective" not in found.axes
+    assert {(row["compared_by"], row["value"]) for row in found.rows} == {
+        ("before", 0.6),
+        ("after", 0.5),
     }
 
 
