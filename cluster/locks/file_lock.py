@@ -141,7 +141,11 @@ class FileLock:
             yield descriptor
 
     def holder(self) -> Holder | None:
-        """Return who holds the lock now; None when nobody does. Changes nothing."""
+        """Return who holds the lock now; None when nobody does. Changes nothing.
+
+        Where the file system has no locks, only a holder on a machine where it has is one.
+        """
+        unnamed: Holder | None = UNKNOWN
         try:
             with _opened(self.path, os.O_RDONLY) as descriptor:
                 try:
@@ -149,8 +153,10 @@ class FileLock:
                     if _try_lock(descriptor, shared=True):
                         return None
                 except NoLocks:
-                    pass
-                holder = Holder.parse(fields_of(_read(descriptor))) or UNKNOWN
+                    unnamed = None
+                holder = Holder.parse(fields_of(_read(descriptor))) or unnamed
+                if holder is None:
+                    return None
                 now = now_of(self.path.parent) or time.time()
                 silent_s = max(0.0, now - os.fstat(descriptor).st_mtime)
                 return replace(holder, silent_s=silent_s)

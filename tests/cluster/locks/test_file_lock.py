@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import json
 import os
 import time
 
@@ -170,6 +171,9 @@ def test_a_file_system_without_locks_is_told_apart(lock, monkeypatch, number):
     monkeypatch.setattr(fcntl, "flock", refuse)
     with pytest.raises(NoLocks, match="has no locks"), lock.hold(MINE):
         pass
+    assert lock.holder() is None  # the file is there now, and nobody's
+    lock.path.write_text(json.dumps(MINE.as_json()))
+    assert lock.holder() == MINE
 
 
 @pytest.mark.parametrize(
