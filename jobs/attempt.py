@@ -36,6 +36,7 @@ from jobs.worker.injected_faults import injector_of
 from jobs.worker.logs import add_to_log, captured
 from jobs.worker.mounted_root import require_mounted
 from jobs.worker.out_of_memory import as_out_of_memory
+from jobs.worker.returned_facts import checked_facts
 from jobs.worker.tracking import Tracker
 from jobs.worker.versions import library_versions
 from jobs.worker.visible_records import digest_of_input
@@ -212,7 +213,10 @@ class Attempt:
                 held_to_part(num_gpus) if shares else nullcontext(),
             ):
                 absent = None if kind.GATHERS else absence_of_inputs(work)
-                facts: dict[str, object] = kind.run(work) if absent is None else {ABSENT: absent}
+                facts: dict[str, object] = {ABSENT: absent} if absent else kind.run(work)
+            if absent is None and self.surroundings.rank == 0:
+                measures = bool(kind.MEASURES) and not kind.GATHERS
+                facts = checked_facts(assignment.kind, facts, self.folder.path, measures=measures)
             self.pulse.enter(Phase.SAVING)
             tracker.describe(facts)
             self.gang.of_first(None)  # nothing is published before all ranks are through

@@ -28,6 +28,7 @@ from tests.jobs.worker.test_gpu_room import SMI
 
 GB = 10**9
 
+SIZES = {"family": "gpt2", "num_layers": 1, "d_model": 8, "num_heads": 1}
 REQUIRED = {
     "ask": {"base_url": "http://localhost:1/v1", "model": "m"},
     "pretrained": {"source": "hf://tiny/llama"},
@@ -36,7 +37,7 @@ REQUIRED = {
     "intervene": {"intervention": "project-out"},
     "labelled-texts": {"format": "jigsaw"},
     "pairs": {"format": "nursery"},
-    "pretrain": {"config": {"family": "gpt2"}, "format": "nursery", "steps": 1},
+    "pretrain": {"config": SIZES, "format": "nursery", "steps": 1},
 }
 """Params of kinds that have some without a default."""
 
