@@ -8,6 +8,7 @@ from typing import Any
 from jobs.artifacts.job import Scalar
 from jobs.kind import Upstream
 from jobs.models.sizes import Model
+from jobs.tokens.planned_tokenizer import planned_config
 
 
 def model_of(upstream: Upstream | None) -> Model | None:
@@ -51,4 +52,6 @@ def config_of(model: Upstream | None) -> Mapping[str, Any] | None:
         config: Mapping[str, Any] = known
         return config
     inputs = model.inputs
+    if not inputs:
+        return planned_config(model)
     return config_of(inputs.get("model") or inputs.get("base") or inputs.get("aligned"))

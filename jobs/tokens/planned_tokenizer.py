@@ -110,6 +110,23 @@ def _config(model: Path) -> Mapping[str, Any]:
     return check_gguf(model, str(model)) if _is_gguf(model) else read_config(model)
 
 
+def planned_config(model: Upstream) -> Mapping[str, Any] | None:
+    """Return the config, in our fields, of a model whose files are here; None of any other."""
+    try:
+        place = _place(model)
+        if place is None:
+            return None
+        return _fields(place, *_stamp(place if _is_gguf(place) else place / "config.json"))
+    except (DeltascaleError, OSError, ValueError):
+        return None  # whoever takes the model says what is wrong with it
+
+
+@lru_cache(maxsize=256)
+def _fields(place: Path, file: Path, size: int, modified_ns: int) -> Mapping[str, Any]:
+    fields: Mapping[str, Any] = describe_model(_config(place))["config"]  # type: ignore[assignment]
+    return fields
+
+
 def _stamp(file: Path) -> Stamp:
     state = file.stat()
     return file, state.st_size, state.st_mtime_ns
