@@ -92,7 +92,11 @@ def pretraining(root, tiny_model):
 
     def build(rows, **more):
         params = pretrain.Params(
-            config={"family": "gpt2"}, format="nursery", steps=2, global_batch=4, warmup_steps=0
+            config={"family": "gpt2", "num_layers": 1, "d_model": 8, "num_heads": 1},
+            format="nursery",
+            steps=2,
+            global_batch=4,
+            warmup_steps=0,
         )
         attempt = AttemptFolder(Artifact(root.storage, "pretrain", "e" * 64), "1")
         work = Work(
