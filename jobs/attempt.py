@@ -249,12 +249,21 @@ class Attempt:
         return received(sent, pins).bringing()
 
     def _with_local_data(self, params: Params) -> Params:
-        """Return params with data of the hub as paths of this machine."""
-        if not marked(type(params), "path"):
+        """Return params with data of the hub as paths of this machine.
+
+        Raises:
+            UserError: data are not those that the job's key names.
+        """
+        names = marked(type(params), "path")
+        if not names:
             return params
+        from jobs.sources.path_digests import require_planned
         from jobs.text.hub_data import with_local_data
 
-        return with_local_data(params, self.artifact.storage)
+        here = with_local_data(params, self.artifact.storage)
+        for name in names:
+            require_planned(getattr(here, name), self.assignment.identity_params.get(name))
+        return here
 
     def _inputs(self) -> dict[str, list[GatheredInput]]:
         storage = self.artifact.storage

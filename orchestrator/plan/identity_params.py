@@ -7,18 +7,17 @@ follow bytes and not paths.
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
 from cluster.errors import UserError
-from jobs.artifacts.artifact import digest_bytes, digest_file
 from jobs.artifacts.identity import canonical_json
 from jobs.door import Door
 from jobs.params import Chooses, HasSettings, Params, deciding_params, marked
-from jobs.sources.plain_files import require_plain, unreadable
+from jobs.sources.path_digests import digest_paths
+from jobs.sources.plain_files import require_plain
 from orchestrator.study.expressions import DATA_FOLDER
 from orchestrator.study.study_file import Place
 
@@ -102,7 +101,7 @@ class ParamMarks:
                 identity[name] = _identity_of_choice(door, written[name])
         for name in identity.keys() & set(self._paths):
             try:
-                identity[name] = _digest_paths(identity[name])
+                identity[name] = digest_paths(identity[name])
             except UserError as fault:
                 raise fault.at(where((name,))) from None
         try:
@@ -183,44 +182,3 @@ def _check_encoding(value: object, where: str) -> None:
             where=where,
             hint="rename its folders, or name a link to it whose path is",
         ) from None
-
-
-def _digest_paths(value: object) -> object:
-    """Put digests in the place of local paths; URLs stay as they are."""
-    if isinstance(value, list):
-        return [_digest_paths(item) for item in value]
-    return _digest_path(value) if isinstance(value, str) and "://" not in value else value
-
-
-def _digest_path(path: str) -> str:
-    """Return `xxh3:` and 16 hex digits of a file, or of the names and bytes in a folder.
-
-    A file whose size and time of change are as before is not read again in this process.
-    """
-    try:
-        if not os.path.isdir(path):
-            return "xxh3:" + _file_digest(path)
-        files = sorted(
-            os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names
-        )
-        lines = [f"{os.path.relpath(file, path)} {_file_digest(file)}" for file in files]
-    except FileNotFoundError as error:
-        missing = os.fsdecode(error.filename or path)
-        if os.path.islink(missing):
-            raise UserError(
-                f"{missing} is a link to nothing", hint="take it away, or copy what it names"
-            ) from None
-        raise UserError(f"there is no file or folder {path}") from None
-    except (OSError, ValueError) as error:
-        raise unreadable(path, error) from None
-    return "xxh3:" + digest_bytes("\n".join(lines).encode("utf-8", "surrogateescape"))
-
-
-def _file_digest(path: str) -> str:
-    stat = os.stat(path)
-    return _cached_digest(path, stat.st_size, stat.st_mtime_ns)
-
-
-@lru_cache(maxsize=65536)
-def _cached_digest(path: str, size: int, changed_ns: int) -> str:
-    return digest_file(Path(path))
