@@ -323,10 +323,12 @@ def _axes_apart(findings: Sequence[Finding]) -> tuple[str, ...]:
         for name in axes
         if len({other.get(name) for other in models.values()}) > 1
     }
+    alike: dict[tuple[object, ...], list[frozenset[str]]] = {}
+    for of_base, models in values.items():
+        for model, axes in models.items():
+            alike.setdefault((*of_base, *map(axes.get, names)), []).append(model)
     is_unclear = any(
-        not first & second and all(one.get(name) == other.get(name) for name in names)
-        for models in values.values()
-        for (first, one), (second, other) in combinations(models.items(), 2)
+        not first & second for group in alike.values() for first, second in combinations(group, 2)
     )
     return (*names, STAGE) if is_unclear else tuple(names)
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from analysis.long_table.circumstances import Circumstances, Origin
+from cluster.errors import SurroundingsError
 from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact
 from jobs.artifacts.identity import key_of
@@ -62,6 +64,8 @@ class Ancestry:
 
     storage: Storage
     """The root's storage."""
+    known: dict[str, Artifact] = field(default_factory=dict)
+    """Key -> an artifact that was read already."""
     requests: dict[str, _Request | None] = field(default_factory=dict)
     """Key -> the request; None where `job.json` is gone or damaged."""
 
@@ -102,6 +106,9 @@ class Ancestry:
         return {"step": facts.get("step"), "midway": bool(facts.get("midway"))}
 
     def _facts(self, kind: str, key: str) -> Mapping[str, Any]:
+        if key in self.known:
+            with suppress(SurroundingsError):  # it is not done, or damaged
+                return self.known[key].facts
         artifact = Artifact(self.storage, kind, key)
         record = artifact.parse_record(artifact.record_bytes() or b"")
         return {} if record is None else record.facts
@@ -121,6 +128,7 @@ def circumstances_of(artifacts: Iterable[Artifact]) -> dict[str, Circumstances]:
     for artifact in artifacts:
         storage = artifact.storage
         ancestry = ancestries.setdefault(id(storage), Ancestry(storage=storage))
+        ancestry.known[artifact.key] = artifact
         request = ancestry.request(artifact.kind, artifact.key)
         if request is not None:
             circumstances[artifact.key] = _circumstances(request)
@@ -139,6 +147,7 @@ def _circumstances(request: _Request) -> Circumstances:
     prompts, against = inputs.get("prompts"), request.inputs.get("against")
     compared = None if against is None else _circumstances(against)
     params = {} if prompts is None else prompts.params
+    extracted = request.inputs.get("delta", request)
     pairs = request.inputs.get("pairs") if "aligned" in request.inputs else None
     trained_on = None if run is None else run.inputs.get("pairs")
     return Circumstances(
@@ -167,7 +176,7 @@ def _circumstances(request: _Request) -> Circumstances:
         changed=request.params.get("subject"),
         from_scratch=base is not None and _origin_of(base).leaves is Model.FROM_SCRATCH,
         rounded=next((r for m in (base, aligned) if m and (r := _origin_of(m).rounded)), None),
-        left_out=request.inputs.get("delta", request).left_out,
+        left_out=(request if "prompts" in request.inputs else extracted).left_out,
     )
 
 

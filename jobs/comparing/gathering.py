@@ -103,16 +103,22 @@ def collect(sources: Sequence[Source]) -> Comparison:
 def with_objectives(sources: "Sequence[Source]") -> "list[Source]":
     """Return sources of a study without an axis for it with the objective of what they measured.
 
-    A number without one is taken for the base's.
+    A number without one is taken for the base's. A job that failed has that of its stage.
     """
     known = circumstances_of([source.artifact for source in sources if source.artifact])
     objectives = {key: about.objective for key, about in known.items() if about.objective}
-    return [
-        replace(source, cell={**source.cell, OBJECTIVE: objectives[source.artifact.key]})
-        if source.artifact and source.artifact.key in objectives
-        else source
-        for source in sources
-    ]
+    of_stage: dict[str, set[str | None]] = {}
+    for source in sources:
+        if source.artifact:
+            of_stage.setdefault(source.stage, set()).add(objectives.get(source.artifact.key))
+
+    def told(source: Source) -> Source:
+        of_jobs = of_stage.get(source.stage, set())
+        common = next(iter(of_jobs)) if len(of_jobs) == 1 else None
+        own = objectives.get(source.artifact.key) if source.artifact else common
+        return replace(source, cell={**source.cell, OBJECTIVE: own}) if own else source
+
+    return [told(source) for source in sources]
 
 
 def _share_cells(sources: Sequence[Source]) -> bool:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cluster.errors import UserError
 from jobs.text.buckets import group_of
 from jobs.text.reading import Dropped, Pair, Segment
 from jobs.text.reading_report import write_report
@@ -16,6 +15,8 @@ from jobs.text.split import Split
 PAIRS = "pairs.parquet"
 _TURN = ("role", "before", "text", "after")
 """Of a turn of a prompt: its speaker, and its words between marks."""
+_NO_TURN = ("role", "text")
+"""The same where no prompt has turns, as older versions wrote it: a key stands for its bytes."""
 
 
 def write_pairs(
@@ -52,7 +53,8 @@ def _write_table(path: Path, pairs: Sequence[Pair], splits: Sequence[Split]) -> 
     import pyarrow as pa
     import pyarrow.parquet as parquet
 
-    turn_type = pa.struct({name: pa.string() for name in _TURN})
+    parts = _TURN if any(pair.turns for pair in pairs) else _NO_TURN
+    turn_type = pa.struct({name: pa.string() for name in parts})
     columns = {
         "pair": pa.array(range(len(pairs)), pa.int64()),
         "prompt": pa.array([pair.prompt for pair in pairs], pa.string()),
@@ -72,19 +74,9 @@ def _write_table(path: Path, pairs: Sequence[Pair], splits: Sequence[Split]) -> 
 
 
 def turns_in(row: Mapping[str, Any]) -> tuple[Segment, ...]:
-    """Return the prompt of a row of the file by speaker; nothing where the source names none.
-
-    Raises:
-        UserError: the file does not have the marks of turns.
-    """
+    """Return the prompt of a row of the file by speaker; nothing where the source names none."""
     turns = []
     for turn in row["turns"] or ():
-        if "before" not in turn:
-            raise UserError(
-                "these pairs do not have the marks of their turns: an older version made them",
-                where="pairs",
-                hint="make them again on a new root",
-            )
         before, words, after = (turn[name] for name in _TURN[1:])
         payload = (len(before), len(before) + len(words))
         turns.append(Segment(role=turn["role"], text=before + words + after, payload=payload))

@@ -108,10 +108,10 @@ def test_prompts_that_were_left_out_are_known_of_what_was_measured_without_them(
             of_job = facts[job.kind]
             record = Record(key=job.key, kind=job.kind, attempt="1", files={}, facts=of_job)
             root.create(f"{job.folder}/record.json", record.to_json())
-    measuring = [job for job in plan.jobs if job.kind in ("measure", "behave")]
+    measuring = [job for job in plan.jobs if job.kind in ("measure", "behave", "intervene")]
     known = circumstances_of([Artifact(root, job.kind, job.key) for job in measuring])
     why = "3 longer than there is room for, 1 refused by the template"
-    told = {"measure": f"4 of 12 prompts are left out ({why})", "behave": None}
+    told = {"measure": f"4 of 12 prompts are left out ({why})", "behave": None, "intervene": None}
     assert all(known[job.key].left_out == told[job.kind] for job in measuring)
 
 

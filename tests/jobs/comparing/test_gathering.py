@@ -5,12 +5,14 @@ from dataclasses import replace
 import pyarrow as pa
 import pytest
 
+from analysis.long_table.circumstances import Circumstances
 from analysis.long_table.columns import to_table
 from analysis.long_table.files import to_parquet
 from analysis.measurement import label_of
 from cluster.errors import UserError
+from jobs.comparing import gathering
 from jobs.comparing.comparison import long_table
-from jobs.comparing.gathering import collect, details
+from jobs.comparing.gathering import collect, details, with_objectives
 from jobs.comparing.view import View
 
 
@@ -148,6 +150,19 @@ def test_numbers_of_two_stages_in_one_cell_are_told_apart_by_their_stages(done, 
         "relative_norm, from-base",
         "relative_norm, from-sft",
     ]
+
+
+def test_a_job_that_failed_has_the_objective_that_its_stage_measured(done, lost, monkeypatch):
+    small, large = {"model": "a"}, {"model": "b"}
+    after, before = (done(stage, small, [value()]) for stage in ("after", "before"))
+    known = {
+        after.artifact.key: Circumstances(objective="sft"),
+        before.artifact.key: Circumstances(),
+    }
+    monkeypatch.setattr(gathering, "circumstances_of", lambda artifacts: known)
+    told = with_objectives([after, lost("after", large), before, lost("before", large)])
+    assert [source.cell.get("objective") for source in told] == ["sft", "sft", None, None]
+    assert [source.cell["model"] for source in told] == ["a", "b", "a", "b"]
 
 
 def test_what_two_stages_say_alike_of_one_sample_is_drawn_once(done):

@@ -154,6 +154,14 @@ def test_an_unknown_format_names_the_nearest():
         pairs.pins(pairs.Params(source="x.tsv", format="paradetoxx"), {})
 
 
+def test_pairs_without_turns_are_the_bytes_that_they_were(root, tmp_path):
+    """Their key is what it was, too: training on them is not done again."""
+    source = write(tmp_path / "pairs.jsonl", [row("one")])
+    path = root.done("pairs", params(source)).path("pairs.parquet")
+    turns = pyarrow.parquet.read_schema(path).field("turns").type.value_type
+    assert [turns.field(n).name for n in range(turns.num_fields)] == ["role", "text"]
+
+
 def test_a_source_that_says_who_speaks_keeps_the_turns_without_their_markers(root, tmp_path):
     asked = [{"role": "user", "content": "the"}, {"role": "assistant", "content": "that"}]
     asked.append({"role": "user", "content": "who"})

@@ -2,13 +2,11 @@
 
 import json
 
-import pyarrow.parquet as parquet
 import pytest
 
 from cluster.errors import UserError
 from jobs.kinds.pairs import Pairs
 from jobs.kinds.prompts_of_pairs import PromptsOfPairs
-from jobs.text.pair_artifact import turns_in
 from jobs.text.prompt_lines import PROMPTS, SHUFFLED
 from jobs.tokens.begun_replies import notes_on_prefill
 from orchestrator.plan.plan import make_plan
@@ -90,16 +88,6 @@ def test_of_dialogues_they_are_the_turns_that_prompts_of_the_same_source_are(roo
                 assert same.pop(text)["segments"] == line["segments"]
         assert found and not same
         assert [part["role"] for part in found[0]["segments"]] == [*["user", "assistant"] * 2]
-
-
-def test_dialogues_without_the_marks_of_their_turns_are_refused(root, talks):
-    pairs = root.done("pairs", {**talks, "validation_fraction": 0.3})
-    old = [
-        {**row, "turns": [{"role": t["role"], "text": t["text"]} for t in row["turns"]]}
-        for row in parquet.read_table(pairs.path("pairs.parquet")).to_pylist()
-    ]
-    with pytest.raises(UserError, match="an older version made them"):
-        turns_in(old[0])
 
 
 def test_pairs_that_are_all_trained_on_leave_none(root, tmp_path):
