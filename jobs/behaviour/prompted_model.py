@@ -23,9 +23,9 @@ from jobs.text.prompt_lines import PROMPTS, SHUFFLED, read_prompts
 from jobs.text.reading_report import TOXIC_WORDS, read_toxic_words
 from jobs.text.transform import Chain, load_transform
 from jobs.tokens.plan import LeftOut, TokenPlan, build_token_plan, longest_prompt
+from jobs.tokens.text_bounds import ANY_LENGTH
 from jobs.worker.work import Work
 
-_ANY_LENGTH = 1 << 40
 NO_WORDS = "the list of toxic words is empty"
 """Why there is no toxic behaviour to measure."""
 
@@ -77,7 +77,7 @@ def load_prompted_model(work: Work[BehaveParams]) -> PromptedModel:
 
     def tokens_of(name: str) -> tuple[TokenPlan, LeftOut]:
         lines, num_rows = read_prompts(prompts.path(name)), source.facts["model"]["vocab_size"]
-        most = _ANY_LENGTH if max_length is None else max_length
+        most = ANY_LENGTH if max_length is None else max_length
         return build_token_plan(lines, tokenizer, most, num_rows=num_rows, first=params.first)
 
     plan, left_out = tokens_of(PROMPTS)

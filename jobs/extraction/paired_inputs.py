@@ -24,8 +24,8 @@ from jobs.tokens.agreement import require_same_ids
 from jobs.tokens.chat import PromptLine, chat_template_of
 from jobs.tokens.first_tokens import FirstTokens
 from jobs.tokens.plan import LeftOut, TokenPlan, build_token_plan, require_embeddings
+from jobs.tokens.text_bounds import ANY_LENGTH
 
-_ANY_LENGTH = 1 << 40
 _TOKENIZER_FILES = (
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"),
     *("added_tokens.json", "tokenizer.model", "vocab.json", "merges.txt"),
@@ -82,7 +82,7 @@ def build_shared_plan(
         prompts.record_digest,
         first,
         second if chat is not None else first,
-        _ANY_LENGTH if max_length is None else min(max_length, most),
+        ANY_LENGTH if max_length is None else min(max_length, most),
         chat,
         cut.first,
     )

@@ -63,4 +63,4 @@ def know_toxic_words(inputs: Mapping[str, Upstream]) -> bool:
 @lru_cache(maxsize=64)
 def num_planned(prompts: Planned[PromptLine]) -> int:
     """Return the number of prompts that a job will read, 0 where that is not known."""
-    return len(prompts.read())
+    return prompts.first.count

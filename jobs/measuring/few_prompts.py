@@ -44,4 +44,4 @@ def _warnings(metrics: Sequence[str], num_prompts: int, d_model: int) -> Iterato
 
 @lru_cache(maxsize=64)
 def _count(planned: Planned[PromptLine]) -> int:
-    return len(planned.read())
+    return planned.first.count

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from functools import lru_cache
+from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel
 
@@ -10,12 +11,35 @@ from jobs.text.source_check import modified
 
 Item = TypeVar("Item")
 
+MOST_TRIED = 5_000
+"""Pairs or prompts that are tried while a study is planned, the first ones."""
+
+
+def as_far_as(tried: int, total: int) -> str:
+    """Say what a count of faults rests on, behind it; nothing where all were tried."""
+    return "" if tried == total else f", as far as {tried} of them show"
+
+
+@dataclass(frozen=True, kw_only=True)
+class First(Generic[Item]):
+    """The first of what a job will leave, and how much that is in all."""
+
+    items: Sequence[Item]
+    """As many as are tried."""
+    count: int
+    """Number of all."""
+
+    @property
+    def as_far_as(self) -> str:
+        """What a count of faults among them rests on."""
+        return as_far_as(len(self.items), self.count)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Planned(Generic[Item]):
     """What a job will leave: read where it is looked at, equal where params and files are.
 
-    It keeps nothing of what it reads, so that it can stand in a cache.
+    It keeps nothing of what it reads, so that it can stand in a cache; `first` stands in one.
     """
 
     params: str = ""
@@ -24,6 +48,17 @@ class Planned(Generic[Item]):
     """Names and times of the files that it reads."""
     read: Callable[[], Sequence[Item]] = field(default=tuple, compare=False)
     """Reads them as the job will; gives nothing where they cannot be read."""
+
+    @property
+    def first(self) -> First[Item]:
+        """The first of them and their number, read once for all who ask."""
+        return _first(self)
+
+
+@lru_cache(maxsize=16)
+def _first(those: Planned[Any]) -> First[Any]:
+    items = those.read()
+    return First(items=items[:MOST_TRIED], count=len(items))
 
 
 def planned(

@@ -6,11 +6,10 @@ Numbers under such a transform are those of plain text, and would say that somet
 from collections import Counter
 from collections.abc import Sequence
 
+from jobs.text.planned import MOST_TRIED, as_far_as
 from jobs.text.reading import Prompt
 from jobs.text.transform import Chain, Scope, load_transform
 
-_MOST_PROMPTS = 5_000
-"""Prompts that are tried, the first ones."""
 _FEW = 0.05
 """Share of the prompts up to which nothing is said: numbers alone are left by most ciphers."""
 
@@ -21,14 +20,15 @@ def note_on_untouched(prompts: Sequence[Prompt], transform: str, seed: int) -> S
     chain = load_transform("+".join(names) or "plain")
     if not names or all(part.SCOPE is not Scope.EVERYTHING for part in chain.parts):
         return ()
-    tried = prompts[:_MOST_PROMPTS]
+    tried = prompts[:MOST_TRIED]
     texts = [" ".join(segment.text for segment in prompt.segments) for prompt in tried]
     left = sum(_is_left(text, chain, seed) for text in texts)
     if left <= _FEW * len(tried):
         return ()
     return (
-        f"{transform} leaves {left} of {len(tried)} prompts as they are, which have none of the "
-        "letters that it writes otherwise: their numbers are those of plain text",
+        f"{transform} leaves {left} of {len(prompts)} prompts as they are"
+        f"{as_far_as(len(tried), len(prompts))}, which have none of the letters that it writes "
+        "otherwise: their numbers are those of plain text",
     )
 
 

@@ -272,25 +272,30 @@ def no_template(tokenizer: PreTrainedTokenizerBase, whose: str) -> UserError:
 
 
 def note_on_marks(
-    tokenizer: PreTrainedTokenizerBase, template: str, texts: Mapping[int, str], called: str
+    tokenizer: PreTrainedTokenizerBase,
+    template: str,
+    texts: Sequence[tuple[int, str]],
+    called: str,
+    as_far_as: str = "",
 ) -> Sequence[str]:
     """Say in which texts stands what the template writes itself: they may be in one already.
 
     Args:
         tokenizer: its special tokens are looked for.
         template: the chat template (Jinja).
-        texts: number of each text -> what is said in it.
+        texts: number of each text, and what is said in it; several of one row may share a number.
         called: what a text is called: `prompt`, `row`.
+        as_far_as: what is said where these are not all.
     """
     added = tokenizer.added_tokens_decoder.values()
     marks = [token.content for token in added if token.special and token.content in template]
-    said = [mark for mark in marks if any(mark in text for text in texts.values())]
+    said = [mark for mark in marks if any(mark in text for _, text in texts)]
     if not said:
         return ()
-    numbers = [number for number, text in texts.items() if any(mark in text for mark in said)]
+    numbers = [number for number, text in texts if any(mark in text for mark in said)]
     return (
-        f"the texts of {row_numbers(numbers, called)} hold {', '.join(said)}, which the chat "
-        "template writes itself: what stands in a template already needs template: none",
+        f"the texts of {row_numbers(numbers, called)} hold {', '.join(said)}{as_far_as}, which "
+        "the chat template writes itself: what stands in a template already needs template: none",
     )
 
 

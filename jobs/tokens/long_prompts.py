@@ -15,13 +15,7 @@ from jobs.text.prompt_lines import PromptLine
 from jobs.text.rows.fault import listed
 from jobs.tokens.first_tokens import FirstTokens
 from jobs.tokens.planned_tokenizer import PlannedTokenizer
-
-_MOST_PROMPTS = 5_000
-"""Prompts that are tried, the first ones."""
-_ANY_LENGTH = 1 << 40
-_BESIDE = {False: 2, True: 1024}
-"""Most tokens around a text, without a template and in one. A token of the text itself has a byte
-at least, so that only longer texts are tokenised."""
+from jobs.tokens.text_bounds import ANY_LENGTH, may_exceed
 
 
 @lru_cache(maxsize=256)
@@ -57,24 +51,27 @@ def notes_on_long_prompts(
 
     most = min(each.max_positions for each in (tokenizer, base) if each is not None)
     limit = longest_prompt(most, longest, num_free, param)
-    lines = prompts.read()
-    shown = lines[:_MOST_PROMPTS]
-    beside = _BESIDE[template is not None]
-    tried = [line for line in shown if _num_bytes(line) + beside > limit]
+    shown = prompts.first
+    is_templated = template is not None
+    tried = [line for line in shown.items if _may_exceed(limit, line, is_templated)]
     if not tried:
         return ()
     try:
-        plan, _ = build_token_plan(tried, tokenizer.load(), _ANY_LENGTH, template, first=first)
+        plan, _ = build_token_plan(tried, tokenizer.load(), ANY_LENGTH, template, first=first)
     except UserError:
         return ()  # of another fault, which is looked for among all prompts
     long = plan.prompts[plan.lengths > limit].tolist()
-    if len(long) == len(lines):
+    if len(long) == shown.count:
         build_token_plan(tried, tokenizer.load(), limit, template, first=first)  # raises
     if not long:
         return ()
     reason = {f"longer than the {limit} tokens that there is room for": long}
-    return (f"{len(long)} of {len(shown)} prompts are left out: {listed(reason, 'prompt')}",)
+    return (
+        f"{len(long)} of {shown.count} prompts are left out{shown.as_far_as}: "
+        f"{listed(reason, 'prompt')}",
+    )
 
 
-def _num_bytes(line: PromptLine) -> int:
-    return sum(len(part["text"].encode("utf-8", "surrogatepass")) for part in line["segments"])
+def _may_exceed(limit: int, line: PromptLine, is_templated: bool) -> bool:
+    texts = (part["text"] for part in line["segments"])
+    return may_exceed(limit, texts, is_templated=is_templated)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from jobs.text.planned import as_far_as
 from jobs.text.prompt_lines import PromptLine
 from jobs.text.rows.fault import listed
 from jobs.tokens.joining import JoinedIds, join_segments
@@ -29,21 +30,21 @@ def moved_in_prompts(prompts: Sequence[PromptLine], tokenizer: Tokenizer) -> dic
 
 
 def moved_in_pairs(
-    pairs: Mapping[int, tuple[str, str, str]], tokenizer: Tokenizer
+    pairs: Sequence[tuple[int, tuple[str, str, str]]], tokenizer: Tokenizer
 ) -> dict[str, list[int]]:
     """Return how borders move -> numbers of the pairs.
 
     Args:
-        pairs: number -> prompt, preferred answer, other answer.
+        pairs: number of each, with its prompt, preferred answer, other answer; pairs of one row
+            of the source may share a number.
         tokenizer: as `bare` leaves it.
     """
     chosen, rejected = (
-        join_segments([(pair[0], pair[side]) for pair in pairs.values()], tokenizer)
-        for side in (1, 2)
+        join_segments([(texts[0], texts[side]) for _, texts in pairs], tokenizer) for side in (1, 2)
     )
     return _by_way(
         (number, (*first.moved, *second.moved, *_differing(first, second)))
-        for number, first, second in zip(pairs, chosen, rejected, strict=True)
+        for (number, _), first, second in zip(pairs, chosen, rejected, strict=True)
     )
 
 
@@ -62,12 +63,15 @@ def _by_way(moves: Iterable[tuple[int, Sequence[str]]]) -> dict[str, list[int]]:
     return ways
 
 
-def note_on_borders(ways: Mapping[str, list[int]], total: int, called: str) -> Sequence[str]:
+def note_on_borders(
+    ways: Mapping[str, list[int]], tried: int, total: int, called: str
+) -> Sequence[str]:
     """Say in one line how many borders move and how; nothing where none does.
 
     Args:
         ways: how borders move -> numbers of the texts.
-        total: texts that were looked at.
+        tried: texts that were looked at.
+        total: texts that there are.
         called: what a text is called: `prompt`, `row`.
     """
     count = sum(map(len, ways.values()))
@@ -75,5 +79,6 @@ def note_on_borders(ways: Mapping[str, list[int]], total: int, called: str) -> S
         return ()
     return (
         f"in {count} of {total} {'pairs' if called == 'row' else f'{called}s'} a token reaches "
-        f"over a border and counts as what follows ({listed(ways, called)})",
+        f"over a border and counts as what follows{as_far_as(tried, total)} "
+        f"({listed(ways, called)})",
     )

@@ -12,15 +12,12 @@ from typing import Literal
 
 from jobs.kind import Upstream
 from jobs.models.model_facts import require_one_shape
-from jobs.text.planned import Planned
+from jobs.text.planned import First, Planned
 from jobs.text.prompt_lines import PromptLine
 from jobs.text.rows.fault import listed
 from jobs.tokens.moved_borders import moved_in_prompts, note_on_borders
 from jobs.tokens.planned_tokenizer import PlannedTokenizer, planned_tokenizer
-
-_MOST_PROMPTS = 5_000
-"""Prompts that are tried, the first ones; the job looks at all."""
-_ANY_LENGTH = 1 << 40
+from jobs.tokens.text_bounds import ANY_LENGTH
 
 
 def check_prompts_of_pair(
@@ -64,10 +61,11 @@ def require_planned_pair(
 
 @lru_cache(maxsize=256)
 def _borders(prompts: Planned[PromptLine], tokenizer: PlannedTokenizer) -> Sequence[str]:
-    lines = prompts.read()[:_MOST_PROMPTS]
-    if all(len(line["segments"]) < 2 for line in lines):
+    first = prompts.first
+    if all(len(line["segments"]) < 2 for line in first.items):
         return ()
-    return note_on_borders(moved_in_prompts(lines, tokenizer.bare()), len(lines), "prompt")
+    moved = moved_in_prompts(first.items, tokenizer.bare())
+    return note_on_borders(moved, len(first.items), first.count, "prompt")
 
 
 @lru_cache(maxsize=256)
@@ -82,8 +80,8 @@ def _try_on_pair(
         return ()
     from jobs.tokens.agreement import require_same_ids
 
-    lines = prompts.read()[:_MOST_PROMPTS]
-    if not lines:
+    shown = prompts.first
+    if not shown.items:
         return ()
     markup = None
     if template == "chat":
@@ -93,9 +91,11 @@ def _try_on_pair(
     if differ:
         where = f"{first.folder} and {second.folder}"
         is_templated = markup is not None
-        require_same_ids(first.load(), second.load(), lines, is_templated=is_templated, where=where)
+        require_same_ids(
+            first.load(), second.load(), shown.items, is_templated=is_templated, where=where
+        )
     models = {"base": first, "aligned model": second}
-    return _try(lines, second if markup else first, markup, models)
+    return _try(shown, second if markup else first, markup, models)
 
 
 def _markup(first: PlannedTokenizer, second: PlannedTokenizer) -> str | None:
@@ -154,13 +154,12 @@ def check_prompts(prompts: Planned[PromptLine], model: Upstream | None) -> Seque
 
 @lru_cache(maxsize=256)
 def _try_on_one(prompts: Planned[PromptLine], tokenizer: PlannedTokenizer) -> None:
-    lines = prompts.read()[:_MOST_PROMPTS]
-    if lines:
-        _try(lines, tokenizer, None, {"model": tokenizer})
+    if prompts.first.items:
+        _try(prompts.first, tokenizer, None, {"model": tokenizer})
 
 
 def _try(
-    prompts: Sequence[PromptLine],
+    prompts: First[PromptLine],
     tokenizer: PlannedTokenizer,
     markup: str | None,
     models: Mapping[str, PlannedTokenizer],
@@ -168,7 +167,7 @@ def _try(
     """Tokenise prompts as a job would; say which of them are left out."""
     from jobs.tokens.plan import build_token_plan, require_embeddings
 
-    plan, left_out = build_token_plan(prompts, tokenizer.load(), _ANY_LENGTH, markup)
+    plan, left_out = build_token_plan(prompts.items, tokenizer.load(), ANY_LENGTH, markup)
     for name, model in models.items():
         require_embeddings(
             plan,
@@ -179,15 +178,15 @@ def _try(
         )
     notes = [] if markup is None else [*_marks(prompts, tokenizer, markup)]
     if refused := left_out.refused_by_reason():
-        count = f"{len(left_out.refused)} of {len(prompts)} prompts"
-        notes.append(f"{count} are left out: {listed(refused, 'prompt')}")
+        count = f"{len(left_out.refused)} of {prompts.count} prompts"
+        reasons = listed(refused, "prompt")
+        notes.append(f"{count} are left out{prompts.as_far_as}: {reasons}")
     return tuple(notes)
 
 
-def _marks(
-    prompts: Sequence[PromptLine], tokenizer: PlannedTokenizer, markup: str
-) -> Sequence[str]:
+def _marks(prompts: First[PromptLine], tokenizer: PlannedTokenizer, markup: str) -> Sequence[str]:
     from jobs.tokens.chat import note_on_marks
 
-    texts = {int(p["prompt"]): " ".join(part["text"] for part in p["segments"]) for p in prompts}
-    return note_on_marks(tokenizer.load(), markup, texts, "prompt")
+    said = [" ".join(part["text"] for part in line["segments"]) for line in prompts.items]
+    texts = [(line["prompt"], text) for line, text in zip(prompts.items, said, strict=True)]
+    return note_on_marks(tokenizer.load(), markup, texts, "prompt", prompts.as_far_as)

@@ -13,8 +13,8 @@ class RowFault(Exception):
 
 
 def row_numbers(rows: Iterable[int], called: str = "row") -> str:
-    """Write numbers of rows (or pairs, as they are called): the first few, and how many."""
-    numbers = list(rows)
+    """Write numbers of rows (or as they are called), each once: the first few, and how many."""
+    numbers = list(dict.fromkeys(rows))
     first = ", ".join(str(number) for number in numbers[:_MOST_ROWS_SHOWN])
     if len(numbers) == 1:
         return f"{called} {first}"

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from cluster.errors import UserError
 from jobs.kind import Upstream
-from jobs.text.planned import Planned
+from jobs.text.planned import MOST_TRIED, Planned, as_far_as
 from jobs.text.reading import Pair
 from jobs.text.rows.fault import listed, row_numbers
 from jobs.tokens.moved_borders import moved_in_pairs, note_on_borders
 from jobs.tokens.planned_tokenizer import PlannedTokenizer, planned_tokenizer
+from jobs.tokens.text_bounds import ANY_LENGTH, may_exceed
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -21,12 +22,8 @@ if TYPE_CHECKING:
     from jobs.training.chat_pairs import PairRow
     from jobs.training.tokenized_pairs import DroppedPair
 
-_ALL_UP_TO = 5_000
-"""Pairs that are all tried; of more, some of each sequence of roles, which decides mostly."""
 _TRIED_OF_EACH = 50
-_ANY_LENGTH = 1 << 40
-_BESIDE = {"none": 3, "chat": 1024}
-"""Most tokens around the text of a pair, which has no more than bytes of its own."""
+"""Of more pairs than are all tried, those of each sequence of roles, which decides mostly."""
 
 
 class ReadsPairs(Protocol):
@@ -84,19 +81,19 @@ def notes_on_pairs(params: ReadsPairs, pairs: Planned[Pair], model: Upstream) ->
 
 @lru_cache(maxsize=256)
 def _borders(planned_pairs: Planned[Pair], planned: PlannedTokenizer) -> Sequence[str]:
-    pairs = planned_pairs.read()[:_ALL_UP_TO]
-    if not pairs:
+    first = planned_pairs.first
+    if not first.items:
         return ()
-    texts = {pair.row: (pair.prompt, pair.chosen, pair.rejected) for pair in pairs}
-    return note_on_borders(moved_in_pairs(texts, planned.bare()), len(texts), "row")
+    texts = [(pair.row, (pair.prompt, pair.chosen, pair.rejected)) for pair in first.items]
+    return note_on_borders(moved_in_pairs(texts, planned.bare()), len(texts), first.count, "row")
 
 
 @lru_cache(maxsize=256)
 def _notes(
     planned_pairs: Planned[Pair], planned: PlannedTokenizer, name: str, max_dropped: float
 ) -> Sequence[str]:
-    pairs = planned_pairs.read()
-    if not pairs:
+    shown = planned_pairs.first
+    if not shown.items:
         return ()
     from jobs.tokens.chat import chat_template_of, no_template, note_on_marks
 
@@ -107,8 +104,9 @@ def _notes(
             raise no_template(tokenizer, "the model")
     marks: Sequence[str] = ()
     if template is not None:
-        texts = {pair.row: f"{pair.prompt} {pair.chosen} {pair.rejected}" for pair in pairs}
-        marks = note_on_marks(tokenizer, template, texts, "row")
+        texts = [(pair.row, f"{pair.prompt} {pair.chosen} {pair.rejected}") for pair in shown.items]
+        marks = note_on_marks(tokenizer, template, texts, "row", shown.as_far_as)
+    pairs = shown.items if shown.count == len(shown.items) else planned_pairs.read()
     refused, num_tried = _refused(pairs, tokenizer, template, planned.num_rows)
     if not refused:
         return marks
@@ -121,11 +119,10 @@ def _notes(
             hint=f"{len(refused)} of {len(pairs)} pairs cannot be used, more than max_dropped "
             f"{max_dropped:g}" + (f"; {first.fault.hint}" if first.fault.hint else ""),
         )
-    tried = "" if num_tried == len(pairs) else f", as far as {num_tried} of them show"
     return (
         *marks,
-        f"{len(refused)} of {len(pairs)} pairs are left out{tried}: {_listed(pairs, refused)} "
-        "of the source",
+        f"{len(refused)} of {len(pairs)} pairs are left out{as_far_as(num_tried, len(pairs))}: "
+        f"{_listed(pairs, refused)} of the source",
     )
 
 
@@ -138,9 +135,8 @@ def _cuts(
     end_of_text: bool,
 ) -> Sequence[str]:
     """Say which pairs lose tokens to keep the longest length."""
-    pairs = planned_pairs.read()[:_ALL_UP_TO]
-    beside = _BESIDE[name]
-    tried = [number for number, pair in enumerate(pairs) if _num_bytes(pair) + beside > limit]
+    pairs = planned_pairs.first.items
+    tried = [number for number, pair in enumerate(pairs) if _may_exceed(limit, pair, name)]
     if not tried:
         return ()
     from jobs.tokens.chat import chat_template_of
@@ -156,14 +152,16 @@ def _cuts(
     if not cut:
         return ()
     return (
-        f"{len(cut)} of {len(pairs)} pairs are cut to {limit} tokens, prompts at their beginning "
-        f"and answers at their end ({row_numbers(cut)} of the source)",
+        f"{len(cut)} of {planned_pairs.first.count} pairs are cut to {limit} tokens"
+        f"{planned_pairs.first.as_far_as}, prompts at their beginning and answers at their end "
+        f"({row_numbers(cut)} of the source)",
     )
 
 
-def _num_bytes(pair: Pair) -> int:
-    sides = (pair.prompt + pair.chosen, pair.prompt + pair.rejected)
-    return max(len(side.encode("utf-8", "surrogatepass")) for side in sides)
+def _may_exceed(limit: int, pair: Pair, name: Literal["none", "chat"]) -> bool:
+    sides = (pair.chosen, pair.rejected)
+    is_templated = name == "chat"
+    return any(may_exceed(limit, (pair.prompt, x), is_templated=is_templated) for x in sides)
 
 
 def _refused(
@@ -177,9 +175,9 @@ def _refused(
 
     refused, num_tried = [], 0
     for members in _by_roles(pairs).values():
-        few = members if len(pairs) <= _ALL_UP_TO else members[:_TRIED_OF_EACH]
+        few = members if len(pairs) <= MOST_TRIED else members[:_TRIED_OF_EACH]
         rows = [_row(number, pairs[number]) for number in few]
-        tokens = tokenize_pairs(rows, tokenizer, _ANY_LENGTH, template, num_rows=num_rows)
+        tokens = tokenize_pairs(rows, tokenizer, ANY_LENGTH, template, num_rows=num_rows)
         num_tried += len(few)
         refused += tokens.dropped
         if not tokens.pairs:  # what refuses all of these is the sequence of roles

@@ -109,7 +109,12 @@ def test_borders_that_move_are_counted_with_how():
         )
     ]
     assert moved_in_prompts(lines, tokenizer) == {BLANKS: [1], TEXT: [2]}
-    pairs = {4: ("was it ", "calm", " 2025"), 7: ("the ma", "tch", " calm"), 8: ("it", " a", " b")}
+    pairs = [
+        (4, ("was it ", "calm", " 2025")),
+        (7, ("the ma", "tch", " calm")),
+        (7, ("it", " a", " b")),
+        (8, ("it", " a", " b")),
+    ]
     assert moved_in_pairs(pairs, tokenizer) == {BLANKS: [4], TEXT: [7]}
 
 
