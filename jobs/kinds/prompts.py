@@ -8,6 +8,7 @@ stand the same with their words out of order, for the decode control of `behave`
 
 from collections.abc import Mapping, Sequence, Set
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated, Any
 
@@ -18,7 +19,7 @@ from jobs.kind import Kind, Names, Params, Upstream, added, data_path
 from jobs.provenance import Data
 from jobs.rehearsal import FEW, StandIns, sampled, with_data
 from jobs.text.format import FORMATS, formats_of_pairs, version_pins
-from jobs.text.planned import Planned, planned
+from jobs.text.planned import MOST_TRIED, Planned, planned
 from jobs.text.prompt_artifact import lines_of, sampled_prompts, write_prompts
 from jobs.text.prompt_lines import PromptLine
 from jobs.text.reading import Dropped, Prompt, Reading, Side
@@ -75,25 +76,15 @@ class Prompts(Kind[PromptsParams]):
     def pins(self, params: PromptsParams, known: Mapping[str, str]) -> Mapping[str, str]:
         """Read the sources once, to report early what is wrong; their paths are digested."""
         load_transform(params.transform)
-        self.notes(params, {})
-        roles = _roles(self.planned(params))
-        if not roles:
-            _usable(_read(params).items, params)  # says why there is none
-        _check_positions(roles, params)
+        _check_sources(params)
+        _check_positions(_look(self.planned(params)).roles, params)
         return version_pins(params.format)
 
     def notes(self, params: PromptsParams, inputs: Mapping[str, Upstream]) -> Sequence[str]:
         """Say which rows of the sources cannot be used, and which the transform leaves."""
-        notes = [
-            note
-            for source in _sources(params)
-            for note in check_source(
-                "prompts", params.format, source, params.options, params.max_dropped
-            )
-        ]
+        notes = _check_sources(params)
         with suppress(UserError):  # who plans what reads them says what is wrong
-            usable, _ = _usable(_read(params).items, params)
-            notes += note_on_untouched(usable, params.transform, params.seed)
+            notes += _look(self.planned(params)).untouched
         return notes
 
     def planned(self, params: PromptsParams) -> Planned[PromptLine]:
@@ -102,7 +93,10 @@ class Prompts(Kind[PromptsParams]):
 
     def knows_toxic_words(self, params: PromptsParams) -> bool:
         """Tell whether the sources say which words are toxic, as far as they can be read."""
-        return _know_words(self.planned(params))
+        try:
+            return _look(self.planned(params)).knows_words
+        except UserError:
+            return True  # planning the stage itself says what is wrong
 
     def _read_ahead(self, params: PromptsParams) -> Sequence[PromptLine]:
         """Read what a job will leave, as it will; nothing where its source cannot be read."""
@@ -164,17 +158,40 @@ def _read(params: PromptsParams) -> Reading[Prompt]:
     )
 
 
-@lru_cache(maxsize=64)
-def _roles(prompts: Planned[PromptLine]) -> frozenset[str]:
-    return frozenset(part["role"] for line in prompts.read() for part in line["segments"])
+def _check_sources(params: PromptsParams) -> list[str]:
+    """Return what should be known of the sources. Raises UserError where one cannot be read."""
+    checked = (
+        check_source("prompts", params.format, source, params.options, params.max_dropped)
+        for source in _sources(params)
+    )
+    return [note for notes in checked for note in notes]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Look:
+    """What a plan asks about the prompts that a job will leave."""
+
+    roles: frozenset[str]
+    """Roles of their segments."""
+    untouched: Sequence[str]
+    """Notes on those that the transform leaves."""
+    knows_words: bool
+    """Whether their source says which words are toxic."""
 
 
 @lru_cache(maxsize=64)
-def _know_words(prompts: Planned[PromptLine]) -> bool:
-    try:
-        return _read(PromptsParams.model_validate_json(prompts.params)).toxic_words is not None
-    except UserError:
-        return True  # planning the stage itself says what is wrong
+def _look(prompts: Planned[PromptLine]) -> _Look:
+    """Read prompts once for all that is asked. Raises UserError where they cannot be read."""
+    params = PromptsParams.model_validate_json(prompts.params)
+    reading = _read(params)
+    usable, _ = _usable(reading.items, params)
+    sample = sampled_prompts(usable, params.max_prompts, params.seed)
+    lines_of(sample[:MOST_TRIED], params.transform, params.seed)  # raises where one cannot be made
+    return _Look(
+        roles=frozenset(part.role for one in sample for part in one.segments),
+        untouched=note_on_untouched(sample, params.transform, params.seed),
+        knows_words=reading.toxic_words is not None,
+    )
 
 
 def _usable(prompts: Sequence[Prompt], params: PromptsParams) -> tuple[list[Prompt], list[Dropped]]:

@@ -9,6 +9,7 @@ from jobs.kinds.pairs import Pairs
 from jobs.kinds.prompts import Prompts
 from jobs.text.prompt_lines import prompt_line
 from jobs.text.reading import Prompt, Segment
+from jobs.text.source_check import read_source
 from jobs.text.transform import load_transform
 
 prompts = Prompts()
@@ -200,3 +201,29 @@ def test_a_format_without_pairs_is_refused_when_a_study_is_planned(tmp_path):
         prompts.pins(params, {})
     assert {"nursery", "paradetox", "pplm", "messages"} <= set(refusal.value.allowed)
     assert "prompt-answer" not in refusal.value.allowed
+
+
+@pytest.fixture
+def readings(monkeypatch):
+    """How often a source is read, beside the check of it."""
+    counted = []
+
+    def read(*asked):
+        counted.append(asked)
+        return read_source(*asked)
+
+    monkeypatch.setattr("jobs.kinds.prompts.read_source", read)
+    return counted
+
+
+def test_a_plan_reads_prompts_once_for_all_that_it_says_of_them(tmp_path, readings):
+    rows = [{"text": f"{number} " + "сосед " * 40} for number in range(30)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    params = {"format": "text", "source": str(tmp_path / "rows.jsonl"), "positions": ["last"]}
+    given = prompts.Params(**params, transform="rot13", max_prompts=3)
+    for _ in range(3):
+        prompts.pins(given, {})
+        (note,) = prompts.notes(given, {})
+        assert prompts.knows_toxic_words(given) is False
+    assert note.startswith("rot13 leaves 3 of 3 prompts as they are, which")  # of the sample
+    assert len(readings) == 1
