@@ -56,7 +56,7 @@ def _prepare(board: "ActorHandle", num_nodes: int, ticket: str, alive: frozenset
     interface = interface_of(ray.util.get_node_ip_address())
     if interface is not None:
         for name in (_GLOO, _NCCL):
-            if not is_of_this_machine(os.environ.get(name, "")):
+            if not is_of_this_machine(name, os.environ.get(name, "")):
                 del os.environ[name]
         for name, value in interface_variables(interface, num_nodes).items():
             os.environ.setdefault(name, value)
@@ -76,19 +76,24 @@ def interface_variables(interface: str, num_nodes: int) -> dict[str, str]:
     return {_GLOO: interface} | ({_NCCL: f"={interface}"} if num_nodes > 1 else {})
 
 
-def is_of_this_machine(interfaces: str) -> bool:
-    """Tell whether a value of such a variable names an interface of this machine, or none at all.
+def is_of_this_machine(variable: str, interfaces: str) -> bool:
+    """Tell whether what such a variable says can be used on this machine, or is nothing at all.
 
     A shell's profile may have it from another machine, and no rank could begin. gloo takes whole
-    names; NCCL beginnings of names, whole ones after `=`, and after `^` those not to be used.
+    names, each of which has to be here. NCCL takes beginnings of names, whole ones after `=`, and
+    after `^` those not to be used; one that is here will do.
     """
     import psutil
 
-    asked = interfaces.lstrip("=").split(",")
-    here = tuple(psutil.net_if_addrs())
-    return interfaces.startswith("^") or any(
-        name.startswith(beginning) for name in here for beginning in asked
-    )
+    here = frozenset(psutil.net_if_addrs())
+    asked = [name for name in interfaces.removeprefix("=").split(",") if name]
+    if not interfaces or interfaces.startswith("^"):
+        return not interfaces or variable == _NCCL
+    if variable == _GLOO:
+        return not interfaces.startswith("=") and here.issuperset(asked)
+    if interfaces.startswith("="):
+        return not here.isdisjoint(asked)
+    return any(name.startswith(beginning) for name in here for beginning in asked)
 
 
 def interface_of(address: str) -> str | None:

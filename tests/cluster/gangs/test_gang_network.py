@@ -31,14 +31,18 @@ def test_ranks_of_several_nodes_reach_each_other_through_one_interface_by_gloo_a
 
 
 @pytest.mark.parametrize(
-    ("value", "is_kept"),
+    ("value", "by_nccl", "by_gloo"),
     [
-        *(("lo", True), ("=lo", True), ("l,eth77", True), ("^docker", True), ("", True)),
-        *(("nope", False), ("=nope", False), ("nope,ib9", False)),
+        *(("lo", True, True), ("lo,lo", True, True), ("lo,", True, True), ("", True, True)),
+        *(("l", True, False), ("=lo", True, False), ("=lo,nope", True, False)),
+        *(("l,eth77", True, False), ("nope,lo", True, False), ("^docker", True, False)),
+        *(("=l", False, False), ("nope", False, False), ("=nope", False, False)),
+        *(("nope,ib9", False, False), ("nope,", False, False), ("lo0", False, False)),
     ],
 )
-def test_an_interface_that_a_profile_of_another_machine_names_is_not_used(value, is_kept):
-    assert is_of_this_machine(value) == is_kept
+def test_an_interface_that_a_profile_of_another_machine_names_is_not_used(value, by_nccl, by_gloo):
+    assert is_of_this_machine("NCCL_SOCKET_IFNAME", value) == by_nccl
+    assert is_of_this_machine("GLOO_SOCKET_IFNAME", value) == by_gloo
 
 
 def test_a_rank_talks_through_its_nodes_interface_where_the_variables_name_none(monkeypatch):
