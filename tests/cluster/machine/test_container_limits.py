@@ -4,7 +4,7 @@ import resource
 import pytest
 
 from cluster.machine import resources
-from cluster.machine.container_limits import container_limits
+from cluster.machine.container_limits import _CORES_OF_JOB, container_limits
 from cluster.machine.resources import this_machine
 
 GB = 10**9
@@ -13,6 +13,13 @@ V1 = (
     "33 23 0:29 {root} /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n"
     "35 23 0:32 {root} /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n"
 )
+
+
+@pytest.fixture(autouse=True)
+def no_batch_job(monkeypatch):
+    """Hide the batch job that tests may run in."""
+    for name in (*_CORES_OF_JOB, *_CORES_OF_JOB.values()):
+        monkeypatch.delenv(name, raising=False)
 
 
 def host(folder, mounts, groups, files):
