@@ -30,7 +30,8 @@ def new_launch_id(root: Storage | None = None, study: str = "") -> str:
 def _moments(root: Storage, study: str) -> Iterator[datetime]:
     """Yield moments that are later than the latest launches of a study."""
     for folder in (ledger_folder(study), detached_folder(study), submissions_folder(study)):
-        for name in root.list(folder)[-1:]:
+        for name in reversed(root.list(folder)):  # they sort by time
             with suppress(ValueError, OverflowError):
                 second = datetime.strptime(name[:15], _SECOND).replace(tzinfo=UTC)
                 yield second + timedelta(microseconds=int(name[16:21], 16) + 1)
+                break  # what sorted behind it is no launch

@@ -40,5 +40,8 @@ def test_a_launch_follows_those_that_were_handed_over(tmp_path, folder):
 
 def test_what_is_no_launch_of_a_ledger_is_passed_over(tmp_path):
     root = Storage(tmp_path)
-    root.write("studies/study/ledger/notes.txt", b"")
+    for name in ("notes.txt", "30000101T000000.txt", "README"):
+        root.write(f"studies/study/ledger/{name}", b"")
     assert new_launch_id(root, "study").startswith("20")
+    begin(root, "29991231T235959-00000abc")
+    assert new_launch_id(root, "study") > "29991231T235959-00000abc"
