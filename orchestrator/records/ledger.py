@@ -35,7 +35,8 @@ class LaunchState(Enum):
     """Where the latest launch of a study stands, and so the study."""
 
     NEW = "new"
-    """The study was never launched, or has jobs that its latest launch, complete, had not."""
+    """The study was never launched, or its latest launch was complete and jobs are to do since: it
+    had others, some only, or what they left was damaged or taken away."""
     RUNNING = "running"
     """A launch holds the study's lock."""
     COMPLETE = "complete"

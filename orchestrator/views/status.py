@@ -177,7 +177,8 @@ def _launch_state(states: JobStates, past: History, holder: Holder | None) -> st
     if states.counts[JobState.DONE] == len(states.jobs):
         return LaunchState.COMPLETE.value
     ended = past.ended.state if past.ended else None
-    # A study that was changed since, or launched in part, is not what its last launch completed.
+    # A study that was changed since, launched in part, or lost something that was done is not what
+    # its last launch completed.
     if past.launch is None or ended == LaunchState.COMPLETE.value:
         return LaunchState.NEW.value
     # A launch that was killed had no time to write how it ended.
