@@ -213,7 +213,7 @@ class Attempt:
                 held_to_part(num_gpus) if shares else nullcontext(),
             ):
                 absent = None if kind.GATHERS else absence_of_inputs(work)
-                facts: dict[str, object] = {ABSENT: absent} if absent else kind.run(work)
+                facts: dict[str, object] = kind.run(work) if absent is None else {ABSENT: absent}
             if absent is None and self.surroundings.rank == 0:
                 measures = bool(kind.MEASURES) and not kind.GATHERS
                 facts = checked_facts(assignment.kind, facts, self.folder.path, measures=measures)

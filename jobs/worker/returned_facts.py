@@ -21,7 +21,7 @@ def checked_facts(name: str, facts: object, folder: Path, *, measures: bool) -> 
         UserError: `record.json` cannot hold them, or a kind that measures left no measurements.
     """
     if not isinstance(facts, dict):
-        problem = f"returns {type(facts).__name__}, not a mapping of facts"
+        problem = f"returns {type(facts).__name__}, not a dict of facts"
     elif measures and not (folder / FILE).exists():
         problem = f"leaves no {FILE}, and the kind says that it MEASURES"
     else:

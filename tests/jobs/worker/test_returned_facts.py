@@ -1,5 +1,7 @@
 """What a kind's run returns: told at once where a record or a table could not take it."""
 
+from types import MappingProxyType
+
 import numpy as np
 import pytest
 
@@ -11,8 +13,9 @@ from jobs.worker.returned_facts import checked_facts
 @pytest.mark.parametrize(
     ("facts", "told"),
     [
-        (None, "returns NoneType, not a mapping"),
-        ("done", "returns str, not a mapping"),
+        (None, "returns NoneType, not a dict"),
+        ("done", "returns str, not a dict"),
+        (MappingProxyType({"rows": 3}), "returns mappingproxy, not a dict"),
         ({"rows": np.int64(3)}, "numpy.int64"),
         ({"words": {"a"}}, "builtins.set"),
     ],

@@ -74,6 +74,12 @@ def test_whatever_reads_a_model_that_is_not_there_is_done_and_says_why(root, abs
         assert artifact.facts == {"absent": absent.facts["absent"]} and not artifact.names()
 
 
+def test_a_model_that_is_not_there_without_a_word_is_not_there_either(root):
+    gone = root.publish("gone", "snapshot", lambda folder: None, {"absent": "", "label": "kl-9"})
+    artifact = root.done("export", LEAST["export"], model=gone)
+    assert artifact.facts == {"absent": ""} and not artifact.names()
+
+
 @pytest.mark.parametrize("lora", [None, LORA])
 def test_training_goes_on_from_a_snapshot_and_its_own_are_put_together_on_it(root, lora):
     trained(root, "first", snapshots={"steps": [3]}, lora=lora)
