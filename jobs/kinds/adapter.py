@@ -4,8 +4,10 @@
 model needs to know nothing of adapters. Never takes a pickle or a file of code.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 
+from jobs.hub.client import is_on_hub
 from jobs.kind import Kind, Upstream, execution, model_source
 from jobs.kinds._shared_inputs import WEIGHTS
 from jobs.models import adapter_folder
@@ -26,6 +28,8 @@ _LAYOUT = SourceFiles(
 
 
 _BASE = "base_model_name_or_path"
+_MODEL = re.compile(r"[\w-][\w.-]*(/[\w.-]+)?", re.ASCII)
+"""A model on the hub, as an adapter's config names it; it may name a folder, too."""
 
 
 def _last(name: str) -> str:
@@ -61,18 +65,23 @@ class Adapter(Kind[AdapterParams]):
         return ModelSource(name=params.source, revision=params.revision, layout=_LAYOUT)
 
     def notes(self, params: AdapterParams, inputs: Mapping[str, Upstream]) -> Sequence[str]:
-        """Say where the adapter's own config names another base, if it is on this machine."""
+        """Say where the adapter's own config names another base, if it is on this machine.
+
+        Of two names on the hub alone: a copy in a folder may be called anything.
+        """
         folder = place_of(self.source(params))
         base = inputs["base"].params.get("source")
         is_here = folder is not None and (folder / adapter_folder.CONFIG).is_file()
         if folder is None or not is_here or not isinstance(base, str):
             return ()
         named = read_json_object(folder / adapter_folder.CONFIG, str(folder)).get(_BASE)
-        if not isinstance(named, str) or not named or _last(named) == _last(base):
+        if not isinstance(named, str) or not is_on_hub(base) or not _MODEL.fullmatch(named):
+            return ()
+        if _last(named) == _last(base):
             return ()
         return (
             f"the adapter was trained on {named} ({_BASE} in {adapter_folder.CONFIG}) and is put "
-            f"on {base}: on another model it is another change",
+            f"on {base}: if that is another model, it is another change",
         )
 
     def run(self, work: Work[AdapterParams]) -> dict[str, object]:

@@ -6,6 +6,8 @@ import shutil
 import pytest
 from peft import LoraConfig, get_peft_model
 
+from jobs.kind import Upstream
+from jobs.kinds.adapter import Adapter, AdapterParams
 from orchestrator.cli import main
 
 STUDY = """
@@ -34,12 +36,28 @@ def notes_of(capsys, folders):
     return json.loads(capsys.readouterr().out)["notes"]
 
 
-@pytest.mark.parametrize("named, is_told", [("org/Model", False), ("org/model-chat", True)])
-def test_an_adapter_of_another_base_is_told(capsys, folders, named, is_told):
+@pytest.mark.parametrize(
+    "named, base, is_told",
+    [
+        ("org/Model", "hf://org/Model", False),
+        ("org/Model", "hf://mirror/model", False),
+        ("org/model-chat", "hf://org/Model", True),
+        ("gpt2", "hf://openai-community/gpt2", False),
+        ("gpt2", "hf://gpt2-medium", True),
+        ("org/Model", "model", False),
+        ("org/Model", "/hub/models--org--Model/snapshots/0123abc", False),
+        ("/scratch/checkpoint-7", "hf://org/Model", False),
+        ("../checkpoint", "hf://org/Model", False),
+        (7, "hf://org/Model", False),
+    ],
+)
+def test_an_adapter_of_another_base_is_told(folders, named, base, is_told):
     config = folders / "adapter" / "adapter_config.json"
     settings = {**json.loads(config.read_text()), "base_model_name_or_path": named}
     config.write_text(json.dumps(settings))
-    notes = notes_of(capsys, folders)
+    params = AdapterParams(source=str(folders / "adapter"))
+    under = Upstream(kind="pretrained", params={"source": base}, facts=None, files={}, inputs={})
+    notes = Adapter().notes(params, {"base": under})
     assert [f"the adapter was trained on {named} " in note for note in notes] == [True] * is_told
 
 
