@@ -37,7 +37,7 @@ def refuse_surplus(
         held = {name: size for name, size in held.items() if not _HEAD.search(name)}
     if (total := sum(held.values())) <= expected:
         return
-    names = sorted(_telling(held, family, shape))
+    names = sorted(_telling(held, family, shape)) or _small(held, family, total - expected)
     more = "" if len(names) <= _MOST_NAMES_SHOWN else f" and {len(names) - _MOST_NAMES_SHOWN} more"
     shown = f": {', '.join(names[:_MOST_NAMES_SHOWN])}{more}" if names else ""
     made = config.get("architectures")
@@ -61,3 +61,21 @@ def _telling(sizes: Mapping[str, int], family: Family, shape: Shape) -> Iterable
         is_table = name.endswith(f"{family.EMBEDDING.rpartition('.')[2]}.weight")
         if is_beyond or is_table and size != rows or _OTHER_HEAD.search(name):
             yield name
+
+
+def _small(sizes: Mapping[str, int], family: Family, surplus: int) -> list[str]:
+    """Return the biases, the norms that the family lacks, or both: whichever make up a surplus.
+
+    Those of all blocks stand as one name, with `*` for the number of the block.
+    """
+    own = {name for name in family.NORMS if name} | {family.FINAL_NORM.rpartition(".")[2]}
+    biases = [name for name in sizes if name.endswith(".bias")]
+    norms = [
+        name
+        for name in sizes
+        if (norm := re.search(r"(\w*norm\w*)\.weight$", name)) is not None and norm[1] not in own
+    ]
+    others = (biases, norms, [*biases, *norms])
+    found = next((group for group in others if sum(sizes[name] for name in group) == surplus), [])
+    blocks = family.BLOCKS.rpartition(".")[2]
+    return sorted({re.sub(rf"(^|\.){blocks}\.\d+\.", rf"\1{blocks}.*.", name) for name in found})

@@ -37,10 +37,18 @@ def test_blocks_beyond_the_config_are_named(folder_of):
     assert "left out in silence: model.layers.1.input_layernorm.weight" in told
 
 
-@pytest.mark.parametrize("name", ["qwen2", "qwen3"])
-def test_what_a_wrong_family_has_no_place_for_is_counted(folder_of, name):
-    told = fault(folder_of(name, model_type="llama"))
-    assert "the others would be left out in silence" in told and "model_type" in told
+@pytest.mark.parametrize(
+    ("name", "family", "named"),
+    [
+        ("qwen2", "llama", "self_attn.k_proj.bias, model.layers.*.self_attn.q_proj.bias"),
+        ("qwen3", "llama", "self_attn.k_norm.weight, model.layers.*.self_attn.q_norm.weight"),
+        ("qwen2", "mistral", "self_attn.k_proj.bias, model.layers.*.self_attn.q_proj.bias"),
+        ("gemma2", "llama", "post_feedforward_layernorm.weight"),
+    ],
+)
+def test_what_a_wrong_family_has_no_place_for_is_named(folder_of, name, family, named):
+    told = fault(folder_of(name, model_type=family))
+    assert f"left out in silence: model.layers.*.{named}" in told and "model_type" in told
 
 
 def test_an_embedding_that_was_resized_without_its_config_is_named(folder_of):
@@ -76,3 +84,8 @@ def test_what_has_no_effect_may_be_there(folder_of, saved_models):
 def test_a_model_that_sees_what_follows_is_refused(folder_of, name, settings):
     assert f"({next(iter(settings))}) every token sees" in fault(folder_of(name, **settings))
     check_model_folder(folder_of("mistral", is_causal=True, use_bidirectional_attention=False))
+
+
+def test_biases_of_the_family_itself_are_not_taken_for_others(folder_of):
+    told = fault(folder_of("gpt2", {"transformer.h.0.extra.weight": torch.zeros(99, 99)}))
+    assert ".bias" not in told and "left out in silence" in told
