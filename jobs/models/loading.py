@@ -4,6 +4,7 @@ Safetensors only, local files only, no code from the folder; the same folder giv
 """
 
 import copy
+import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from cluster.disk.temp_folders import TempFolder
 from cluster.errors import UserError
+from cluster.machine.import_faults import import_fault
 from jobs.models.checkpoint_files import TOKENIZER_FILES
 from jobs.models.family import attention_kernel, family_of_config
 from jobs.models.folder import check_model_folder, read_config, read_json_object
@@ -30,6 +32,8 @@ SHARD_SIZE = "5GB"
 _MOST_KEYS_SHOWN = 3
 _RETURNED = {"return_dict": True, "output_attentions": False, "output_hidden_states": False}
 _MOST_OF_REASON = 300
+_KERNELS = ("attn_implementation", "_attn_implementation", "_attn_implementation_internal")
+"""Settings of a config.json that ask for a kernel, which may not be installed."""
 
 
 def load_model(
@@ -62,7 +66,7 @@ def load_model(
     _require_kernel(kernel)
     placed = _place_of_shards(device)
     logging.disable_progress_bar()  # a job's log is a file
-    with _faults_of_config(folder):
+    with _faults_of_config(folder, config):
         model, info = AutoModelForCausalLM.from_pretrained(
             folder,
             dtype=getattr(torch, dtype),
@@ -102,8 +106,11 @@ def _place_of_shards(device: "str | DeviceMap") -> "DeviceMap | None":
 
 
 @contextmanager
-def _faults_of_config(folder: Path) -> Iterator[None]:
-    """Raise what transformers finds wrong in config.json as one sentence for the user."""
+def _faults_of_config(folder: Path, config: ConfigMapping) -> Iterator[None]:
+    """Raise what transformers finds wrong in config.json as one sentence for the user.
+
+    What keeps a library from being imported here is no fault of config.json, and goes on as it is.
+    """
     from huggingface_hub.errors import StrictDataclassError
 
     try:
@@ -116,6 +123,9 @@ def _faults_of_config(folder: Path) -> Iterator[None]:
         ValueError,
         StrictDataclassError,
     ) as error:
+        is_of_machine = isinstance(error, ImportError) and not any(map(config.get, _KERNELS))
+        if is_of_machine or import_fault(error, os.environ) is not None:
+            raise
         reason = " ".join(str(error).split())[:_MOST_OF_REASON]
         raise UserError(
             f"no model can be built from config.json ({type(error).__name__}: {reason})",

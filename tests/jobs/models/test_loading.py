@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from importlib import import_module
 
 import pytest
 import torch
@@ -222,3 +223,25 @@ def test_a_config_that_builds_no_model_is_told_in_one_sentence(saved_models, tmp
     with pytest.raises(UserError) as caught:
         load_model(folder)
     assert "config.json" in str(caught.value)
+
+
+def test_a_library_that_cannot_be_imported_is_no_fault_of_a_config(saved_models, monkeypatch):
+    def fail(*_args, **_settings):
+        raise ImportError("libcudart.so.12: cannot open shared object file")
+
+    monkeypatch.setattr("transformers.AutoModelForCausalLM.from_pretrained", fail)
+    with pytest.raises(ImportError, match="libcudart"):
+        load_model(saved_models / "llama")
+
+
+def test_what_the_environment_says_to_a_library_is_no_fault_of_a_config(
+    saved_models, monkeypatch, tmp_path
+):
+    (tmp_path / "readsthem.py").write_text("import os\nint(os.environ['READSTHEM_LEVEL'])\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("READSTHEM_LEVEL", "high")
+    load = "transformers.AutoModelForCausalLM.from_pretrained"
+    monkeypatch.setattr(load, lambda *_args, **_settings: import_module("readsthem"))
+    with pytest.raises(ValueError, match="high") as caught:
+        load_model(saved_models / "llama")
+    assert not isinstance(caught.value, UserError)
