@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from jobs.models.language_model import LanguageModel
+from jobs.models.text_ends import tokens_named
 from jobs.worker.out_of_memory import in_halves
 
 TokenChoice = Callable[["Tensor", Sequence[int], int], "Tensor"]
@@ -120,12 +121,12 @@ def _pad_left(prompts: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
 
 
 def end_tokens(configs: Iterable[object]) -> frozenset[int]:
-    """Collect the tokens that end a text, of a model's config and its generation settings."""
-    ends: set[int] = set()
-    for settings in configs:
-        named = getattr(settings, "eos_token_id", None)
-        ends.update([named] if isinstance(named, int) else named or [])
-    return frozenset(ends)
+    """Collect the tokens that end a text, of a model's config and its generation settings.
+
+    Raises:
+        UserError: what one of them names is no token.
+    """
+    return tokens_named(getattr(settings, "eos_token_id", None) for settings in configs)
 
 
 def until_end(token_ids: Sequence[int], ends: Set[int]) -> list[int]:

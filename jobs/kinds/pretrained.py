@@ -133,17 +133,17 @@ class Pretrained(Kind[PretrainedParams]):
 
         So of a `.gguf` file in the hub's cache, whatever is wrong with it.
         """
-        from jobs.tokens.planned_tokenizer import fault_of_tokenizer
+        from jobs.tokens.planned_tokenizer import fault_of_tokenizer, place_of
 
         source = self.source(params)
         notes = []
-        folder = None if is_on_hub(params.source) else expanded(params.source)
-        if source.file is None and folder is not None and (folder / CONFIG).is_file():
+        folder = place_of(source) if source.file is None else None
+        if folder is not None and (folder / CONFIG).is_file():
             notes.append(
                 f"{params.source}: an adapter ({CONFIG}) lies beside the weights, which are taken "
                 "as they are, without it; if they are its base, take it with kind `adapter`"
             )
-        if source.file is None and folder is not None:
+        if folder is not None:
             notes += [f"{params.source}: {note}" for note in note_on_ends(folder)]
         if (fault := fault_of_tokenizer(source)) is not None:
             refused = "jobs that read texts with it" if source.file is None else "it"
