@@ -42,6 +42,8 @@ class Input:
     """True when params decide whether it is needed: given params whose `uses` names it, it is."""
     dispensable: bool = False
     """True when even those may be left without it, and their results say what is missing."""
+    other_than: str | None = None
+    """Input that it is held against: where both are one job, results say nothing."""
 
     @property
     def required(self) -> bool:

@@ -35,7 +35,7 @@ class Intervene(Kind[InterveneParams]):
         "prompts": PROMPTS,
         "lexicon": LEXICON,
         "delta": Input(kinds=frozenset({"extract"}), used_if_named=True),
-        "against": Input(kinds=frozenset({"extract"}), used_if_named=True),
+        "against": Input(kinds=frozenset({"extract"}), used_if_named=True, other_than="delta"),
         "toxic": Input(kinds=frozenset({"probe-direction"}), used_if_named=True),
     }
     Params = InterveneParams

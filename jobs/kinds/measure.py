@@ -31,7 +31,7 @@ class Measure(MetricsKind[MeasureParams]):
     VERSION = 4
     INPUTS = {
         "delta": Input(kinds=frozenset({"extract"})),
-        "against": Input(kinds=frozenset({"extract"}), dispensable=True),
+        "against": Input(kinds=frozenset({"extract"}), dispensable=True, other_than="delta"),
         "toxic": Input(kinds=frozenset({"probe-direction"}), dispensable=True),
     }
     Params = MeasureParams

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import combinations
 from typing import Any
 
 from cluster.errors import UserError, unknown_name
@@ -274,15 +273,23 @@ class _Planner:
         ]
 
     def _notes_on_equal_inputs(self) -> Iterator[str]:
-        """Yield a note on every stage that compares each job with itself."""
+        """Yield a note on every stage whose jobs hold one thing against itself."""
+        used = {(job.stage, name) for job in self.jobs for name in job.used}
         for stage in self.study.stages.values():
-            for (first, one), (second, other) in combinations(stage.inputs.items(), 2):
-                if one == other:
-                    where = self.study.where("stages", stage.name, "inputs", second)
-                    yield (
-                        f"{where}: {first!r} and {second!r} are one job in every cell; another "
-                        f"cell is {{stage: {other.stage}, where: {{AXIS: VALUE}}}}"
-                    )
+            for second, wanted in KINDS.find(stage.kind).INPUTS.items():
+                first = wanted.other_than
+                if first is None or (stage.name, second) not in used:
+                    continue
+                source = stage.inputs[second]
+                if stage.inputs.get(first) != source:
+                    continue
+                where = self.study.where("stages", stage.name, "inputs", second)
+                another = (
+                    f"; another cell is {{stage: {source.stage}, where: {{AXIS: VALUE}}}}"
+                    if self._grids[source.stage].axes
+                    else ""
+                )
+                yield f"{where}: {first!r} and {second!r} are one job in every cell{another}"
 
     def _notes_on_entries(self) -> list[str]:
         """Return a note on each own entry that no job uses."""

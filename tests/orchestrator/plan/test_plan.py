@@ -109,27 +109,40 @@ def test_an_axis_that_no_stage_has_is_noted():
     assert "no stage has the axis 'a'" in plan.notes[0]
 
 
-@pytest.mark.parametrize(
-    ("against", "is_noted"),
-    [("delta", True), ("{stage: delta}", True), ("{stage: delta, where: {on: plain}}", False)],
-)
-def test_a_stage_that_compares_each_job_with_itself_is_noted(against, is_noted):
-    plan = plan_of(
-        """
+AGAINST_ITSELF = """
 study: s
-axes: {on: [plain, rot13]}
+axes: AXES
 stages:
   base: {kind: pretrain, params: {format: nursery, steps: 1,
          config: {family: gpt2, num_layers: 1, d_model: 8, num_heads: 1}}}
   pairs: {kind: pairs, params: {format: nursery}}
-  texts: {kind: prompts, over: [on], params: {format: nursery, transform: "${on}"}}
+  texts: {kind: prompts, params: {format: nursery}}
   tuned: {kind: align, inputs: {model: base, pairs: pairs}, params: {objective: sft, steps: 1}}
-  delta: {kind: extract, inputs: {base: base, aligned: tuned, prompts: texts}}
-  both: {kind: measure, inputs: {delta: delta, against: AGAINST}}
-""".replace("AGAINST", against)
-    )
-    told = [note for note in plan.notes if "'delta' and 'against' are one job in every" in note]
-    assert [note.partition(": ")[0] for note in told] == ["study.yaml:11"] * is_noted
+  delta: {kind: extract, OVER inputs: {base: base, aligned: ALIGNED, prompts: texts}}
+  both: {kind: measure, inputs: {delta: delta, against: AGAINST}, params: {metrics: [METRIC]}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "hints"),
+    [
+        ({}, ["; another cell is {stage: delta, where: {AXIS: VALUE}}"]),
+        ({"AGAINST": "{stage: delta}"}, ["; another cell is {stage: delta, where: {AXIS: VALUE}}"]),
+        ({"AGAINST": "{stage: delta, where: {on: 1}}"}, []),
+        ({"METRIC": "relative_norm"}, []),  # reads `delta` alone
+        ({"ALIGNED": "base", "AGAINST": "{stage: delta, where: {on: 1}}"}, []),  # a noise floor
+        ({"AXES": "{}", "OVER": ""}, [""]),  # there is no other cell
+    ],
+)
+def test_a_stage_that_compares_each_job_with_itself_is_noted(change, hints):
+    written = {"AXES": "{on: [1, 2]}", "OVER": "over: [on],", "ALIGNED": "tuned"}
+    written |= {"AGAINST": "delta", "METRIC": "mean_cosine", **change}
+    text = AGAINST_ITSELF
+    for word, value in written.items():
+        text = text.replace(word, value)
+    told = [note for note in plan_of(text).notes if "are one job in every cell" in note]
+    whole = "study.yaml:11: 'delta' and 'against' are one job in every cell"
+    assert told == [f"{whole}{hint}" for hint in hints]
 
 
 def test_expressions_keep_the_type_alone_and_become_text_inside_text(tmp_path):
