@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,22 +57,17 @@ class PlannedTokenizer:
     @property
     def num_rows(self) -> int:
         """Rows of the model's embedding. Raises UserError where its config cannot be read."""
-        return self._shape.vocab_size
+        return _known(self.model).shape.vocab_size
 
     @property
     def max_positions(self) -> int:
         """Longest text of the model. Raises UserError where its config cannot be read."""
-        return self._shape.max_positions
+        return _known(self.model).shape.max_positions
 
     @property
     def facts(self) -> Mapping[str, object]:
         """Facts of the model. Raises UserError where its config cannot be read."""
-        return describe_model(_config(self.model))
-
-    @property
-    def _shape(self) -> Shape:
-        config = _config(self.model)
-        return family_of_config(config).shape(config)
+        return _known(self.model).facts
 
     @property
     def is_larger(self) -> bool:
@@ -106,25 +101,45 @@ def _is_gguf(place: Path) -> bool:
     return not place.is_dir()
 
 
-def _config(model: Path) -> Mapping[str, Any]:
-    return check_gguf(model, str(model)) if _is_gguf(model) else read_config(model)
+@dataclass(frozen=True, kw_only=True)
+class _Known:
+    """What the config of a model says."""
+
+    config: Mapping[str, Any]
+    """All of it."""
+    shape: Shape
+    """Its sizes."""
+
+    @cached_property
+    def facts(self) -> Mapping[str, Any]:
+        """Facts of the model."""
+        return describe_model(self.config)
+
+
+def _known(model: Path) -> _Known:
+    """Read what a config says, once for all jobs. Raises UserError where it cannot be read."""
+    file = model if _is_gguf(model) else model / "config.json"
+    return _read_known(model, *_stamp(file)) if file.is_file() else _described(model)
+
+
+@lru_cache(maxsize=256)
+def _read_known(model: Path, file: Path, size: int, modified_ns: int) -> _Known:
+    return _described(model)
+
+
+def _described(model: Path) -> _Known:
+    config = check_gguf(model, str(model)) if _is_gguf(model) else read_config(model)
+    return _Known(config=config, shape=family_of_config(config).shape(config))
 
 
 def planned_config(model: Upstream) -> Mapping[str, Any] | None:
     """Return the config, in our fields, of a model whose files are here; None of any other."""
     try:
         place = _place(model)
-        if place is None:
-            return None
-        return _fields(place, *_stamp(place if _is_gguf(place) else place / "config.json"))
+        fields: Mapping[str, Any] | None = None if place is None else _known(place).facts["config"]
+        return fields
     except (DeltascaleError, OSError, ValueError):
         return None  # whoever takes the model says what is wrong with it
-
-
-@lru_cache(maxsize=256)
-def _fields(place: Path, file: Path, size: int, modified_ns: int) -> Mapping[str, Any]:
-    fields: Mapping[str, Any] = describe_model(_config(place))["config"]  # type: ignore[assignment]
-    return fields
 
 
 def _stamp(file: Path) -> Stamp:
@@ -138,7 +153,7 @@ def _load(planned: PlannedTokenizer) -> PreTrainedTokenizerFast:
     if not _is_gguf(model):
         return load_tokenizer_with(model, owner)
     with TempFolder("tokenizer") as made:
-        (made / "config.json").write_text(json.dumps(dict(_config(model))), encoding="utf-8")
+        (made / "config.json").write_text(json.dumps(dict(_known(model).config)), encoding="utf-8")
         if _is_gguf(owner):
             write_tokenizer(owner, made, str(owner))
         return load_tokenizer_with(made, made if _is_gguf(owner) else owner)

@@ -12,7 +12,8 @@ from jobs.kinds.pretrained import Pretrained, PretrainedParams
 from jobs.models.gguf import stored_types
 from jobs.models.gguf.checkpoint import write_tokenizer
 from jobs.text.planned import Planned
-from jobs.tokens.planned_tokenizer import planned_tokenizer
+from jobs.tokens import planned_tokenizer as planned_tokenizer_module
+from jobs.tokens.planned_tokenizer import planned_config, planned_tokenizer
 from jobs.tokens.planned_tokens import check_prompts, check_prompts_of_pair
 from tests.jobs.models.gguf_files import TEXT, TOKENIZER, sizes_of, write_gguf
 
@@ -66,6 +67,24 @@ def test_that_of_a_gguf_file_is_known_before_the_file_is_unpacked(file):
     assert planned.bare().encode(TEXT).ids == TOKENIZER.encode(TEXT).ids
     assert planned.num_rows == TOKENIZER.get_vocab_size() and not planned.is_larger
     assert planned.load().pad_token is not None
+
+
+def test_the_config_of_a_model_is_read_once_until_it_changes(file, folder, monkeypatch):
+    read = []
+    for name in ("check_gguf", "read_config"):
+        real = getattr(planned_tokenizer_module, name)
+        monkeypatch.setattr(
+            planned_tokenizer_module, name, lambda *at, real=real: read.append(at) or real(*at)
+        )
+    for _ in range(3):
+        for place in (file, folder):
+            planned = planned_tokenizer(taken(place))
+            assert planned.max_positions == planned.facts["config"]["max_positions"]
+            assert planned_config(taken(place)) == planned.facts["config"]
+    assert len(read) == 2
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"max_position_embeddings": 7}))
+    assert planned_tokenizer(taken(folder)).max_positions == 7
 
 
 def test_borders_that_move_in_a_gguf_files_tokens_are_told(file):
