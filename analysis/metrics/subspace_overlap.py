@@ -55,23 +55,31 @@ class Resolved:
     """Factor of their mean, if what lies beside the leading axes agrees in nothing and the noise of
     both conditions is not the same. Rows of the same prompts have much of it in common: then the
     factor is nearer to 1."""
-    best: float
-    """Factor of the squared cosine of the best told pair of axes."""
+    first: float
+    """Factor of the squared cosine of the smallest angle, from how told the axes are that make the
+    two directions which it is between."""
     worst: float
     """That of the worst told pair."""
     num_rows: int
     """Rows of the smaller condition."""
 
     @classmethod
-    def of(cls, pair: Sequence[LearnedAxes], num_rows: int) -> Resolved:
-        """Take how the learned axes of two conditions lie."""
-        first, second = (axes.overlaps for axes in pair)
+    def of(
+        cls,
+        pair: Sequence[LearnedAxes],
+        axes: Sequence[Float64[np.ndarray, "d k"]],
+        num_rows: int,
+    ) -> Resolved:
+        """Take how the learned axes of two conditions lie, and the axes."""
+        first, second = (learned.overlaps for learned in pair)
         common = first.sum(axis=0) * second.sum(axis=0)
-        lead = min(axes.lead for axes in pair)
-        told = [axes.overlaps[:lead, :lead].sum(axis=1) for axes in pair]
+        lead = min(learned.lead for learned in pair)
+        told = [learned.overlaps[:lead, :lead].sum(axis=1) for learned in pair]
+        left, _, right = np.linalg.svd(axes[0].T @ axes[1])
+        made_of = np.square(left[:lead, 0]), np.square(right[0, :lead])
         return cls(
             least=float(common[:lead].sum() / lead),
-            best=float(told[0].max() * told[1].max()),
+            first=float(np.prod([m @ t[: len(m)] for m, t in zip(made_of, told, strict=True)])),
             worst=float(told[0].min() * told[1].min()),
             num_rows=num_rows,
         )
@@ -103,11 +111,12 @@ class SubspaceOverlap(Metric):
     """
 
     DEFINITION = (
-        "v5: mean squared cosine of the principal angles between the top min(10, rank) population "
+        "v6: mean squared cosine of the principal angles between the top min(10, rank) population "
         "axes of two conditions, from those of the rows' axes by half of what axes of so many "
         "rows, as unequal, lose, refused where they lose over 15 %; _first, _last: cosine of the "
-        "smallest and the largest angle; delete-group jackknife, added to that half; bands: spans "
-        "of as many random directions, isotropic and of the base covariance"
+        "smallest angle, which loses what its own axes do, and of the largest; delete-group "
+        "jackknife, added to that half; bands: spans of as many random directions, isotropic and "
+        "of the base covariance"
     )
     REPORTS = ("subspace_overlap", "subspace_overlap_first", "subspace_overlap_last")
     AXIS_LABEL = "mean squared cosine of principal angles (0 to 1)"
@@ -136,7 +145,7 @@ def _measure_mean(find: Callable[[], Angles]) -> evaluation.Measured:
 
 def _measure_end(find: Callable[[], Angles], place: int) -> evaluation.Measured:
     resolved = find().resolved
-    factor = resolved.worst if place else resolved.best
+    factor = resolved.worst if place else resolved.first
     resolved.require(resolved.least, LEAST_RESOLVED)
     resolved.require(factor, LEAST_RESOLVED)
     return _measure_angles(find(), lambda cosines: cosines[..., place], (1.0, factor**-0.5))
@@ -198,6 +207,7 @@ def _find_angles(sample: Sample, against: Sample | None, centred: bool) -> Angle
         random=random_angles(*sizes, pair[0].dimension),
         resolved=Resolved.of(
             [LearnedAxes.of_rows(spectra, centred) for spectra in pair],
+            [spectra.of(centred).axes for spectra in pair],
             int(counts.sum(axis=1).min()),
         ),
         base=base_angles(sample.base, other.base, *sizes),

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from scipy.linalg import subspace_angles
 
+from analysis.estimates.leading_axes import LearnedAxes
 from analysis.measurement import Measurement
 from analysis.metric import METRICS
+from analysis.metrics.subspace_overlap import Resolved
 from analysis.rows.summary import Sample
 from analysis.status import Status
 
@@ -82,6 +84,19 @@ def test_planted_angles_are_found_and_stand_above_both_bands(sample_of) -> None:
         )
         last = found["subspace_overlap_last", centred].value
         assert last == pytest.approx(np.cos(1.2), abs=0.005)
+
+
+def test_the_smallest_angle_loses_what_the_axes_lose_that_it_is_between() -> None:
+    shares = np.array([0.5, 0.3, 0.1, 0.1])
+    overlaps = np.array([[1.0, 0.0, 0.0, 0.0], [0.0, 0.6, 0.2, 0.2]])
+    learned = LearnedAxes(shares=shares, overlaps=overlaps, num_leading=2)
+    first = np.eye(4)[:, :2]
+    apart = first.copy()
+    apart[:, 0] = [0.5, 0.0, np.sqrt(0.75), 0.0]  # the best told axis is turned, the other is not
+    resolved = Resolved.of([learned, learned], [first, apart], 100)
+    assert resolved.first == pytest.approx(0.6**2)
+    same = Resolved.of([learned, learned], [first[:, :1], first], 100)
+    assert same.first == pytest.approx(1.0)
 
 
 def test_unrelated_subspaces_lie_inside_the_random_band(sample_of) -> None:
