@@ -8,7 +8,7 @@ stand the same with their words out of order, for the decode control of `behave`
 
 from collections.abc import Mapping, Sequence, Set
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Annotated, Any
 
@@ -77,14 +77,14 @@ class Prompts(Kind[PromptsParams]):
         """Read the sources once, to report early what is wrong; their paths are digested."""
         load_transform(params.transform)
         _check_sources(params)
-        _check_positions(_look(self.planned(params)).roles, params)
+        _check_positions(_look(_Asked(self.planned(params), params)).roles, params)
         return version_pins(params.format)
 
     def notes(self, params: PromptsParams, inputs: Mapping[str, Upstream]) -> Sequence[str]:
         """Say which rows of the sources cannot be used, and which the transform leaves."""
         notes = _check_sources(params)
         with suppress(UserError):  # who plans what reads them says what is wrong
-            notes += _look(self.planned(params)).untouched
+            notes += _look(_Asked(self.planned(params), params)).untouched
         return notes
 
     def planned(self, params: PromptsParams) -> Planned[PromptLine]:
@@ -94,7 +94,7 @@ class Prompts(Kind[PromptsParams]):
     def knows_toxic_words(self, params: PromptsParams) -> bool:
         """Tell whether the sources say which words are toxic, as far as they can be read."""
         try:
-            return _look(self.planned(params)).knows_words
+            return _look(_Asked(self.planned(params), params)).knows_words
         except UserError:
             return True  # planning the stage itself says what is wrong
 
@@ -179,10 +179,20 @@ class _Look:
     """Whether their source says which words are toxic."""
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """Prompts that a plan asks about."""
+
+    prompts: Planned[PromptLine]
+    """They are known by this."""
+    params: PromptsParams = field(compare=False)
+    """Of their job."""
+
+
 @lru_cache(maxsize=64)
-def _look(prompts: Planned[PromptLine]) -> _Look:
+def _look(asked: _Asked) -> _Look:
     """Read prompts once for all that is asked. Raises UserError where they cannot be read."""
-    params = PromptsParams.model_validate_json(prompts.params)
+    params = asked.params
     reading = _read(params)
     usable, _ = _usable(reading.items, params)
     sample = sampled_prompts(usable, params.max_prompts, params.seed)

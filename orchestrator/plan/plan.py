@@ -8,7 +8,7 @@ from typing import Any
 from cluster.errors import UserError, unknown_name
 from jobs.artifacts.job import AxisValues, Cell, InputRef, Job
 from jobs.entries.own_entries import PIN, OwnEntries
-from jobs.kind import KINDS, Kind, Params
+from jobs.kind import Kind, Params
 from orchestrator.plan.cells import agreements, gather_rows, stage_grid
 from orchestrator.plan.grid import Grid, Row
 from orchestrator.plan.own_code import own_entries_of
@@ -116,11 +116,13 @@ class _Planner:
         self._own_paths: dict[str, frozenset[str]] = {}
         self._sent: dict[frozenset[str], Mapping[str, Any]] = {frozenset(): {}}
         self._notes: list[str] = []
+        self._kinds: dict[str, Kind[Params]] = {}
         self._grids: dict[str, Grid] = {}
         self._refs: dict[str, dict[Row, InputRef]] = {}
 
     def add(self, stage: Stage, kind: Kind[Params]) -> None:
         """Plan the jobs of one more stage."""
+        self._kinds[stage.name] = kind
         grid = self._grids[stage.name] = stage_grid(stage, self.study, self._grids)
         if len(self.jobs) + len(grid.rows) > _MOST_JOBS:
             raise UserError(
@@ -179,7 +181,7 @@ class _Planner:
         """Raise UserError where params name an axis that no gathered stage has."""
         axes_there = {axis for name in stage.gather for axis in self._grids[name].axes}
         for name in stage.gather:
-            axes_there.update(KINDS.find(self.study.stages[name].kind).SWEEPS)
+            axes_there.update(self._kinds[name].SWEEPS)
         for param, axes in kind.axes_named(prepared.validated).items():
             for axis in axes:
                 if axis.removeprefix("axis_") not in axes_there:
@@ -276,7 +278,7 @@ class _Planner:
         """Yield a note on every stage whose jobs hold one thing against itself."""
         used = {(job.stage, name) for job in self.jobs for name in job.used}
         for stage in self.study.stages.values():
-            for second, wanted in KINDS.find(stage.kind).INPUTS.items():
+            for second, wanted in self._kinds[stage.name].INPUTS.items():
                 first = wanted.other_than
                 if first is None or (stage.name, second) not in used:
                     continue
