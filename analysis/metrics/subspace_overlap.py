@@ -67,7 +67,7 @@ class Resolved:
     def of(
         cls,
         pair: Sequence[LearnedAxes],
-        axes: Sequence[Float64[np.ndarray, "d k"]],
+        axes: Sequence[Float64[np.ndarray, "d _"]],
         num_rows: int,
     ) -> Resolved:
         """Take how the learned axes of two conditions lie, and the axes."""

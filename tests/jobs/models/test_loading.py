@@ -237,11 +237,11 @@ def test_a_library_that_cannot_be_imported_is_no_fault_of_a_config(saved_models,
 def test_what_the_environment_says_to_a_library_is_no_fault_of_a_config(
     saved_models, monkeypatch, tmp_path
 ):
-    (tmp_path / "readsthem.py").write_text("import os\nint(os.environ['READSTHEM_LEVEL'])\n")
+    (tmp_path / "readsalevel.py").write_text("import os\nint(os.environ['READSALEVEL_NOW'])\n")
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setenv("READSTHEM_LEVEL", "high")
+    monkeypatch.setenv("READSALEVEL_NOW", "high")
     load = "transformers.AutoModelForCausalLM.from_pretrained"
-    monkeypatch.setattr(load, lambda *_args, **_settings: import_module("readsthem"))
+    monkeypatch.setattr(load, lambda *_args, **_settings: import_module("readsalevel"))
     with pytest.raises(ValueError, match="high") as caught:
         load_model(saved_models / "llama")
     assert not isinstance(caught.value, UserError)
