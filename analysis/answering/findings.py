@@ -26,6 +26,7 @@ from analysis.measurement import Measurement, Row, Scalar, label_of
 
 Made = TypeVar("Made")
 STAGE = "compared_by"
+"""Column with the stage of a number, where that tells it from others of its cell."""
 LEAST_COVERAGE = 0.9
 """A number of toxic words bears on an answer where at least this share of them is counted."""
 

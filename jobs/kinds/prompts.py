@@ -186,7 +186,7 @@ class _Asked:
     prompts: Planned[PromptLine]
     """They are known by this."""
     params: PromptsParams = field(compare=False)
-    """Of their job."""
+    """Params of the job that leaves them, which `prompts` holds as text."""
 
 
 @lru_cache(maxsize=64)

@@ -31,7 +31,7 @@ class First(Generic[Item]):
 
     @property
     def as_far_as(self) -> str:
-        """What a count of faults among them rests on."""
+        """Return what a count of faults among them rests on, in words."""
         return as_far_as(len(self.items), self.count)
 
 
