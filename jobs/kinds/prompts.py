@@ -101,10 +101,9 @@ class Prompts(Kind[PromptsParams]):
     def _read_ahead(self, params: PromptsParams) -> Sequence[PromptLine]:
         """Read what a job will leave, as it will; nothing where its source cannot be read."""
         try:
-            usable, _ = _usable(_read(params).items, params)
+            prompts = _sample(params).prompts
         except UserError:
             return []  # planning the stage itself says what is wrong
-        prompts = sampled_prompts(usable, params.max_prompts, params.seed)
         return lines_of(prompts, params.transform, params.seed)
 
     def in_small(self, written: Mapping[str, Any], stand_ins: StandIns) -> dict[str, Any]:
@@ -115,19 +114,17 @@ class Prompts(Kind[PromptsParams]):
     def run(self, work: Work[PromptsParams]) -> dict[str, object]:
         """Write prompts.jsonl, shuffled.jsonl, report.json and toxic.json where words are known."""
         params = work.params
-        reading = _read(params)
-        usable, dropped = _usable(reading.items, params)
-        prompts = sampled_prompts(usable, params.max_prompts, params.seed)
-        _check_positions({part.role for one in prompts for part in one.segments}, params)
-        write_prompts(work.folder, prompts, params.transform, params.seed)
+        sample = _sample(params)
+        _check_positions(sample.roles, params)
+        write_prompts(work.folder, sample.prompts, params.transform, params.seed)
         counts = {
-            "num_prompts": len(prompts),
-            "num_dropped": len(reading.dropped) + len(dropped),
-            "num_not_sampled": len(usable) - len(prompts),
+            "num_prompts": len(sample.prompts),
+            "num_dropped": len(sample.dropped),
+            "num_not_sampled": sample.num_not_sampled,
         }
-        write_report(work.folder, [*reading.dropped, *dropped], {**counts, **about_source(reading)})
-        if reading.toxic_words is not None:
-            write_toxic_words(work.folder, reading.toxic_words, "known")
+        write_report(work.folder, sample.dropped, {**counts, **about_source(sample.reading)})
+        if sample.reading.toxic_words is not None:
+            write_toxic_words(work.folder, sample.reading.toxic_words, "known")
         answer = {} if params.answer is None else {"answer": params.answer}
         return {
             **counts,
@@ -155,6 +152,38 @@ def _read(params: PromptsParams) -> Reading[Prompt]:
             dict.fromkeys(name for reading in readings for name in reading.unused_columns)
         ),
         notes=tuple(note for reading in readings for note in reading.notes),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Sample:
+    """The prompts that a job leaves, and what is said of the others."""
+
+    reading: Reading[Prompt]
+    """Of all sources."""
+    prompts: Sequence[Prompt]
+    """As they stand there, before the transform."""
+    dropped: Sequence[Dropped]
+    """Rows that cannot be used, and those that the params leave out."""
+    num_not_sampled: int
+    """How many could be used and are beyond `max_prompts`."""
+
+    @property
+    def roles(self) -> frozenset[str]:
+        """Roles of their segments."""
+        return frozenset(part.role for one in self.prompts for part in one.segments)
+
+
+def _sample(params: PromptsParams) -> _Sample:
+    """Read the sources and take what the params want. Raises UserError where none can be read."""
+    reading = _read(params)
+    usable, dropped = _usable(reading.items, params)
+    prompts = sampled_prompts(usable, params.max_prompts, params.seed)
+    return _Sample(
+        reading=reading,
+        prompts=prompts,
+        dropped=[*reading.dropped, *dropped],
+        num_not_sampled=len(usable) - len(prompts),
     )
 
 
@@ -193,14 +222,13 @@ class _Asked:
 def _look(asked: _Asked) -> _Look:
     """Read prompts once for all that is asked. Raises UserError where they cannot be read."""
     params = asked.params
-    reading = _read(params)
-    usable, _ = _usable(reading.items, params)
-    sample = sampled_prompts(usable, params.max_prompts, params.seed)
-    lines_of(sample[:MOST_TRIED], params.transform, params.seed)  # raises where one cannot be made
+    sample = _sample(params)
+    first = sample.prompts[:MOST_TRIED]
+    lines_of(first, params.transform, params.seed)  # raises where one cannot be made
     return _Look(
-        roles=frozenset(part.role for one in sample for part in one.segments),
-        untouched=note_on_untouched(sample, params.transform, params.seed),
-        knows_words=reading.toxic_words is not None,
+        roles=sample.roles,
+        untouched=note_on_untouched(sample.prompts, params.transform, params.seed),
+        knows_words=sample.reading.toxic_words is not None,
     )
 
 
