@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cluster.errors import UserError
 from jobs.artifacts.artifact import digest_bytes, digest_file
-from jobs.sources.plain_files import unreadable
+from jobs.sources.plain_files import inside_of, unreadable
 
 _DIGEST = "xxh3:"
 
@@ -47,10 +47,7 @@ def _digest_path(path: str) -> str:
     try:
         if not os.path.isdir(path):
             return _DIGEST + _file_digest(path)
-        files = sorted(
-            os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names
-        )
-        lines = [f"{os.path.relpath(file, path)} {_file_digest(file)}" for file in files]
+        lines = [f"{os.path.relpath(file, path)} {_file_digest(file)}" for file in inside_of(path)]
     except FileNotFoundError as error:
         missing = os.fsdecode(error.filename or path)
         if os.path.islink(missing):

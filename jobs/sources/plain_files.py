@@ -7,6 +7,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 
 from cluster.errors import UserError
 
@@ -40,14 +41,30 @@ def require_plain(path: str) -> None:
             f"{path} is not one source: it is a home, or holds one",
             hint="name the file, or the folder that holds nothing else",
         )
-    for number, (inside, inside_mode) in enumerate(_walk(path)):
+    for inside in inside_of(path):
+        with suppress(FileNotFoundError):  # a link to nothing: who wants it says so
+            _require_file(inside, os.stat(inside).st_mode)
+
+
+def inside_of(folder: str) -> list[str]:
+    """List all below a folder but folders, sorted.
+
+    Links to folders are followed, as a set is often laid over several disks; not those that lead
+    back inside, or to what holds the folder.
+
+    Raises:
+        UserError: there is much more than one source, or a folder cannot be listed.
+    """
+    inside = []
+    for number, (path, is_folder) in enumerate(_walk(folder)):
         if number >= MOST_FILES:
             raise UserError(
-                f"{path} holds more than {MOST_FILES:,} files, so it is not one source",
+                f"{folder} holds more than {MOST_FILES:,} files, so it is not one source",
                 hint="name the file, or the folder that holds nothing else",
             )
-        if not stat.S_ISDIR(inside_mode):
-            _require_file(inside, inside_mode)
+        if not is_folder:
+            inside.append(path)
+    return sorted(inside)
 
 
 def unreadable(path: str, error: OSError | ValueError) -> UserError:
@@ -72,19 +89,25 @@ _KINDS = (
 )
 
 
-def _walk(folder: str) -> Iterator[tuple[str, int]]:
-    """Yield everything below a folder with its mode; links to folders are not followed."""
-    waiting = [folder]
+def _walk(folder: str) -> Iterator[tuple[str, bool]]:
+    """Yield everything below a folder, and whether that is a folder."""
+    waiting = [(folder, [os.path.realpath(folder)])]
     while waiting:
+        place, tops = waiting.pop()
         try:
-            with os.scandir(waiting.pop()) as entries:
+            with os.scandir(place) as entries:
                 for entry in entries:
-                    try:
-                        mode = entry.stat().st_mode
-                    except FileNotFoundError:
-                        continue  # a link to nothing
-                    yield entry.path, mode
-                    if entry.is_dir(follow_symlinks=False):
-                        waiting.append(entry.path)
+                    is_folder = entry.is_dir()
+                    yield entry.path, is_folder
+                    real = os.path.realpath(entry.path) if entry.is_symlink() else None
+                    if is_folder and real is None:
+                        waiting.append((entry.path, tops))
+                    elif is_folder and real and not any(_overlap(real, top) for top in tops):
+                        waiting.append((entry.path, [*tops, real]))
         except OSError as error:
-            raise unreadable(error.filename or folder, error) from None
+            raise unreadable(error.filename or place, error) from None
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Tell whether one of two folders holds the other, or is it."""
+    return os.path.commonpath([one, other]) in (one, other)

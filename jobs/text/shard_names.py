@@ -8,11 +8,10 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path, PurePath
 
-from cluster.errors import UserError
 from jobs.sources.placeholders import require_target
+from jobs.sources.plain_files import inside_of
 from jobs.text.data_file import suffix_of
 from jobs.text.rows.fault import storable
 from jobs.text.rows.file_bytes import PACKED_SUFFIXES
@@ -23,7 +22,6 @@ _NUMBER = re.compile(r"(?:[-_.](part|shard|chunk)?|^(part|shard|chunk))[-_.]?(\d
 _CACHED = re.compile(r"cache-[0-9a-f]{8,}(?:_\d+_of_\d+)?\.arrow")
 """What `map` and `filter` of datasets leave beside the data."""
 _HASH = re.compile(r"^(?=.*\d)[0-9a-f-]{8,}$")
-_MOST_FILES = 100_000
 _GENERIC = frozenset({"", "data", "dataset", "part", "shard", "chunk", "file", "default"})
 """Names of files and folders that say nothing about what is inside."""
 _SIDE_FILES = frozenset(
@@ -96,17 +94,11 @@ def files_in(folder: Path) -> list[Path]:
 
     Raises UserError for a whole disk, and where data are a link to nothing.
     """
-    entries = list(islice(folder.rglob("*"), _MOST_FILES + 1))
-    if len(entries) > _MOST_FILES:
-        raise UserError(
-            f"more than {_MOST_FILES:,} files in it",
-            where=str(folder),
-            hint="name the folder of the data set alone",
-        )
+    entries = sorted(Path(path) for path in inside_of(str(folder)))
     for path in entries:
         if path.is_symlink() and is_data_file(path.relative_to(folder)):
             require_target(path, str(path.parent))
-    return sorted(path for path in entries if path.is_file())
+    return [path for path in entries if path.is_file()]
 
 
 def is_data_file(inside: PurePath) -> bool:

@@ -5,7 +5,7 @@ import pytest
 
 from cluster.errors import UserError
 from jobs.sources import plain_files
-from jobs.sources.plain_files import require_plain
+from jobs.sources.plain_files import inside_of, require_plain
 
 
 @pytest.fixture
@@ -61,3 +61,26 @@ def test_what_can_be_no_path_is_refused_in_few_words(path):
     with pytest.raises(UserError, match="can be no path") as caught:
         require_plain(path)
     assert len(str(caught.value)) < 200
+
+
+def test_links_to_folders_elsewhere_are_followed_and_those_back_inside_are_not(tmp_path):
+    top, other = tmp_path / "top", tmp_path / "other"
+    for place in (top / "here", other / "deep"):
+        place.mkdir(parents=True)
+        (place / "a.jsonl").write_text("{}")
+    (top / "latest").symlink_to("here")
+    (top / "up").symlink_to(tmp_path)
+    (top / "away").symlink_to(other)
+    (other / "again").symlink_to(other / "deep")
+    (other / "round").symlink_to(other)
+    (other / "back").symlink_to(top)
+    found = [os.path.relpath(path, top) for path in inside_of(str(top))]
+    assert found == ["away/deep/a.jsonl", "here/a.jsonl"]
+
+
+def test_a_pipe_in_a_linked_folder_is_refused(folder, tmp_path):
+    (tmp_path / "other").mkdir()
+    os.mkfifo(tmp_path / "other/pipe")
+    (folder / "linked").symlink_to(tmp_path / "other")
+    with pytest.raises(UserError, match="pipe is a pipe"):
+        require_plain(str(folder))

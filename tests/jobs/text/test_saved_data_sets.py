@@ -6,6 +6,7 @@ import pyarrow
 import pytest
 
 from cluster.errors import UserError
+from jobs.sources.path_digests import digest_paths
 from jobs.text.source_check import read_source
 
 
@@ -106,3 +107,16 @@ def test_a_link_to_nothing_that_is_no_data_hides_no_data(tmp_path):
     write_lines(tmp_path / "train.jsonl")
     (tmp_path / "README.md").symlink_to("gone")
     assert prompts_of(tmp_path) == WHOLE
+
+
+def test_shards_in_a_folder_that_is_linked_from_another_disk_are_rows_of_the_set(tmp_path):
+    folder, disk = tmp_path / "set", tmp_path / "disk"
+    for place in (folder / "train", disk):
+        place.mkdir(parents=True)
+    write_lines(folder / "train/0000.jsonl")
+    write_lines(disk / "0001.jsonl", "q")
+    (folder / "train/data").symlink_to(disk)
+    assert prompts_of(folder) == WHOLE + [row["prompt"] for row in rows("q")]
+    before = digest_paths(str(folder))
+    write_lines(disk / "0001.jsonl", "changed")
+    assert digest_paths(str(folder)) != before
