@@ -26,6 +26,7 @@ from cluster.errors import SurroundingsError
 from cluster.executor import STARTED_IN
 from cluster.fault_classes import FaultClass
 from cluster.machine.accelerators import find_accelerator
+from cluster.machine.batch_job import given_bytes
 from cluster.machine.container_limits import container_limits, free_host_bytes
 from cluster.machine.resources import Resources
 from cluster.machine.visible_gpus import visible_variable
@@ -222,10 +223,11 @@ def _product_label(offered: Resources) -> dict[str, str]:
 
 
 def _memory_of_container() -> dict[str, int]:
-    """Return what calls may hold where a control group says it; Ray sees no nested groups."""
-    if math.isinf(container_limits().free_bytes):
+    """Return what calls may hold where a control group or SLURM says it; Ray asks neither."""
+    given = given_bytes()
+    if math.isinf(container_limits().free_bytes) and math.isinf(given):
         return {}
-    return {"_memory": max(0, free_host_bytes() - _OBJECT_STORE_BYTES)}
+    return {"_memory": int(max(0, min(free_host_bytes(), given) - _OBJECT_STORE_BYTES))}
 
 
 def _own_node() -> "Node":

@@ -1,7 +1,5 @@
 """The limits that a container or batch system sets on this process: control groups, `ulimit`.
 
-Not every batch system holds its jobs to what they asked for; what it gave them they say themselves.
-
 The kernel tells every process the cores and memory of the whole host. What it may really use stands
 in its control group (cgroup) and in every group around that one, under version 1 and version 2
 alike; the tightest counts. Sets of cores need no look: the kernel's affinity already knows them.
@@ -17,13 +15,6 @@ from pathlib import Path, PurePosixPath
 
 _UNLIMITED_BYTES = 2**60
 """A limit of memory from here on is none: version 1 writes almost 2**63."""
-_CORES_OF_JOB = {
-    "SLURM_JOB_ID": "SLURM_CPUS_ON_NODE",
-    "PBS_JOBID": "NCPUS",
-    "LSB_JOBID": "LSB_DJOB_NUMPROC",
-    "SGE_TASK_ID": "NSLOTS",
-}
-"""Variable that names a batch job -> the variable with its cores here, or on all of its nodes."""
 _CPU_TIME, MEMORY = "cpu", "memory"
 """Names of the controllers whose limits are read."""
 
@@ -49,7 +40,7 @@ def container_limits(root: Path = Path("/")) -> ContainerLimits:
     cpus = [_quota(group) for group in control_groups(root, _CPU_TIME)]
     memory = [(_memory(group), _reclaimed(group)) for group in control_groups(root, MEMORY)]
     return ContainerLimits(
-        num_cpus=min([_given_cores(), *cpus]),
+        num_cpus=min(cpus, default=math.inf),
         memory_bytes=min([_address_space(), *(limit for limit, _ in memory)]),
         free_bytes=min((max(0.0, limit - used) for limit, used in memory), default=math.inf),
     )
@@ -106,14 +97,6 @@ def _below(path: str, mounted: str) -> PurePosixPath:
         relative = PurePosixPath(path).relative_to(mounted)
         return PurePosixPath(*(part for part in relative.parts if part != ".."))
     return PurePosixPath()
-
-
-def _given_cores() -> float:
-    """Return the cores that a batch system gave the job that this process runs in."""
-    given = [os.environ.get(_CORES_OF_JOB[job], "") for job in _CORES_OF_JOB if job in os.environ]
-    return min(
-        (int(cores) for cores in given if cores.isdecimal() and int(cores)), default=math.inf
-    )
 
 
 def _quota(group: Path) -> float:

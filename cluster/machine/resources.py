@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from cluster.machine.accelerators import slowest_of
+from cluster.machine.batch_job import given_bytes, given_cores
 from cluster.machine.container_limits import ContainerLimits, container_limits
 from cluster.machine.visible_gpus import visible_gpus
 
@@ -125,7 +126,7 @@ def this_machine() -> Resources:
     return Resources(
         num_cpus=_usable_cpus(limits),
         num_gpus=len(gpus),
-        memory_gb=round(min(memory_bytes, limits.memory_bytes) / 1e9, 1),
+        memory_gb=round(min(memory_bytes, limits.memory_bytes, given_bytes()) / 1e9, 1),
         gpu_memory_gb=min((gpu.memory_gb for gpu in gpus), default=0),
         gpu_name=slowest_of([gpu.name for gpu in gpus]),
     )
@@ -137,7 +138,7 @@ def usable_cpus() -> int:
 
 
 def _usable_cpus(limits: ContainerLimits) -> int:
-    return max(1, int(min(len(os.sched_getaffinity(0)), limits.num_cpus)))
+    return max(1, int(min(len(os.sched_getaffinity(0)), limits.num_cpus, given_cores())))
 
 
 def processor_name() -> str:

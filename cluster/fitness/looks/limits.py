@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from cluster.machine.batch_job import given_cores
 from cluster.machine.container_limits import container_limits
 
 
@@ -27,7 +28,7 @@ def look(asked: Mapping[str, Any]) -> dict[str, Any]:
         "locked_bytes": _limit(resource.RLIMIT_MEMLOCK),
         "has_infiniband": any(Path("/sys/class/infiniband").glob("*")),
         "cores": len(os.sched_getaffinity(0)),
-        "group_cores": _finite(groups.num_cpus),
+        "group_cores": _finite(min(groups.num_cpus, given_cores())),
         "group_memory_bytes": _finite(groups.memory_bytes),
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
     }

@@ -4,7 +4,7 @@ import resource
 import pytest
 
 from cluster.machine import resources
-from cluster.machine.container_limits import _CORES_OF_JOB, container_limits
+from cluster.machine.container_limits import container_limits
 from cluster.machine.resources import this_machine
 
 GB = 10**9
@@ -13,13 +13,6 @@ V1 = (
     "33 23 0:29 {root} /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n"
     "35 23 0:32 {root} /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n"
 )
-
-
-@pytest.fixture(autouse=True)
-def no_batch_job(monkeypatch):
-    """Hide the batch job that tests may run in."""
-    for name in (*_CORES_OF_JOB, *_CORES_OF_JOB.values()):
-        monkeypatch.delenv(name, raising=False)
 
 
 def host(folder, mounts, groups, files):
@@ -96,19 +89,3 @@ def test_a_machine_offers_no_more_than_its_container(tmp_path, monkeypatch):
 def test_a_limit_of_address_space_is_one_of_memory(tmp_path, monkeypatch):
     monkeypatch.setattr(resource, "getrlimit", lambda kind: (6 * GB, resource.RLIM_INFINITY))
     assert container_limits(tmp_path).memory_bytes == 6 * GB
-
-
-@pytest.mark.parametrize(
-    ("variables", "cores"),
-    [
-        ({"SLURM_JOB_ID": "7", "SLURM_CPUS_ON_NODE": "4", "SLURM_CPUS_PER_TASK": "2"}, 4),
-        ({"PBS_JOBID": "7.head", "NCPUS": "3"}, 3),
-        ({"LSB_JOBID": "7", "LSB_DJOB_NUMPROC": "5"}, 5),
-        ({"SGE_TASK_ID": "undefined", "NSLOTS": "6"}, 6),
-        ({"NCPUS": "3", "SLURM_JOB_ID": "7", "SLURM_CPUS_ON_NODE": "0"}, math.inf),
-    ],
-)
-def test_a_batch_job_has_the_cores_that_it_was_given(tmp_path, monkeypatch, variables, cores):
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    assert container_limits(tmp_path).num_cpus == cores
