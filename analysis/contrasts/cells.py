@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from analysis.contrasts.contrast import Contrast
 from analysis.long_table.columns import axes_of
 from analysis.long_table.depth import distinct_depths, layer_at
-from analysis.long_table.one_number import standing_row
+from analysis.long_table.one_number import each_job_once, standing_row
 from analysis.long_table.selection import BLANKS
 from analysis.measurement import Row, Scalar, label_at
 
@@ -72,6 +72,8 @@ class Cells:
             by_seed = of_label.setdefault(cells._key(row), {})
             seed = row.get(averaged) if averaged else None
             by_seed[seed] = standing_row(by_seed.get(seed, row), row)
+        for of_label in cells.by_label.values():
+            of_label.update({key: each_job_once(by_seed) for key, by_seed in of_label.items()})
         return cells
 
     def pairs(self, contrasts: Sequence[Contrast]) -> Iterator[Pair]:

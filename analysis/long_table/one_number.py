@@ -1,6 +1,8 @@
-"""One number may be gathered twice, by two stages: which of its rows stands for it."""
+"""One number may be gathered twice, by two stages or as two seeds: which row stands for it."""
 
-from analysis.measurement import Row
+from collections.abc import Mapping
+
+from analysis.measurement import Row, Scalar
 
 
 def standing_row(first: Row, second: Row) -> Row:
@@ -19,3 +21,17 @@ def standing_row(first: Row, second: Row) -> Row:
         f"two different numbers of {second['metric']} for one cell: {first['value']} from "
         f"{first['key']} and {second['value']} from {second['key']}"
     )
+
+
+def each_job_once(by_seed: Mapping[Scalar, Row]) -> dict[Scalar, Row]:
+    """Return the seeds of a cell less those whose number is the job of an earlier one.
+
+    Nothing behind such a job names the seed, so that its number says nothing of seeds.
+    """
+    kept: dict[Scalar, Row] = {}
+    known = set[Scalar]()
+    for seed, row in by_seed.items():
+        if row["key"] is None or row["key"] not in known:
+            kept[seed] = row
+            known.add(row["key"])
+    return kept

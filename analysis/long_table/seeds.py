@@ -9,7 +9,7 @@ from typing import cast
 import numpy as np
 
 from analysis.long_table.columns import axes_of
-from analysis.long_table.one_number import standing_row
+from analysis.long_table.one_number import each_job_once, standing_row
 from analysis.measurement import (
     CONTROLS,
     FIELDS,
@@ -29,7 +29,8 @@ def over_seeds(rows: Sequence[Row], seeds: str | None = "seed") -> list[Row]:
     """Return one row per cell: the measurements that agree on everything but the seed.
 
     With two seeds or more `value` is their mean and the interval is Student's t over seeds; with
-    one the interval over prompt groups is kept. The upper end is raised by what was left uncounted;
+    one the interval over prompt groups is kept. One job that is of several seeds, because nothing
+    behind it names the axis, is one seed. The upper end is raised by what was left uncounted;
     floor and null bands are the outermost of all seeds. Failed seeds are left out of the mean and
     named in `reason`, behind what is to be known about the others; `key` lists every job.
 
@@ -56,7 +57,7 @@ def t_interval(values: Iterable[float]) -> tuple[float, float]:
 
 
 def _one_per_seed(cell: list[Row], seeds: str | None, names: Sequence[str]) -> list[Row]:
-    """Return the cell's rows, the same number gathered twice (by two stages) counted once."""
+    """Return the cell's rows, the same number counted once: of two stages, or of two seeds."""
     kept: dict[Scalar, Row] = {}
     for row in cell:
         seed = row.get(seeds) if seeds else None
@@ -65,7 +66,7 @@ def _one_per_seed(cell: list[Row], seeds: str | None, names: Sequence[str]) -> l
         except ValueError as different:
             where = ", ".join(f"{name}={row[name]}" for name in names if row[name] is not None)
             raise ValueError(f"{different} ({where}, {seeds or 'seed'}={seed})") from None
-    return list(kept.values())
+    return list(each_job_once(kept).values())
 
 
 def _combine(cell: list[Row], seeds: str | None) -> Row:

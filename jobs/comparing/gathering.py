@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from io import BytesIO
+from itertools import product
 from typing import TYPE_CHECKING
 
 from analysis.measurement import Row, Scalar, label_of
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 OBJECTIVE = "objective"
 """The axis of which a number without a value is the base's."""
+SEEDS = "seed"
+"""The axis that a view averages over unless it says otherwise."""
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d{1,2})?")
 """A number as a job writes it; Python would also read `1_000` and `nan` as such."""
 
@@ -55,14 +58,19 @@ class Source:
     """Facts of the checkpoint upstream, where there is no artifact and that one is done."""
 
 
-def collect(sources: Sequence[Source]) -> Comparison:
+def collect(sources: Sequence[Source], averaged: str | None = SEEDS) -> Comparison:
     """Read what the sources measured; a source without an artifact gives rows with its reason.
 
     A job may sweep axes itself: axis columns of its table stand beside those of the cells.
     Nothing depends on the order in which stages were gathered, because the key does not either.
     Numbers of one cell are told apart by the objective, where that is no axis of the study, and by
     the name of the stage: it may compare a sample with another one than the next stage does, or
-    take another model of a chain of trainings for the base.
+    take another model of a chain of trainings for the base. Cells that differ only in that one has
+    no value of the averaged axis are one: a base of all seeds is no seed of the models made of it.
+
+    Args:
+        sources: the jobs.
+        averaged: axis that the view averages over; None for none.
     """
     from analysis.long_table.columns import axes_of, to_table
     from analysis.long_table.joining import conformed, contested, joined, labelled
@@ -78,13 +86,15 @@ def collect(sources: Sequence[Source]) -> Comparison:
         for source in sources
         if (table := read.get(id(source))) is not None
     ]
-    in_dispute = contested(whole, axes)
-    if in_dispute and OBJECTIVE not in order and _share_cells(known := with_objectives(sources)):
-        return collect(known)
-    by_stage = [*_comparing_values(), *in_dispute]
-    tables = [labelled(table, "compared_by", stage, by_stage) for stage, table in whole]
-    facts = _facts(tables)
     measured = _measured_values_by_stage(sources, read, sorted(swept), types)
+    in_dispute = {*contested(whole, axes), *_half_averaged(sources, measured, averaged)}
+    if in_dispute and OBJECTIVE not in order:
+        known = with_objectives(sources)
+        if _share_cells(known, averaged):
+            return collect(known, averaged)
+    by_stage = {*_comparing_values(), *in_dispute}
+    tables = [labelled(table, "compared_by", stage, sorted(by_stage)) for stage, table in whole]
+    facts = _facts(tables)
     missing = [
         row
         for source in sources
@@ -121,15 +131,48 @@ def with_objectives(sources: "Sequence[Source]") -> "list[Source]":
     return [told(source) for source in sources]
 
 
-def _share_cells(sources: Sequence[Source]) -> bool:
+def _share_cells(sources: Sequence[Source], averaged: str | None) -> bool:
     """Whether sources of several objectives, the base among them, are of one cell of the study."""
     told = {
-        (frozenset(source.cell.items() - {(OBJECTIVE, objective)}), objective)
+        (_cell_without(source, OBJECTIVE, averaged), source.cell.get(OBJECTIVE))
         for source in sources
         if source.artifact
-        for objective in [source.cell.get(OBJECTIVE)]
     }
     return len(told) > len({cell for cell, _ in told})
+
+
+def _cell_without(source: Source, *axes: str | None) -> frozenset[tuple[str, str]]:
+    """Return the cell of a source less some axes."""
+    return frozenset((axis, label) for axis, label in source.cell.items() if axis not in axes)
+
+
+def _half_averaged(
+    sources: Sequence[Source], measured: Mapping[str, Sequence[Row]], averaged: str | None
+) -> set[str]:
+    """Return the metrics that a stage with the averaged axis and one without it have of one cell.
+
+    Args:
+        sources: the jobs, done or not.
+        measured: stage -> what its jobs measured.
+        averaged: the axis.
+    """
+    cells: dict[tuple[str, bool], set[frozenset[tuple[str, str]]]] = {}
+    values = {stage: {str(row["metric"]) for row in rows} for stage, rows in measured.items()}
+    for source in sources:
+        cell = _cell_without(source, averaged)
+        cells.setdefault((source.stage, averaged in source.cell), set()).add(cell)
+        if source.stage not in measured:
+            named = (value for name in source.metrics for value in _reports_of(name))
+            values.setdefault(source.stage, set()).update(named)
+    halves: list[list[tuple[str, set[frozenset[tuple[str, str]]]]]] = [[], []]
+    for (stage, has_axis), own in cells.items():
+        halves[has_axis].append((stage, own))
+    return {
+        metric
+        for (stage, own), (other, of_other) in product(*halves)
+        if own & of_other
+        for metric in values.get(stage, set()) & values.get(other, set())
+    }
 
 
 def _present(source: Source) -> Source:

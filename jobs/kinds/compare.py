@@ -18,7 +18,7 @@ from jobs.worker.work import Work
 class Compare(Kind[View]):
     """Lays out what other jobs measured."""
 
-    VERSION = 2
+    VERSION = 3
     INPUTS = {}
     Params = View
     GATHERS = True
@@ -83,7 +83,7 @@ class Compare(Kind[View]):
             for upstream in group
         ]
         work.progress(None, f"reading {len(sources)} measurements")
-        comparison = collect(sources)
+        comparison = collect(sources, work.params.seeds)
         work.progress(None, "writing tables and figures")
         write_views(comparison, work.params, work.folder)
         return {"num_measurements": len(comparison.gathered), "num_jobs": len(sources)}

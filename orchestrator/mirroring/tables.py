@@ -28,5 +28,6 @@ def shown_tables(root: Storage, study: str) -> Mapping[str, TableRows]:
         gathered = sources(root, decided, job)
         if any(source.artifact for source in gathered):
             view = job.params_as(View)
-            tables[view.title] = flat_table(at_doses(collect(gathered), view).table(view))
+            comparison = at_doses(collect(gathered, view.seeds), view)
+            tables[view.title] = flat_table(comparison.table(view))
     return tables

@@ -67,7 +67,7 @@ def gather_studies(root: Storage, texts: Sequence[str], chosen: Mapping[str, obj
     return Gathered(
         view=view,
         own=_view(first.params, None),
-        comparison=at_doses(collect(list(unique.values())), view),
+        comparison=at_doses(collect(list(unique.values()), view.seeds), view),
         roots=list(roots.values()),
         notes=[
             f"{text}: {note}"

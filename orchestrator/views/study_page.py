@@ -89,7 +89,7 @@ def _section(root: Storage, decided: DecidedPlan, job: Job) -> "Section | None":
     if not any(source.artifact for source in gathered):
         return None
     view = job.params_as(View)
-    comparison = at_doses(collect(gathered), view)
+    comparison = at_doses(collect(gathered, view.seeds), view)
     folder = f"studies/{decided.plan.study.name}/figures/{view_name(job)}"
     pictures = [name for name in root.list(folder) if not name.endswith(".pdf")]
     contrasts = [comparison.contrasts(view)] if view.contrasts else []

@@ -49,8 +49,9 @@ def sources(root: Storage, decided: DecidedPlan, job: Job) -> "list[Source]":
 def collect_measured(root: Storage, decided: DecidedPlan, job: Job) -> "Comparison":
     """Collect all measurements of a gathering job, missing ones included."""
     from jobs.comparing.gathering import collect
+    from jobs.comparing.view import View
 
-    return collect(sources(root, decided, job))
+    return collect(sources(root, decided, job), job.params_as(View).seeds)
 
 
 def refresh_views(
@@ -117,7 +118,8 @@ def _files_of_view(root: Storage, decided: DecidedPlan, job: Job, scratch: Path)
     gathered = sources(root, decided, job)
     if not any(source.artifact for source in gathered):
         return None
-    write_views(collect(gathered), job.params_as(View), scratch)
+    view = job.params_as(View)
+    write_views(collect(gathered, view.seeds), view, scratch)
     return scratch
 
 

@@ -100,3 +100,10 @@ def test_a_stage_that_was_not_run_contradicts_none_that_was(is_first):
 
 def test_the_interval_of_equal_values_has_no_width():
     assert t_interval([2.0, 2.0]) == (2.0, 2.0)
+
+
+def test_one_job_that_is_of_several_seeds_is_one_seed():
+    """A study may name seeds that nothing behind the number takes."""
+    (row,) = over_seeds(cell(0.5, 0.5, 0.5, key="k"))
+    assert (row["value"], row["low"], row["high"], row["num_seeds"]) == (0.5, 0.0, 1.0, 1)
+    assert row["seed"] is None and row["key"] == "k"

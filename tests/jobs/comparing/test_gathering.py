@@ -165,6 +165,29 @@ def test_a_job_that_failed_has_the_objective_that_its_stage_measured(done, lost,
     assert [source.cell["model"] for source in told] == ["a", "b", "a", "b"]
 
 
+@pytest.mark.parametrize("axis", ["seed", "trial"])
+def test_the_base_is_no_seed_of_the_models_made_of_it(done, monkeypatch, axis):
+    """The study has seeds and no axis for objectives; the base was trained, or taken, once."""
+    after = [done("after", {"model": "a", axis: seed}, [value(number=0.1)]) for seed in "01"]
+    before = [done("before", {"model": "a"}, [value(number=0.5)])]
+    aligned = Circumstances(objective="dpo")
+    known = {source.artifact.key: aligned for source in after}
+    monkeypatch.setattr(gathering, "circumstances_of", lambda artifacts: known)
+    comparison = collect([*after, *before], axis)
+    table = comparison.table(View(metrics=["toxic_mass"], seeds=axis))
+    assert [header[-1] for header in table.columns] == ["base", "dpo"]
+    numbers = [cell.number for cell in table.cells[0]]
+    assert [(number.value, number.num_seeds) for number in numbers] == [(0.5, 1), (0.1, 2)]
+    assert "objective" not in collect([*after, *before], None).order  # nothing is averaged
+
+
+def test_a_base_that_failed_is_no_seed_either(done, lost):
+    after = [done("after", {"model": "a", "seed": seed}, [value(number=0.1)]) for seed in "01"]
+    comparison = collect([*after, lost("before", {"model": "a"}, ["toxic_mass"])])
+    told = {(row["compared_by"], row["value"]) for row in found(comparison, metric="toxic_mass")}
+    assert told == {("after", 0.1), ("before", None)}
+
+
 def test_what_two_stages_say_alike_of_one_sample_is_drawn_once(done):
     def source(stage, cell, content):
         table = to_parquet(pa.table({"along": [content]}))
