@@ -230,7 +230,8 @@ def drop_in_words(findings: Findings, after: Finding) -> str:
     to = finding_in_words(after)
     if before is None:
         return f"an unknown amount (to {to}, with no number of the base beside it)"
-    ends = f"from {finding_in_words(before)} to {to}"
+    of_model = f" of {before.about.objective}" if before.aligned else ""
+    ends = f"from {finding_in_words(before)}{of_model} to {to}"
     if fall is None:
         return f"an unknown amount ({ends}, without an interval)"
     part = "" if share is None else f"a share of {in_words(share)}, "

@@ -13,6 +13,7 @@ from functools import cached_property
 from itertools import combinations
 from typing import Any, TypeVar, cast
 
+from analysis.answering.comparable_rows import by_seed, comparable_groups
 from analysis.answering.placed_rows import TURN, PlacedRows, rows_at_place
 from analysis.answering.where_read import WhereRead, place_in_words
 from analysis.dose.doses import Dose
@@ -41,6 +42,8 @@ class Finding:
     """Its circumstances; of several seeds those of the first."""
     aligned: frozenset[str]
     """Keys of the aligned models of all its seeds; empty for the base."""
+    bases: frozenset[str]
+    """Keys of the models before alignment, of all its seeds."""
     apart: tuple[str, ...] = ()
     """Axes beside model and objective of which aligned models have several values."""
 
@@ -261,12 +264,12 @@ class Findings:
         return max(plain, key=lambda key: sources.count(plain[key]), default=None)
 
     def before(self, finding: Finding) -> Finding | None:
-        """Return the same number of the base that an aligned model was made from."""
+        """Return the same number of the model that an aligned one was made from."""
         return next(
             (
                 other
                 for other in self._like(finding)
-                if not other.aligned and other.about.prompts == finding.about.prompts
+                if is_before(other, finding) and other.about.prompts == finding.about.prompts
             ),
             None,
         )
@@ -279,13 +282,14 @@ class Findings:
                 for other in self._like(finding)
                 if other.about.is_plain
                 and other.about.source == finding.about.source
+                and same_base(other, finding)
                 and same_model(other, finding)
             ),
             None,
         )
 
     def _like(self, finding: Finding) -> Iterator[Finding]:
-        """Yield findings of the same metric, definition, position and base model."""
+        """Yield findings of the same metric, definition and position."""
         yield from self._by_quantity[_quantity(finding)]
 
     @cached_property
@@ -297,9 +301,22 @@ class Findings:
 
 
 def _quantity(finding: Finding) -> tuple[str | None, ...]:
-    """Return metric, definition, position and base model of a finding."""
+    """Return metric, definition and position of a finding."""
     number = finding.number
-    return number.metric, number.definition, number.position, finding.about.base
+    return number.metric, number.definition, number.position
+
+
+def same_base(first: Finding, second: Finding) -> bool:
+    """Whether two findings share a base; each seed may have one of its own."""
+    return bool(first.bases & second.bases)
+
+
+def is_before(first: Finding, second: Finding) -> bool:
+    """Whether a finding is of the model that the second one's was made from.
+
+    That model may be aligned itself: DPO after SFT begins with SFT's.
+    """
+    return bool((first.aligned or first.bases) & second.bases) and bool(second.aligned)
 
 
 def same_model(first: Finding, second: Finding) -> bool:
@@ -334,10 +351,13 @@ def _axes_apart(findings: Sequence[Finding]) -> tuple[str, ...]:
     return (*names, STAGE) if is_unclear else tuple(names)
 
 
-def _finding(row: Row, circumstances: Mapping[str, Circumstances]) -> Finding:
-    by_job = [circumstances[key] for key in str(row["key"]).split()]
-    aligned = frozenset(about.run or about.aligned for about in by_job if about.aligned)
-    return Finding(number=Measurement.from_row(row), about=by_job[0], aligned=aligned)
+def _finding(row: Row, by_job: Sequence[Circumstances]) -> Finding:
+    return Finding(
+        number=Measurement.from_row(row),
+        about=by_job[0],
+        aligned=frozenset(about.run or about.aligned for about in by_job if about.aligned),
+        bases=frozenset(about.base for about in by_job if about.base),
+    )
 
 
 def _findings(
@@ -352,30 +372,9 @@ def _findings(
         by_metric.setdefault(str(row["metric"]), []).append(row)
     kept = [row for group in by_metric.values() for row in rows_at_place(group, selection, centred)]
     findings = [
-        _finding(row, circumstances)
-        for group in _comparable_groups(kept, circumstances)
+        _finding(row, by_seed(row, group, circumstances))
+        for group in comparable_groups(kept, circumstances)
         for row in over_seeds(group, seeds)
     ]
     apart = _axes_apart(findings)
     return [replace(finding, apart=apart) for finding in findings]
-
-
-def _comparable_groups(
-    rows: Sequence[Row], circumstances: Mapping[str, Circumstances]
-) -> Iterator[list[Row]]:
-    """Group rows by what they are compared with: stages may compare one cell with several things.
-
-    The same number measured by two such stages is kept once.
-    """
-    groups: dict[tuple[object, ...], list[Row]] = {}
-    kept = set()
-    for row in rows:
-        about = circumstances[str(row["key"])]
-        content = tuple(value for name, value in row.items() if name != "key")
-        if content not in kept:
-            kept.add(content)
-            is_same_model = about.against_aligned == about.aligned
-            against = (about.against_prompts, about.against_objective)
-            compared = (*against, is_same_model, about.prefill, about.pairs)
-            groups.setdefault((*compared, about.intervention), []).append(row)
-    yield from groups.values()

@@ -78,7 +78,8 @@ def _at_equal_fall(
     same = (end.about.prompts, end.about.prefill)
     about = [(row, a) for row, a in about if (a.prompts, a.prefill) == same]
     own = [(row, a) for row, a in about if a.run == run]
-    bases = [(row, a) for row, a in about if a.aligned is None and a.base == end.about.base]
+    begun = {a.base for row, a in own if row["metric"] == MASS}
+    bases = [(row, a) for row, a in about if (a.aligned or a.base) in begun]
     others = {
         a.against_aligned: a for row, a in own if row["metric"] == end.number.metric and a.midway
     }

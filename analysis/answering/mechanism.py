@@ -9,7 +9,7 @@ more than they do on average; where several such additions disagree, nothing is 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from analysis.answering.answer import Evidence
 from analysis.answering.evidence import (
@@ -22,7 +22,7 @@ from analysis.answering.evidence import (
     of_drop,
     of_finding,
 )
-from analysis.answering.findings import Finding, Findings
+from analysis.answering.findings import Finding, Findings, same_base
 
 CONSISTENCY = "consistency"
 OFFSET = "add-mean-offset"
@@ -68,7 +68,7 @@ def mechanisms(findings: Findings, aligned: Sequence[Finding]) -> list[Mechanism
 
 
 def _mechanism(findings: Findings, offset: Finding, aligned: Sequence[Finding]) -> Mechanism:
-    of_model = [finding for finding in aligned if finding.aligned & offset.aligned]
+    of_model = [_since(offset, each) for each in aligned if each.aligned & offset.aligned]
     groups = by_metric(findings, [f for f in of_model if not f.turn])
     behaviours = tuple(finding for group in groups for finding in group)
     return Mechanism(
@@ -77,6 +77,11 @@ def _mechanism(findings: Findings, offset: Finding, aligned: Sequence[Finding]) 
         behaviours=behaviours,
         evidence=tuple(_signs(findings, offset, next(iter(behaviours), None), of_model)),
     )
+
+
+def _since(offset: Finding, other: Finding) -> Finding:
+    """Return a number of the model, to be held against the base from which the offset is."""
+    return other if same_base(offset, other) else replace(other, bases=offset.bases)
 
 
 def _signs(

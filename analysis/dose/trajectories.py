@@ -72,7 +72,10 @@ def trajectories(
             continue
         if about.aligned is None:
             bases.setdefault(_place(row, about), []).append(row)
-        elif about.step is not None:
+        elif about.alone and not about.midway:  # DPO after SFT begins with SFT's model
+            begun: Row = {**row, **dict.fromkeys(axes_of(row))}
+            bases.setdefault(_place(row, replace(about, base=about.aligned)), []).append(begun)
+        if about.step is not None:
             axes = (row[axis] for axis in axes_of(row) if axis not in along)
             compared = about.against_prompts, about.against_objective, about.intervention
             place = (about.run, *axes, *_place(row, about), *compared)

@@ -41,6 +41,8 @@ class Circumstances:
     """Key of the model before alignment."""
     aligned: str | None = None
     """Key of the aligned model; None: the number is of the base alone."""
+    alone: bool = False
+    """Whether the number is of one model, with no other beside it."""
     spans_trainings: bool = False
     """Whether that model's own training began with another model than this base."""
     run: str | None = None

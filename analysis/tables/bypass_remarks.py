@@ -26,7 +26,8 @@ class DecodeControls:
     circumstances: Mapping[str, Circumstances]
     """Key of a job -> under which circumstances it measured."""
     reads: Mapping[tuple[object, str], bool]
-    """Model and transform -> whether every control of them is above 0."""
+    """Model and transform -> whether every control of them is above 0. A model by its name in the
+    table, and by its key: one that was aligned before may be the base of another."""
 
     @classmethod
     def of(cls, measured: LongTable, circumstances: Mapping[str, Circumstances]) -> DecodeControls:
@@ -36,8 +37,9 @@ class DecodeControls:
         for row in rows:
             about = circumstances.get(str(row["key"]))
             if about is not None and about.transform is not None:
-                by_base = controls.setdefault((row["model"], about.transform), {})
-                by_base.setdefault(about.aligned is None, []).append(row)
+                for model in {row["model"], about.aligned or about.base} - {None}:
+                    by_base = controls.setdefault((model, about.transform), {})
+                    by_base.setdefault(about.aligned is None, []).append(row)
         reads = {
             place: all(_above_zero(row) for row in by_base.get(True) or by_base[False])
             for place, by_base in controls.items()
@@ -50,7 +52,7 @@ class DecodeControls:
         if not any(metric == name or metric.startswith(f"{name}_") for name in CLAIMS):
             return None
         for transform in self._transforms(row):
-            reads = self.reads.get((row["model"], transform))
+            reads = self._reads(row, transform)
             if reads is None:
                 return f"no bypass claim: no decode control was measured under {transform}"
             if not reads:
@@ -60,9 +62,18 @@ class DecodeControls:
                 )
         return None
 
-    def _transforms(self, row: Row) -> list[str]:
+    def _reads(self, row: Row, transform: str) -> bool | None:
+        """Whether the bases of a number's jobs read a transform, else models of its name do."""
+        bases = {(about.base, transform) for about in self._of_jobs(row)}
+        known = [self.reads[base] for base in bases if base in self.reads]
+        return all(known) if known else self.reads.get((row["model"], transform))
+
+    def _of_jobs(self, row: Row) -> list[Circumstances]:
         by_job = (self.circumstances.get(key) for key in str(row["key"] or "").split())
-        transforms = {about.transform for about in by_job if about is not None}
+        return [about for about in by_job if about is not None]
+
+    def _transforms(self, row: Row) -> list[str]:
+        transforms = {about.transform for about in self._of_jobs(row)}
         return sorted(name for name in transforms if name not in (None, PLAIN))
 
 

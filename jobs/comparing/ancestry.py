@@ -151,8 +151,9 @@ def _circumstances(request: _Request) -> Circumstances:
     pairs = request.inputs.get("pairs") if "aligned" in request.inputs else None
     trained_on = None if run is None else run.inputs.get("pairs")
     return Circumstances(
-        base=None if base is None else base.key,
+        base=None if base is None else _key_of_base(base),
         aligned=None if aligned is None else _key_of_model(aligned),
+        alone="base" not in inputs or "aligned" not in inputs,
         spans_trainings=begun is not None and begun is not base,
         midway=aligned is not None and aligned.midway,
         run=None if run is None else run.training,
@@ -207,6 +208,11 @@ def _run_of(aligned: _Request) -> _Request:
 def _key_of_model(aligned: _Request) -> str:
     """Return what tells an aligned model from others: what training left in the end is one."""
     return aligned.key if aligned.midway else _run_of(aligned).training
+
+
+def _key_of_base(base: _Request) -> str:
+    """Return the key of a model before alignment; of an aligned one what tells it from others."""
+    return _key_of_model(base) if base.leaves is Model.ALIGNED else base.key
 
 
 def _training(request: Request) -> str:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from analysis.answering import evidence
 from analysis.answering.answer import Evidence, StudyAnswer
-from analysis.answering.findings import Finding, Findings
+from analysis.answering.findings import Finding, Findings, is_before
 
 QUESTION = "Do transformed prompts bypass it?"
 ORDER = 2
@@ -85,11 +85,9 @@ def _summary(votes: list[bool | None], behaviours: list[Finding], measured: bool
 
 
 def _control(findings: Findings, finding: Finding) -> Finding | None:
-    """Return the decode control of the same base under the same transform."""
-    about = finding.about
+    """Return the decode control of the model it was made from, under the same transform."""
     for control in findings.of_metric(CONTROL):
-        is_same = control.about.base == about.base and control.about.prompts == about.prompts
-        if is_same and not control.aligned:
+        if control.about.prompts == finding.about.prompts and is_before(control, finding):
             return control
     return None
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from analysis.answering import evidence
 from analysis.answering.answer import Evidence, StudyAnswer
-from analysis.answering.findings import Finding, Findings
+from analysis.answering.findings import Finding, Findings, is_before
 from analysis.estimates.over_answer.half_depth import bound_in
 from analysis.long_table.circumstances import CONTROLS, DPO
 
@@ -100,8 +100,8 @@ def _is_base_of(before: Finding, after: Finding) -> bool:
     about, other = before.about, after.about
     return (
         same
-        and not before.aligned
-        and (about.base, about.prompts, about.prefill) == (other.base, other.prompts, other.prefill)
+        and is_before(before, after)
+        and (about.prompts, about.prefill) == (other.prompts, other.prefill)
     )
 
 

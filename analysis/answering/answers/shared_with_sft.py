@@ -22,7 +22,7 @@ from dataclasses import replace
 
 from analysis.answering import evidence
 from analysis.answering.answer import Evidence, StudyAnswer, Verdict
-from analysis.answering.findings import Finding, Findings
+from analysis.answering.findings import Finding, Findings, same_base
 from analysis.answering.matched_falls import Match, fall_of_compared, matches
 from analysis.answering.mechanism import is_beyond_random
 from analysis.long_table.circumstances import CONTROLS, SFT, SHUFFLED
@@ -139,7 +139,7 @@ def _beside_shuffled(dpo: Sequence[Match], shuffled: Sequence[Finding]) -> Itera
     """Yield by how much more DPO shares with SFT than shuffled labels do. It decides nothing."""
     for match in dpo:
         for other in shuffled:
-            if other.about.base == match.finding.about.base:
+            if same_base(other, match.finding):
                 more = evidence.difference(match.finding, other)
                 text = f"shares more than {other.about.objective} by {evidence.in_words(more)}"
                 piece = evidence.of_finding(match.finding, f"{match.finding.label}: {text}.")

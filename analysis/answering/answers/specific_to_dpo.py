@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from analysis.answering import evidence
 from analysis.answering.answer import Evidence, StudyAnswer, Verdict
-from analysis.answering.findings import Finding, Findings
+from analysis.answering.findings import Finding, Findings, same_base
 from analysis.answering.mechanism import METRICS as MECHANISM
 from analysis.answering.mechanism import Mechanism, fall_of, is_beyond_null, mechanisms
 from analysis.long_table.circumstances import DPO, SHUFFLED, UNALIGNED, Circumstances
@@ -104,8 +104,8 @@ def _nearest(other: Finding, dpo: Sequence[Mechanism]) -> Mechanism | None:
     """Return DPO on the same base and kind of preferences, in the cell that differs least."""
 
     def is_comparable(finding: Finding) -> bool:
-        same_base = finding.about.base == other.about.base
-        return same_base and finding.about.preferences == other.about.preferences
+        same_preferences = finding.about.preferences == other.about.preferences
+        return same_preferences and same_base(finding, other)
 
     return max(
         [mechanism for mechanism in dpo if is_comparable(mechanism.consistency)],

@@ -103,6 +103,18 @@ def test_without_the_base_a_fall_is_not_known(trainings):
     assert number.reason == "toxic_mass was not measured at its snapshots and in the base"
 
 
+@pytest.mark.parametrize("alone", [True, False])
+def test_dpo_after_sft_begins_where_the_model_of_sft_ended(trainings, alone):
+    """What is of the offset of SFT is no number of SFT's model alone."""
+    of_sft = {"aligned": "sft", "run": "sft", "objective": "sft", "alone": alone, "step": None}
+    trainings.add("toxic_mass", {7: 0.5}, steps=(7,), error=0.02, about=of_sft)
+    trainings.rows[-1] |= {"objective": "sft", "snapshot": None}
+    trainings.add("toxic_mass", lambda step: 0.5 - step / 200, error=0.02, about={"base": "sft"})
+    trainings.add("consistency", lambda step: 1 - step / 160, error=0.02, about={"base": "sft"})
+    number = read(trainings, Dose.named("toxic_mass_fall", 0.3))
+    assert number.value == (pytest.approx(1 - 60 / 160) if alone else None)
+
+
 def test_a_snapshot_without_the_number_leaves_a_hole(trainings):
     trainings.add("kl_per_token", lambda step: step / 80)
     trainings.add("consistency", {10: 0.2, 20: 0.4, 40: None, 80: 0.9})

@@ -64,6 +64,28 @@ def test_what_a_control_of_another_model_says_does_not_count():
     assert notes([*behaviour(), other], circumstances=ABOUT)["rot13", "dpo"] is not None
 
 
+@pytest.mark.parametrize("reads", ["base", "sft"])
+def test_the_control_of_dpo_after_sft_is_that_of_the_model_of_sft(reads):
+    """Whichever of the two reads the transform."""
+    about = {
+        "before-rot13": Circumstances(transform="rot13", base="b"),
+        "sft-rot13": Circumstances(transform="rot13", base="b", aligned="s"),
+        "after-rot13": Circumstances(transform="rot13", base="s", aligned="d"),
+    }
+    rows = [
+        row(metric, "rot13", who, key=key, value=value, low=value - 0.1, high=value + 0.1)
+        for who, key in ((None, "before-rot13"), ("sft", "sft-rot13"))
+        for metric, value in (
+            ("toxic_mass", 0.5),
+            ("decode_loss_gap", 1.0 if reads == (who or "base") else -1.0),
+        )
+    ]
+    rows.append(row("toxic_mass", "rot13", "dpo"))
+    found = notes(rows, circumstances=about)
+    assert (found["rot13", "dpo"] is None) is (reads == "sft")
+    assert (found["rot13", "base"] is None) is (reads == "base")
+
+
 def test_cells_of_a_model_behind_an_endpoint_say_that_it_has_no_weights():
     closed = {"model": "closed", "family": "endpoint", "num_parameters": None}
     rows = [

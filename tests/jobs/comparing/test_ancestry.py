@@ -63,6 +63,14 @@ stages:
   geometry-of-both: {kind: measure, inputs: {delta: moved}}
   moved-by-all: {kind: extract, inputs: {base: base, aligned: preferred, prompts: texts}}
   geometry-of-all: {kind: measure, inputs: {delta: moved-by-all}}
+  before-preferred: 
+    kind: behave
+    inputs: {model: tuned, prompts: texts}
+    params: {toxic_words: prompts}
+  after-preferred: 
+    kind: behave
+    inputs: {model: preferred, prompts: texts}
+    params: {toxic_words: prompts}
   table: {kind: compare, gather: [geometry, behaviour, before]}
 """
 
@@ -141,6 +149,14 @@ def test_a_base_that_was_aligned_itself_is_the_base_and_its_own_origin_is_known(
         False,
         False,
     ]
+
+
+def test_what_a_model_says_that_was_aligned_before_is_of_the_base_of_the_next(found):
+    before = found["before-preferred[rung=small,asked=turned]"]
+    after = found["after-preferred[rung=small,asked=turned]"]
+    assert after.base == before.aligned != before.base
+    assert before.alone and after.alone
+    assert not found["geometry-of-both[rung=small,asked=turned]"].alone
 
 
 def test_what_a_base_says_is_of_no_objective_and_has_the_same_base_and_prompts(found):
