@@ -17,6 +17,7 @@ from typing import Any, Generic
 from typing_extensions import TypeVar
 
 from cluster.disk.disk_faults import sync_descriptor
+from cluster.disk.folder_mode import let_in, sync_and_let_in
 from cluster.disk.local_disk import is_leftover, sync
 from cluster.disk.replaced_file import replace_file
 from cluster.disk.temp_folders import TempFolder
@@ -157,6 +158,7 @@ class AttemptFolder:
         fault_point("write", file=f"{self.name}/{name}")
         descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
         try:
+            let_in(descriptor, file)
             sync_descriptor(descriptor)
             fault_point("written", file=f"{self.name}/{name}", path=str(file))
             num_bytes = os.fstat(descriptor).st_size
@@ -171,7 +173,7 @@ class AttemptFolder:
         """Make the bytes of a file durable where they belong."""
         if self.artifact.storage.is_local:
             fault_point("write", file=f"{self.name}/{name}")
-            sync(file)
+            sync_and_let_in(file)
             fault_point("written", file=f"{self.name}/{name}", path=str(file))
         else:
             self.artifact.storage.upload(file, f"{self.name}/{name}")
