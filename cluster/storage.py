@@ -191,7 +191,8 @@ class Storage:
         """Check that the root can be written, and on a remote one that `create` never overwrites.
 
         Raises:
-            UserError: it cannot be written, or a record could be written over.
+            UserError: it cannot be written (of the class of what a disk answers, which a launch
+                that nobody watches waits out), or a record could be written over.
             SurroundingsError: a remote root does not exist, or denies access.
         """
         if self._remote is not None:
@@ -243,6 +244,7 @@ class Storage:
                 f"the output root cannot be written: {fault.error}",
                 where=self.url,
                 hint=f"choose another with --root{_MENDING.get(fault.fault_class, '')}",
+                fault_class=fault.fault_class,
                 code="root-read-only",
             ) from fault
         finally:
@@ -261,6 +263,7 @@ class Storage:
 _MENDING = {
     FaultClass.STORAGE_FULL: ", or free the disk",
     FaultClass.STORAGE_READ_ONLY: ", or mount it for writing",
+    FaultClass.STORAGE_AWAY: ", or look after the disk or its server",
     FaultClass.PERMISSION: ", or give yourself the right to write there",
 }
 """What else helps where a root cannot be written, by the class of the fault."""

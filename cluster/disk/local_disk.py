@@ -19,6 +19,7 @@ from typing import IO
 from cluster.disk.below_root import BelowRoot
 from cluster.disk.disk_faults import ForeignEntry, disk_faults, sync_descriptor
 from cluster.disk.exclusive_name import give_name
+from cluster.disk.opened_file import READ_AT_ONCE, OpenedFile
 from cluster.fault_points import fault_point
 from cluster.survey import Survey, Unfinished
 
@@ -57,7 +58,8 @@ class LocalDisk:
         """Open a plain file for reading. Raises FileNotFoundError."""
         with disk_faults(self.url, f"read {name}"):
             fault_point("read", file=name)
-            return open(self._below.open_file(name), "rb")
+            descriptor = self._below.open_file(name)
+        return BufferedReader(OpenedFile(descriptor, self.url, f"read {name}"), READ_AT_ONCE)
 
     def pieces(self, name: str) -> Iterator[bytes]:
         """Yield the bytes of a name, 16 MiB at a time. Raises FileNotFoundError."""

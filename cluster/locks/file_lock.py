@@ -121,7 +121,9 @@ class FileLock:
             is_free = True
             try:
                 descriptor = opened.enter_context(self._opened_to_keep())
-                is_free = _try_lock(descriptor, shared=False) and _is_named(self.path, descriptor)
+                is_free = _try_lock(self.path, descriptor, shared=False) and _is_named(
+                    self.path, descriptor
+                )
             except FileNotFoundError:
                 pass
             except NoLocks:
@@ -150,7 +152,7 @@ class FileLock:
             with _opened(self.path, os.O_RDONLY) as descriptor:
                 try:
                     # Shared, so that two who only look do not take each other for a holder.
-                    if _try_lock(descriptor, shared=True):
+                    if _try_lock(self.path, descriptor, shared=True):
                         return None
                 except NoLocks:
                     unnamed = None
@@ -170,7 +172,7 @@ class FileLock:
             if number:
                 time.sleep(_BETWEEN_TRIES_S)
             with _opened(self.path, os.O_RDWR | os.O_CREAT) as descriptor:
-                if not _try_lock(descriptor, shared=shared):
+                if not _try_lock(self.path, descriptor, shared=shared):
                     if number < _TRIES - 1:
                         continue
                     holder = Holder.parse(fields_of(_read(descriptor))) or UNKNOWN
@@ -222,7 +224,8 @@ def _opened(path: Path, flags: int) -> Iterator[int]:
     finally:
         if descriptor in _open_here:  # not so in a fork, where it was closed and may be another's
             _open_here.discard(descriptor)
-            os.close(descriptor)  # which frees the lock, as the death of this process would
+            with contextlib.suppress(OSError):  # it is closed also where the answer is a fault
+                os.close(descriptor)  # which frees the lock, as the death of this process would
 
 
 def _close_inherited() -> None:
@@ -236,7 +239,7 @@ def _close_inherited() -> None:
 os.register_at_fork(after_in_child=_close_inherited)
 
 
-def _try_lock(descriptor: int, *, shared: bool) -> bool:
+def _try_lock(path: Path, descriptor: int, *, shared: bool) -> bool:
     """Lock an open file; False when somebody else holds the lock."""
     kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     try:
@@ -245,9 +248,13 @@ def _try_lock(descriptor: int, *, shared: bool) -> bool:
         return False
     except OSError as error:
         if error.errno in _NO_LOCKS:
-            raise NoLocks(f"the file system has no locks: {error.strerror}") from error
+            raise NoLocks(
+                f"the file system has no locks: {error.strerror}", where=str(path)
+            ) from error
         raise SurroundingsError(
-            f"cannot lock: {error.strerror}", fault_class=class_of_os_error(error)
+            f"cannot lock: {error.strerror}",
+            where=str(path),
+            fault_class=class_of_os_error(error),
         ) from error
     return True
 

@@ -342,6 +342,8 @@ def read_lines(storage: Storage, study: str) -> Iterator[tuple[str, int, Event |
                         continue
                     event = reason
                 yield name, number, event
+        except FileNotFoundError:
+            continue  # it was deleted meanwhile
         except ForeignEntry as fault:
             yield name, 0, ValueError(fault.error)
 

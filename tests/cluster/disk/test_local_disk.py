@@ -285,6 +285,28 @@ def test_a_disk_that_loses_what_is_synced_is_not(root, monkeypatch):
     assert os.listdir(root.path("a")) == []
 
 
+@pytest.mark.parametrize(
+    ("number", "fault_class", "way_on"),
+    [
+        (errno.ENOSPC, FaultClass.STORAGE_FULL, "free the disk"),
+        (errno.EROFS, FaultClass.STORAGE_READ_ONLY, "mount it for writing"),
+        (errno.EIO, FaultClass.STORAGE_AWAY, "look after the disk"),
+        (errno.EACCES, FaultClass.PERMISSION, "the right to write there"),
+    ],
+)
+def test_a_root_that_takes_no_write_is_told_with_what_a_disk_answers(
+    root, monkeypatch, number, fault_class, way_on
+):
+    def refuse(descriptor):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(UserError, match="the output root cannot be written") as fault:
+        root.require_writable()
+    assert fault.value.fault_class is fault_class
+    assert fault.value.code == "root-read-only" and way_on in fault.value.hint
+
+
 def test_a_root_where_create_overwrites_is_refused_before_anything_runs(root, monkeypatch):
     monkeypatch.setattr("cluster.disk.local_disk.give_name", lambda *args: True)
     with pytest.raises(UserError, match="gives one name to two files"):

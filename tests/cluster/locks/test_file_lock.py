@@ -201,6 +201,20 @@ def test_a_file_system_that_fails_says_whose_fault_it_is(
     with pytest.raises(SurroundingsError) as fault, lock.hold(MINE):
         pass
     assert fault.value.fault_class is fault_class
+    assert fault.value.where == str(lock.path)
+
+
+def test_a_lock_whose_file_is_closed_with_a_fault_is_let_go_all_the_same(lock, monkeypatch):
+    close = os.close
+
+    def close_and_fail(descriptor):
+        close(descriptor)
+        raise OSError(errno.EIO, "Input/output error")
+
+    with lock.hold(MINE):
+        monkeypatch.setattr(os, "close", close_and_fail)
+    monkeypatch.undo()
+    assert lock.holder() is None
 
 
 def test_a_holder_that_cannot_look_at_its_lock_is_unsure(lock, monkeypatch):

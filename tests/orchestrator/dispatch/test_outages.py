@@ -736,6 +736,22 @@ def test_a_launch_whose_storage_stays_away_at_its_start_ends_for_now(
     assert 1600 < clock() < 1800 and machines.calls == []
 
 
+def test_who_is_watched_by_nobody_waits_for_room_on_a_disk_that_is_full_from_the_first(
+    clock, tmp_path, monkeypatch
+):
+    root, tries, fsync = Storage(tmp_path), [], os.fsync
+
+    def run_full(descriptor):
+        tries.append(descriptor)
+        if len(tries) <= 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", run_full)
+    outlast_storage(root.require_writable, clock.patience())
+    assert len(tries) > 2
+
+
 def test_who_is_watched_by_nobody_waits_for_the_storage_and_for_nothing_else(clock, capsys):
     faults = [
         SurroundingsError("no answer", fault_class=FaultClass.STORAGE_AWAY),

@@ -75,6 +75,13 @@ def test_a_line_that_a_crash_left_half_written_is_passed_over(tmp_path):
         assert read == ([STARTED, SUBMITTED, LOST] if cut == 1 else [STARTED, SUBMITTED])
 
 
+def test_a_ledger_that_is_deleted_while_it_is_listed_is_passed_over(root, monkeypatch):
+    write(root, "1", [STARTED])
+    listed = [*root.list("studies/study/ledger"), "2.jsonl"]
+    monkeypatch.setattr(Storage, "list", lambda self, folder: listed)
+    assert list(read_events(root, "study")) == [STARTED]
+
+
 def test_history_counts_failures_tries_and_time(root):
     write(root, "1", [STARTED, SUBMITTED, LOST, SUBMITTED, LOST])
     job = gather(read_events(root, "study")).of_job("k")
