@@ -10,6 +10,7 @@ from jobs.mirror.variables import require_known_mode
 from orchestrator.fetching.needs import require_fetched
 from orchestrator.permission.own_code import remember_launched
 from orchestrator.plan.decisions import JobDecision
+from orchestrator.plan.namesake import notes_on_namesake
 from orchestrator.plan.notes_before_running import notes_before_running
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.revisions import resolve_revisions
@@ -56,7 +57,7 @@ def check_before_running(
     is_offline = is_hub_offline(root)
     if is_offline:
         require_fetched(root, [item.job for item in to_run], plan.revisions, plan.study.name)
-    for text in notes_before_running(plan, to_run):
+    for text in [*notes_on_namesake(root, plan), *notes_before_running(plan, to_run)]:
         warn(f"note: {text}")
     resolved = plan.revisions if is_offline else resolve_revisions(plan.jobs, plan.revisions)
     root.require_writable()

@@ -41,6 +41,7 @@ from orchestrator.plan.budget_forecast import why_too_small
 from orchestrator.plan.decided_plan import DecidedPlan, decide, plan_study
 from orchestrator.plan.decisions import Decision
 from orchestrator.plan.disk_space import measure_disk_space
+from orchestrator.plan.namesake import notes_on_namesake
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.plan_document import plan_document
 from orchestrator.plan.retention import retention_of
@@ -152,6 +153,8 @@ def launch(
     if not selected_keys(plan.jobs, only) - decided.keys(Decision.REUSE):
         if decided.to_run:
             decided = decide(plan, root, read_history(root, study.name), fresh=fresh)
+        for text in notes_on_namesake(root, plan):
+            warn(f"note: {text}")
         _require_index(root, decided, identifier, takeover=takeover)
         _let_go_read(root, decided, identifier, takeover=takeover)
         return Launched(report=None, decided=decided, figures=complete_views(root, decided))

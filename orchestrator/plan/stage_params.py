@@ -41,7 +41,8 @@ class OutsideData:
     recorded: RecordedParams | None = None
     """What the last launch recorded; None where there is nothing that fits the study."""
     is_recorded_enough: bool = False
-    """True to take what was recorded as it is: the study is only asked about."""
+    """True to take what was recorded as it is, of the files that were launched with: the study is
+    only asked about."""
     may_be_absent: bool = False
     """True to plan also where files are not here that lie below the data folder, or that the study
     says where to have, or that nobody fetched from the hub; their keys stay open."""
@@ -95,14 +96,27 @@ class StageParams:
         named_values = tuple([row[at] for _, at, _ in self._axes])
         prepared = self.prepared.get(named_values)
         if prepared is None:
-            prepared = self._recorded(named_values) if self._outside.is_recorded_enough else None
-            if prepared is None:
-                values = {axis: values[row[at]] for axis, at, values in self._axes}
-                prepared = self._prepare(values)
+            values = {axis: values[row[at]] for axis, at, values in self._axes}
+            prepared = self._as_launched(named_values, values) or self._prepare(values)
             if prepared.absent:
                 prepared = self._recorded(named_values) or prepared
             self.prepared[named_values] = prepared
         return prepared
+
+    def _as_launched(self, named_values: Row, values: _Values) -> Prepared | None:
+        """Return what was recorded, where that is enough; None where other files are meant here.
+
+        A copy of a study beside files of its own says the same words of other data.
+        """
+        recorded = self._recorded(named_values) if self._outside.is_recorded_enough else None
+        if recorded is None or self._study.recorded_in is not None:
+            return recorded
+        cell = expressions.CellValues(values=values, where=self._line, may_lack_data=True)
+        here = self._marks.local_paths(
+            self._marks.resolve_paths(cell.expand(self._stage.params), self._study.folder)
+        )
+        others = here - self._marks.local_paths(recorded.params)
+        return None if others and all(map(os.path.exists, here)) else recorded
 
     def _recorded(self, named_values: Row) -> Prepared | None:
         recorded = self._outside.recorded

@@ -118,13 +118,15 @@ def write_study(
 
 
 def is_written(root: Storage, plan: Plan) -> bool:
-    """Tell whether what `write_study` wrote last is this plan, of this text, and whole."""
+    """Tell whether what `write_study` wrote last is this plan, of this file, and whole."""
     study, text = plan.study, b""
     with suppress(ValueError):
         text = read_file(root, f"studies/{study.name}/study.yaml") or b""
     planned = {cell_key(job.stage, job.cell): job.key for job in plan.jobs}
     return (
         text == study.file.text.encode()
+        and (place := launched_from(root, study.name)) is not None
+        and place.parent == study.folder
         and read_index(root, study.name) == planned
         and read_params(root, study) is not None
     )
@@ -154,6 +156,14 @@ def read_index(root: Storage, study: str) -> Mapping[CellKey, str]:
         for stage, entries in _indexed_stages(root, study).items()
         for entry in entries
     }
+
+
+def launched_from(root: Storage, study: str) -> Path | None:
+    """Return where the file lay that a study was launched from last; None where that is unknown."""
+    with suppress(ValueError):
+        index = _read_index(root, study)
+        return Path(index["folder"], Path(index["file"]).name) if index else None
+    return None
 
 
 def launched_jobs(root: Storage, study: str) -> dict[str, list[tuple[Cell, str, str]]]:

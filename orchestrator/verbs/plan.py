@@ -49,6 +49,7 @@ def run(options: argparse.Namespace) -> int:
     from orchestrator.dispatch.peak_disk import peak_disk
     from orchestrator.plan.decided_plan import Purpose, decide_plan, find_study
     from orchestrator.plan.disk_space import measure_disk_space
+    from orchestrator.plan.namesake import notes_on_namesake
     from orchestrator.plan.notes_before_running import notes_before_running
     from orchestrator.plan.plan_document import plan_document
     from orchestrator.plan.retention import notes_on_retention, retention_of
@@ -79,6 +80,7 @@ def run(options: argparse.Namespace) -> int:
     document["entries"] = {path: code.digests[path] for path, code in own.items()}
     document["notes"] = [
         *decided.plan.notes,
+        *notes_on_namesake(root, decided.plan),
         *notes_on_machines(machines),
         *([] if options.machines or profile else notes_on_neighbours()),
         *notes_on_retention(decided.plan),

@@ -7,11 +7,11 @@ import pytest
 
 from cluster.storage import Storage
 from orchestrator.cli import main
-from orchestrator.plan.decided_plan import Purpose, plan_study
+from orchestrator.plan.decided_plan import Purpose, decide_plan, plan_study
 from orchestrator.plan.decisions import decide_jobs
 from orchestrator.plan.plan_document import plan_document
 from orchestrator.plan.prepared import read_params
-from orchestrator.plan.study_folder import write_study
+from orchestrator.plan.study_folder import open_study, write_study
 from orchestrator.study.study import load_study
 
 STUDY = """
@@ -191,3 +191,65 @@ def test_asking_looks_at_what_was_launched_and_a_plan_at_what_would_be(tmp_path,
         stream.write("\n" + "another line of words, " * 20 + "\n")
     assert keys(root, study, purpose=Purpose.ASK) == launched
     assert keys(root, study, purpose=Purpose.FORECAST) == keys(root, study) != launched
+
+
+BESIDE = """
+study: own
+axes: {condition: [plain, rot13]}
+stages:
+  texts: {kind: prompts, over: [condition],
+          params: {format: text, transform: "${condition}", source: prompts.txt}}
+"""
+
+
+@pytest.fixture
+def two_copies(tmp_path, data):
+    """The files of one study in two folders, each beside a file of the same name; not launched."""
+    files = []
+    for place, words in (("a", ""), ("b", "other ")):
+        file = tmp_path / place / "own.yaml"
+        file.parent.mkdir()
+        file.write_text(BESIDE)
+        text = (data / "prompts.txt").read_text()
+        (file.parent / "prompts.txt").write_text(text.replace("the cat", words + "the cat"))
+        files.append(file)
+    return files
+
+
+def test_a_copy_of_a_study_beside_other_data_is_not_what_was_launched(tmp_path, two_copies):
+    root, (launched, copy) = Storage(tmp_path / "root"), two_copies
+    record(root, launched)
+    before = keys(root, launched)
+    assert keys(root, launched, purpose=Purpose.ASK) == before
+    assert keys(root, copy, purpose=Purpose.ASK) == keys(root, copy) != before
+    # Its name stands for what was launched, and so does a copy without data of its own.
+    assert [job.key for job in plan_study(root, open_study(root, "own")).jobs] == before
+    (copy.parent / "prompts.txt").unlink()
+    assert keys(root, copy, purpose=Purpose.ASK) == before
+
+
+def test_a_copy_of_a_study_beside_equal_data_is_what_was_launched(tmp_path, two_copies):
+    root, (launched, copy) = Storage(tmp_path / "root"), two_copies
+    shutil.copy(launched.parent / "prompts.txt", copy.parent / "prompts.txt")
+    record(root, launched)
+    assert keys(root, copy, purpose=Purpose.ASK) == keys(root, launched)
+
+
+def test_compare_holds_two_copies_of_a_study_against_each_other(tmp_path, two_copies):
+    root = Storage(tmp_path / "root")
+    record(root, two_copies[0])
+    asked = [decide_plan(root, load_study(file)).plan for file in two_copies]
+    assert {job.key for job in asked[0].jobs}.isdisjoint(job.key for job in asked[1].jobs)
+
+
+def test_the_next_launch_of_a_study_that_was_moved_records_where_it_lies_now(
+    tmp_path, two_copies, capsys
+):
+    root, (launched, copy) = Storage(tmp_path / "root"), two_copies
+    words = ["--root", root.url, "--executor", "local"]
+    assert main(["launch", str(launched), *words]) == 0
+    shutil.copy(launched.parent / "prompts.txt", copy.parent / "prompts.txt")
+    shutil.rmtree(launched.parent)
+    assert main(["launch", str(copy), *words]) == 0
+    assert main(["launch", "own", *words]) == 0
+    assert open_study(root, "own").folder == copy.parent
