@@ -5,7 +5,9 @@ from the smallest size to the largest, by the interval of its exponent. Mixed: t
 only, or at all but weakening (exponent below 0 with its interval, whichever size is left out). No:
 at none of several. Else undecided: an exponent that may be anything shows nothing, without four
 sizes in a family there is none, and one size alone says nothing of growth. The exponent is over
-counted parameters; a caveat says so where one over another count of size disagrees.
+counted parameters; a caveat says so where one over another count of size disagrees. Where not every
+size of a family was trained in every way, the exponent is over the ways that all have, and decides
+nothing where there is none.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from analysis.answering import evidence
+from analysis.answering.alike_sizes import AlikeSizes, at_every_size
 from analysis.answering.answer import Evidence, StudyAnswer, Verdict
 from analysis.answering.findings import Finding, Findings
 from analysis.answering.mechanism import METRICS as MECHANISM
@@ -34,10 +37,11 @@ def answer(findings: Findings) -> StudyAnswer:
     ladder = mechanisms(findings, findings.aligned)
     holds = [mechanism.holds for mechanism in ladder]
     consistencies = [mechanism.consistency for mechanism in ladder]
-    is_one_size = len({finding.number.num_parameters for finding in consistencies}) == 1
-    rows = [finding.number.as_row() for finding in consistencies]
+    is_one_size = len({f.number.num_parameters or f.model for f in consistencies}) == 1
+    alike = at_every_size(consistencies)
+    rows = [finding.number.as_row() for finding in alike.findings]
     laws = [law for law in fit_families(rows) if law.family != MIXED]
-    trends = [_does_not_weaken(law, consistencies) for law in laws if law.exponent is not None]
+    trends = {law.family: _does_not_weaken(law, alike) for law in laws if law.exponent is not None}
     used = [*consistencies, *(m.behaviour for m in ladder if m.behaviour)]
     remarks = [
         *evidence.caveats(findings, used=used, metrics=METRICS),
@@ -46,14 +50,15 @@ def answer(findings: Findings) -> StudyAnswer:
     if any(law.descriptive for law in laws):
         remarks.append("A fit over 4 or 5 sizes describes these sizes and is no law.")
     remarks += [f"Of {law.family}, {law.caution}." for law in laws if law.caution]
+    remarks += alike.remarks
     remarks += _remarks_on_sizes(rows)
     return StudyAnswer(
         name="holds_as_models_grow",
         question=QUESTION,
-        verdict=Verdict.UNDECIDED if is_one_size else _verdict(holds, trends),
+        verdict=Verdict.UNDECIDED if is_one_size else _verdict(holds, [*trends.values()]),
         summary=_summary_of_one_size(holds) if is_one_size else _summary(holds, laws),
         evidence=(
-            *(_trend(law, consistencies) for law in laws),
+            *(_trend(law, alike.findings, trends.get(law.family)) for law in laws),
             *(sign for mechanism in ladder for sign in mechanism.evidence),
             *_other_interventions(findings),
             *_other_prompts(findings),
@@ -112,13 +117,15 @@ def _other_prompts(findings: Findings) -> Iterator[Evidence]:
             )
 
 
-def _does_not_weaken(law: PowerLaw, consistencies: Sequence[Finding]) -> bool | None:
+def _does_not_weaken(law: PowerLaw, alike: AlikeSizes) -> bool | None:
     """Decide by the whole interval of the exponent; see the rule above."""
+    if law.family in alike.confounded:
+        return None
     assert law.exponent is not None and law.leave_one_out_high is not None
     assert law.exponent.low is not None and law.exponent.high is not None
     if law.exponent.high < 0 and law.leave_one_out_high < 0:
         return False
-    numbers = [f.number for f in _of_family(law, consistencies) if f.estimate is not None]
+    numbers = [f.number for f in _of_family(law, alike.findings) if f.estimate is not None]
     sizes = [float(n.num_parameters or 0) for n in numbers if (n.value or 0.0) > 0]
     return True if (max(sizes) / min(sizes)) ** law.exponent.low > evidence.HALF else None
 
@@ -163,7 +170,7 @@ def _law_in_words(law: PowerLaw) -> str:
     )
 
 
-def _trend(law: PowerLaw, consistencies: Sequence[Finding]) -> Evidence:
+def _trend(law: PowerLaw, consistencies: Sequence[Finding], vote: bool | None) -> Evidence:
     behind = _of_family(law, consistencies)
     return Evidence(
         text=f"Consistency as a power of counted parameters: {_law_in_words(law)}.",
@@ -171,5 +178,5 @@ def _trend(law: PowerLaw, consistencies: Sequence[Finding]) -> Evidence:
         cell={"family": law.family},
         estimate=law.exponent,
         keys=tuple(dict.fromkeys(key for finding in behind for key in finding.number.keys)),
-        supports=None if law.exponent is None else _does_not_weaken(law, consistencies),
+        supports=vote,
     )
