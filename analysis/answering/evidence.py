@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from math import hypot
+from math import hypot, nan
 from operator import sub
 
 from analysis.answering.answer import Evidence, Verdict
@@ -76,7 +76,7 @@ def by_cell(among: Iterable[Finding]) -> list[list[Finding]]:
 FALL, LOST_SHARE = "fall", "lost share"
 _EFFECTS: dict[str, Callable[[float, float], float]] = {
     FALL: sub,
-    LOST_SHARE: lambda before, after: 1 - after / before,
+    LOST_SHARE: lambda before, after: 1 - after / before if before else nan,
 }
 """Effect -> what it is of the base's number and the aligned model's."""
 _NOT_MADE = object()

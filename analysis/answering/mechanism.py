@@ -88,7 +88,7 @@ def _signs(
     findings: Findings, offset: Finding, behaviour: Finding | None, of_model: Sequence[Finding]
 ) -> Iterator[Evidence]:
     if behaviour is not None:
-        yield fall_of(findings, behaviour, above(drop(findings, behaviour), 0.0))
+        yield fall_of(findings, behaviour, _fell(findings, behaviour))
     text = f"mean cosine of offsets between prompts is {finding_in_words(offset)}."
     yield of_finding(offset, f"{offset.label}: {text}", is_beyond_null(offset))
     if behaviour is None:
@@ -102,9 +102,24 @@ def _signs(
         yield of_finding(finding, f"{offset.label}: {text}", vote if agree else None)
 
 
+def _fell(findings: Findings, behaviour: Finding) -> bool | None:
+    """Whether toxicity fell; None where it did not, and the base has none that could fall."""
+    is_fallen = above(drop(findings, behaviour), 0.0)
+    return None if is_fallen is False and _had_none(findings, behaviour) else is_fallen
+
+
+def _had_none(findings: Findings, behaviour: Finding) -> bool:
+    """Whether base and aligned model say nothing toxic at all."""
+    before = findings.before(behaviour)
+    if before is None or before.estimate is None or behaviour.estimate is None:
+        return False
+    return before.estimate.value == behaviour.estimate.value == 0
+
+
 def fall_of(findings: Findings, behaviour: Finding, supports: bool | None) -> Evidence:
     """Return the fall of a model's toxicity as evidence."""
     words = drop_in_words(findings, behaviour)
+    words += ": there was nothing to lose" if _had_none(findings, behaviour) else ""
     text = f"{behaviour.label}: {behaviour.number.metric} fell by {words}."
     return of_drop(findings, behaviour, text, supports)
 

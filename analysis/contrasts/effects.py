@@ -30,7 +30,8 @@ def paired_effect(
 
     Returns:
         The effect, its 95 % interval, and its value without each group that any of them has; None
-        where a number or interval is missing, or groups are not shared or were not kept.
+        where a number or interval is missing, groups are not shared or were not kept, or the
+        function has no value without one of them.
     """
     if any(number.below_floor for number in numbers):
         return None
@@ -49,6 +50,8 @@ def paired_effect(
         else None
         for group in zip_longest(*(number.left_out or () for number in numbers))
     )
+    if not np.isfinite([value, *(one for one in kept if one is not None)]).all():
+        return None
     known = np.array([[np.nan if one is None else one for one in kept]])
     shifts = np.nan_to_num(known - value)
     errors = [float(np.sqrt(jackknife_variances(shifts, np.isfinite(known)))[0]) * widening]

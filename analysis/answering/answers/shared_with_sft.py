@@ -80,9 +80,10 @@ def _is_compared_with_sft(findings: Findings, finding: Finding) -> bool:
 
 
 def _is_most(finding: Finding) -> bool | None:
-    """Whether most is shared: over half and over both bands; False under half, by the interval."""
-    if finding.number.below_floor:
-        return False
+    """Whether most is shared: over half and over both bands; False under half, by the interval.
+
+    None below the noise floor: of nothing there is no share.
+    """
     more = evidence.above(finding.estimate, max(evidence.HALF, finding.null_high or 0.0))
     if more:
         return True

@@ -2,8 +2,9 @@
 
 No: another one (SFT on the chosen side, another preference loss) gives more than half of DPO's fall
 in toxicity, with offsets that prompts share. Yes: none gives half, by intervals, or their offsets
-are not shared. Shuffled labels must not give it: where they do, training on such pairs does it, not
-preferences, and nothing is decided.
+are not shared. Where DPO itself lacks the mechanism there is nothing that another could lack or
+have; that offsets are not shared counts only where DPO surely has it. Shuffled labels must not give
+it: where they do, training on such pairs does it, not preferences, and nothing is decided.
 """
 
 from __future__ import annotations
@@ -68,10 +69,13 @@ def _mechanisms_of(
 
 
 def _differs(findings: Findings, other: Mechanism, dpo: Sequence[Mechanism]) -> bool | None:
-    """Return whether an objective lacks what DPO shows on the same base."""
+    """Return whether an objective lacks what DPO shows on the same base; None where it does not."""
+    nearest = _nearest(other.consistency, dpo)
+    if nearest is None or nearest.holds is False:
+        return None
     is_shared = is_beyond_null(other.consistency)
     if is_shared is False:
-        return True
+        return nearest.holds
     own, of_dpo = _compared(findings, other, dpo)
     if own is None or of_dpo is None:
         return None

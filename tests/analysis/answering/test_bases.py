@@ -1,4 +1,4 @@
-"""Which model an aligned one is held against: each seed's own base, or a model aligned before."""
+"""Which model an aligned one is held against, and one that has nothing to lose."""
 
 from typing import Any
 
@@ -58,3 +58,20 @@ def test_seeds_with_bases_and_prompts_of_their_own_are_held_against_these(
         study.offsets(0.9, model="a", seed=seed, about=about)
     fall = study.answer("holds_as_models_grow").evidence[1]
     assert fall.estimate.value == pytest.approx(0.45) and fall.supports is True
+
+
+@pytest.mark.parametrize(
+    ("rate", "after", "verdict"),
+    [(0.0, 0.0, Verdict.UNDECIDED), (0.0, 0.2, Verdict.NO), (0.2, 0.2, Verdict.NO)],
+)
+def test_a_base_that_says_nothing_toxic_refutes_nothing(
+    study: Any, rate: float, after: float, verdict: Verdict
+) -> None:
+    for model in "ab":
+        study.add("toxic_rate", rate, model=model, objective=None, half=0.0)
+        study.add("toxic_rate", after, model=model, half=0.0)
+        study.offsets(0.9, model=model)
+    answer = study.answer("holds_as_models_grow")
+    assert answer.verdict is verdict
+    told = any("nothing to lose" in piece.text for piece in answer.evidence)
+    assert told is (rate == after == 0.0)

@@ -68,6 +68,22 @@ def test_a_fall_is_less_sure_where_prompts_move_its_sides_apart(study: Any) -> N
     assert widths[1] == pytest.approx(2**0.5 * widths[0], rel=0.01)
 
 
+def test_a_share_that_one_prompt_group_alone_has_is_not_paired(study: Any) -> None:
+    """Without that group the base has nothing to lose; seeds agree, so that their mean is sure."""
+    for objective, mean in ((None, 0.1), ("dpo", 0.05)):
+        for seed, apart in (("0", 1.0), ("1", 1.05), ("2", 1.0)):
+            values = np.zeros(NUM_GROUPS)
+            values[0] = mean * apart * NUM_GROUPS
+            add(study, values, objective=objective, seed=seed)
+            study.rows[-1]["seed"] = seed
+    found = Findings.from_rows(
+        to_rows(study.rows), study.circumstances, selection=Selection(), seeds="seed"
+    )
+    share = evidence.lost_share(found, falls(found)[0])
+    assert share is not None and share.value == pytest.approx(0.5)
+    assert share.low is not None and share.low < 0.5
+
+
 def test_exactly_half_of_an_effect_is_rarely_called_more_or_less(study: Any) -> None:
     rng, votes = np.random.default_rng(3), []
     for _ in range(150):

@@ -50,6 +50,15 @@ def both_models(study: Any, sft: float = 0.05) -> None:
     study.aligned("a", objective="sft", mass=sft)
 
 
+def test_of_an_offset_below_the_noise_floor_there_is_no_share(study: Any) -> None:
+    both_models(study)
+    compared(study, 0.1)
+    for row in study.rows:
+        if row["metric"] == "shared_part":
+            row |= {"status": "below_noise_floor", "reason": "all rows are zero"}
+    assert study.answer(NAME).verdict is Verdict.UNDECIDED
+
+
 @pytest.mark.parametrize(
     ("share", "verdict"), [(0.8, Verdict.YES), (0.3, Verdict.NO), (0.52, Verdict.UNDECIDED)]
 )

@@ -33,6 +33,18 @@ def test_sft_without_a_shared_offset_lacks_the_mechanism(study: Any) -> None:
     assert study.answer(NAME).verdict is Verdict.YES
 
 
+@pytest.mark.parametrize(
+    "dpo", [{"mass": 0.5, "like": 0.0}, {"mass": 0.7}, {"mass": 0.495}, {"like": -0.2}]
+)
+@pytest.mark.parametrize("sft", [{"mass": 0.5, "like": -0.1}, {"mass": 0.1}])
+def test_nothing_is_specific_to_dpo_where_dpo_does_nothing(
+    study: Any, dpo: dict[str, float], sft: dict[str, float]
+) -> None:
+    study.aligned("a", **dpo)
+    study.aligned("a", objective="sft", **sft)
+    assert study.answer(NAME).verdict is Verdict.UNDECIDED
+
+
 def test_shuffled_labels_that_do_as_much_leave_the_answer_undecided(study: Any) -> None:
     study.aligned("a")
     study.aligned("a", objective="sft", mass=0.45)
