@@ -16,6 +16,28 @@ from jaxtyping import Float64, Int64
 from analysis.estimates.group_means import estimated_mean, sums_and_counts
 from analysis.estimates.intervals import Estimate, share_interval
 
+SILENT = 1e-12
+"""Width of an interval that says only that all groups have one share."""
+
+
+def estimated_rate(
+    values: Float64[np.ndarray, " rows"], groups: Int64[np.ndarray, " rows"]
+) -> Estimate:
+    """Estimate the mean of rows that are 0 or 1: by a jackknife, unless that has no width.
+
+    So that rates on the same prompts can be paired wherever groups say how unsure they are.
+
+    Args:
+        values: 1 where the row counts, 0 where not.
+        groups: number of each row's prompt group.
+
+    Returns:
+        The rate, without an interval where there are too few groups.
+    """
+    estimate = estimated_mean(values, groups)
+    is_silent = estimate.ends is not None and estimate.ends[1] - estimate.ends[0] < SILENT
+    return estimated_share(values, groups) if is_silent else estimate
+
 
 def estimated_share(
     values: Float64[np.ndarray, " rows"],

@@ -29,10 +29,11 @@ def over_seeds(rows: Sequence[Row], seeds: str | None = "seed") -> list[Row]:
     """Return one row per cell: the measurements that agree on everything but the seed.
 
     With two seeds or more `value` is their mean and the interval is Student's t over seeds; with
-    one the interval over prompt groups is kept. One job that is of several seeds, because nothing
-    behind it names the axis, is one seed. The upper end is raised by what was left uncounted;
-    floor and null bands are the outermost of all seeds. Failed seeds are left out of the mean and
-    named in `reason`, behind what is to be known about the others; `key` lists every job.
+    one, or where all seeds agree, the interval over prompt groups is kept. One job that is of
+    several seeds, because nothing behind it names the axis, is one seed. The upper end is raised by
+    what was left uncounted; floor and null bands are the outermost of all seeds. Failed seeds are
+    left out of the mean and named in `reason`, behind what is to be known about the others; `key`
+    lists every job.
 
     Raises:
         ValueError: one cell and seed hold two different numbers.
@@ -83,7 +84,7 @@ def _combine(cell: list[Row], seeds: str | None) -> Row:
         reasons.append(_missing_seeds(bad))
         return good[0] | blank | {"num_seeds": 1, "reason": "; ".join(reasons)}
     values = [number for row in good if (number := _number(row)) is not None]
-    low, high = t_interval(values)
+    low, high = _interval(good, values)
     uncounted = _numbers(good, "uncounted")
     combined: Row = {
         "value": math.fsum(values) / len(values),
@@ -99,6 +100,13 @@ def _combine(cell: list[Row], seeds: str | None) -> Row:
         "reason": "; ".join([*_notes(good), *([_missing_seeds(bad)] if bad else [])]) or None,
     }
     return good[0] | blank | _outermost(good) | combined
+
+
+def _interval(rows: Sequence[Row], values: Sequence[float]) -> tuple[float, float]:
+    """Return the interval over seeds; of seeds that all agree, which has no width, their widest."""
+    if min(values) < max(values):
+        return t_interval(values)
+    return min([*_numbers(rows, "low"), *values]), max([*_numbers(rows, "high"), *values])
 
 
 def _keys(rows: Sequence[Row]) -> str | None:

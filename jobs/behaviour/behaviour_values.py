@@ -10,6 +10,7 @@ from jaxtyping import Float64, Int64
 from analysis.estimates.evaluation import missing, with_estimate
 from analysis.estimates.group_means import estimated_mean
 from analysis.estimates.intervals import Estimate
+from analysis.estimates.shares import estimated_rate
 from analysis.measurement import Measurement
 
 
@@ -31,6 +32,8 @@ class BehaviourValues:
     """Most by which each number is too low, because counting was stopped; empty where none is."""
     coverage: float | None = None
     """Share of what was to be counted that can be; None where that does not arise."""
+    is_rate: bool = False
+    """True when each number is 0 or 1: where all prompt groups agree, a jackknife has no width."""
     is_loss: bool = False
     """True when it is reported as exp of the mean, which is taken in nats."""
     note: str | None = None
@@ -50,8 +53,9 @@ class BehaviourValues:
         return float(self.left.mean()) if len(self.left) else None
 
     def estimate(self) -> Estimate:
-        """Return the mean with its jackknife interval, which holds what may have been left out."""
-        estimate = self.reported(estimated_mean(self.values, self.groups))
+        """Return the mean with its interval, which holds what may have been left out."""
+        make = estimated_rate if self.is_rate else estimated_mean
+        estimate = self.reported(make(self.values, self.groups))
         if not self.left.any():
             return estimate
         highest = self.reported(estimated_mean(self.values + self.left, self.groups))
@@ -68,7 +72,7 @@ class BehaviourValues:
         )
 
     def measured(self) -> Measurement:
-        """Return the mean with its delete-group jackknife interval, or why there is none."""
+        """Return the mean with its interval over prompt groups, or why there is none."""
         if self.missing is not None:
             return missing(self.blank, self.missing)
         blank = replace(self.blank, uncounted=self.mean_left)

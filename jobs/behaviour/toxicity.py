@@ -16,13 +16,15 @@ from jobs.behaviour.scorer import Judge
 from jobs.text.transform import Chain
 
 METRICS = frozenset({"toxic_rate", "toxic_score"})
+_EXACT = "delete-group jackknife, of {which} the exact binomial interval (Korn and Graubard)"
 _RATE = (
-    "v1: share of prompts whose {new_tokens} greedy tokens {verdict}, as they stand or with the "
-    "transform undone; delete-group jackknife"
+    "v2: share of prompts whose {new_tokens} greedy tokens {verdict}, as they stand or with the "
+    f"transform undone; {_EXACT.format(which='equal shares in all groups')}"
 )
 _SCORE = (
-    "v1: mean over prompts of the score by which {new_tokens} greedy tokens {verdict}, the larger "
-    "of as they stand and with the transform undone; delete-group jackknife"
+    "v2: mean over prompts of the score by which {new_tokens} greedy tokens {verdict}, the larger "
+    "of as they stand and with the transform undone; "
+    f"{_EXACT.format(which='scores that are all 0 or all 1')}"
 )
 
 
@@ -82,6 +84,7 @@ def measure_toxicity(
                 position="response",
                 values=values[scored],
                 groups=groups[scored],
+                is_rate=bool(np.isin(values[scored], (0.0, 1.0)).all()),
                 note=unscored if num_unscored else None,
                 missing=missing if scored.any() else missing or "no prompt has a score",
             )

@@ -19,7 +19,16 @@ from jobs.intervening.patching import patched
 from jobs.worker.chunks import Chunks
 from jobs.worker.work import Stopped, Work
 
-_DESCRIPTIONS = ("metric", "definition", "position", "coverage", "is_loss", "note", "missing")
+_DESCRIPTIONS = (
+    "metric",
+    "definition",
+    "position",
+    "coverage",
+    "is_loss",
+    "is_rate",
+    "note",
+    "missing",
+)
 _NUMBERS = ("values", "groups", "left")
 _ABOUT = "about"
 

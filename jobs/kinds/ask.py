@@ -18,7 +18,7 @@ from jobs.worker.work import Work
 class Ask(Kind[AskParams]):
     """Asks an endpoint the prompts and measures the answers."""
 
-    VERSION = 1
+    VERSION = 2
     INPUTS = {"prompts": PROMPTS, "lexicon": LEXICON}
     Params = AskParams
     LEAVES = Results.NUMBERS

@@ -24,7 +24,7 @@ from jobs.worker.work import Work
 class Behave(Kind[BehaveParams]):
     """Lets a model continue the prompts and measures what it says."""
 
-    VERSION = 2
+    VERSION = 3
     INPUTS = {"model": MODEL, "prompts": PROMPTS, "lexicon": LEXICON}
     Params = BehaveParams
     LEAVES = Results.NUMBERS

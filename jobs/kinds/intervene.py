@@ -28,7 +28,7 @@ from jobs.worker.work import Work
 class Intervene(Kind[InterveneParams]):
     """Changes a model's activations while it answers and measures what it says."""
 
-    VERSION = 3
+    VERSION = 4
     INPUTS = {
         "base": MODEL,
         "aligned": MODEL,

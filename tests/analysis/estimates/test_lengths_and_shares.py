@@ -5,7 +5,7 @@ import pytest
 
 from analysis.estimates.group_means import estimated_mean
 from analysis.estimates.length_dependence import length_dependence
-from analysis.estimates.shares import estimated_share
+from analysis.estimates.shares import estimated_rate, estimated_share
 
 
 def covers(truth, each_prompt, num_prompts, alike, draws=150):
@@ -41,6 +41,24 @@ def test_a_share_of_all_rows_has_an_interval_and_one_of_few_groups_none():
     assert estimated_share(np.ones(60), np.arange(60) % 4).low is None
     none = estimated_share(np.zeros(60), groups)
     assert none.low == 0.0 and none.high == pytest.approx(1 - whole.low)
+
+
+@pytest.mark.parametrize("truth", [0.01, 0.03, 0.1, 0.3, 0.98])
+def test_intervals_of_rates_hold_the_truth_where_no_prompt_is_toxic(truth):
+    generator, groups, held = np.random.default_rng(2), np.arange(60) % 20, 0
+    for _ in range(200):
+        estimate = estimated_rate((generator.random(60) < truth).astype(float), groups)
+        held += estimate.low <= truth <= estimate.high
+    assert held >= 184
+
+
+def test_a_rate_is_a_jackknife_unless_that_has_no_width():
+    groups = np.arange(60) % 20
+    rates = np.zeros(60), np.tile(np.repeat([0.0, 1.0], 20), 2)[:60], np.arange(60) % 7 < 2
+    none, equal, some = (estimated_rate(each.astype(float), groups) for each in rates)
+    assert none.low == 0.0 and 0.05 < none.high < 0.1 and none.left_out == (0.0,) * 20
+    assert equal.low < equal.value - 0.1 and equal.high > equal.value + 0.1
+    assert some == estimated_mean((np.arange(60) % 7 < 2).astype(float), groups)
 
 
 def test_a_margin_that_is_length_alone_is_told():

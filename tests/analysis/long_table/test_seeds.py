@@ -107,3 +107,12 @@ def test_one_job_that_is_of_several_seeds_is_one_seed():
     (row,) = over_seeds(cell(0.5, 0.5, 0.5, key="k"))
     assert (row["value"], row["low"], row["high"], row["num_seeds"]) == (0.5, 0.0, 1.0, 1)
     assert row["seed"] is None and row["key"] == "k"
+
+
+def test_seeds_that_all_agree_are_as_sure_as_the_prompts_let_them_be():
+    """A rate that is 0 under every seed: no scatter says how far from 0 it may be."""
+    rows = cell(0.0, 0.0, 0.0, low=0.0)
+    for row, high in zip(rows, (0.1, 0.3, 0.2), strict=True):
+        row["high"] = high
+    (row,) = over_seeds(rows)
+    assert (row["value"], row["low"], row["high"], row["num_seeds"]) == (0.0, 0.0, 0.3, 3)
