@@ -17,6 +17,8 @@ _HINTS = {
     FaultClass.MISTAKE: "choose another root with --root",
 }
 _HINTS_BY_NUMBER = {
+    errno.EIO: "look after the disk or its server, and the same command goes on; what stays lost, "
+    "`deltascale verify STUDY --repair` makes again",
     errno.EMFILE: "this process may not open more files: raise `ulimit -n`",
     errno.ENFILE: "this machine has no more open files to give",
     errno.ENAMETOOLONG: "choose a shorter name, or a root nearer to `/`",
@@ -76,11 +78,22 @@ def fault_of(error: OSError, url: str, doing: str) -> SurroundingsError:
     )
 
 
+def is_lost(error: BaseException) -> bool:
+    """Tell whether a disk says that it has lost the bytes, by an error or by what it was made of.
+
+    A server that is away may say so, too: nothing is deleted for it that nobody asked to repair.
+    """
+    number = getattr(error, "errno", None) or getattr(error.__cause__, "errno", None)
+    return number in _LOST
+
+
 def is_unsupported(error: OSError) -> bool:
     """Tell whether a file system says that it does not have what was asked for at all."""
     return error.errno in _UNSUPPORTED
 
 
+_LOST = frozenset({errno.EIO, errno.EUCLEAN, errno.EBADMSG})
+"""A bad block, and what file systems with checksums answer for bytes that are not theirs."""
 _UNSUPPORTED = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
 
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cluster.errors import UserError
+from cluster.errors import SurroundingsError, UserError
+from cluster.fault_classes import FaultClass
 from jobs.models.checkpoint_files import DESCRIPTIONS, INDEX, WEIGHTS
 from jobs.models.family import Family, family_of_config
 from jobs.models.file_content import half_downloads, require_content
@@ -20,6 +21,7 @@ from jobs.models.own_tokenizer import convert
 from jobs.models.shape import ConfigMapping
 from jobs.models.surplus_weights import refuse_surplus
 from jobs.models.weight_names import plain_names, rename_in_index, rename_weights, wrapping
+from jobs.sources.disk_fault import fault_of_disk
 from jobs.sources.placeholders import answered_instead, require_target
 
 if TYPE_CHECKING:
@@ -235,7 +237,12 @@ class StoredTensor:
 
 
 def read_tensors(path: Path, where: str) -> dict[str, StoredTensor]:
-    """Read the names of tensors from the header, which tells the file's length, too."""
+    """Read the names of tensors from the header, which tells the file's length, too.
+
+    Raises:
+        UserError: the file is broken.
+        SurroundingsError: its disk does not answer.
+    """
     from safetensors import SafetensorError, safe_open
 
     require_content(path, where)
@@ -246,8 +253,13 @@ def read_tensors(path: Path, where: str) -> dict[str, StoredTensor]:
                 name: StoredTensor(size=math.prod(kept.get_shape()), dtype=kept.get_dtype())
                 for name, kept in slices.items()
             }
+    except FileNotFoundError as error:
+        # It was there a moment ago: the library says so of whatever it cannot open.
+        raise SurroundingsError(
+            f"{path.name} cannot be opened", where=where, fault_class=FaultClass.STORAGE_AWAY
+        ) from error
     except (SafetensorError, OSError) as error:
-        raise UserError(
+        raise fault_of_disk(path, error) or UserError(
             f"{path.name} is broken or cut off: {error}",
             where=where,
             hint="copy or download it again",

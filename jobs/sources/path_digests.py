@@ -1,6 +1,7 @@
 """Digests in the place of paths of data: keys follow bytes, and a job reads those of its key."""
 
 import os
+import stat
 from functools import lru_cache
 from pathlib import Path
 
@@ -20,6 +21,7 @@ def require_planned(value: object, planned: object) -> None:
 
     Raises:
         UserError: a file or folder has changed, or is not there any more.
+        SurroundingsError: its disk does not answer.
     """
     if isinstance(value, list) and isinstance(planned, list):
         for path, digest in zip(value, planned, strict=True):
@@ -45,7 +47,7 @@ def _digest_path(path: str) -> str:
     A file whose size and time of change are as before is not read again in this process.
     """
     try:
-        if not os.path.isdir(path):
+        if not stat.S_ISDIR(os.stat(path).st_mode):
             return _DIGEST + _file_digest(path)
         lines = [f"{os.path.relpath(file, path)} {_file_digest(file)}" for file in inside_of(path)]
     except FileNotFoundError as error:
@@ -61,8 +63,8 @@ def _digest_path(path: str) -> str:
 
 
 def _file_digest(path: str) -> str:
-    stat = os.stat(path)
-    return _cached_digest(path, stat.st_size, stat.st_mtime_ns)
+    found = os.stat(path)
+    return _cached_digest(path, found.st_size, found.st_mtime_ns)
 
 
 @lru_cache(maxsize=65536)

@@ -9,7 +9,8 @@ import stat
 from collections.abc import Iterator
 from contextlib import suppress
 
-from cluster.errors import UserError
+from cluster.errors import DeltascaleError, UserError
+from jobs.sources.disk_fault import fault_of_disk
 
 MOST_FILES = 10_000
 """Files and folders in a folder that is named as a source."""
@@ -23,6 +24,7 @@ def require_plain(path: str) -> None:
     Raises:
         UserError: it is a pipe, a device or a socket, or holds one; it is a folder that holds much
             more than one source; or it can be no path.
+        SurroundingsError: its disk does not answer.
     """
     try:
         mode = os.stat(path).st_mode
@@ -53,7 +55,8 @@ def inside_of(folder: str) -> list[str]:
     back inside, or to what holds the folder.
 
     Raises:
-        UserError: there is much more than one source, or a folder cannot be listed.
+        UserError: there is much more than one source, or a folder may not be listed.
+        SurroundingsError: its disk does not answer.
     """
     inside = []
     for number, (path, is_folder) in enumerate(_walk(folder)):
@@ -67,8 +70,10 @@ def inside_of(folder: str) -> list[str]:
     return sorted(inside)
 
 
-def unreadable(path: str, error: OSError | ValueError) -> UserError:
-    """Make the fault for a path that the operating system does not open."""
+def unreadable(path: str, error: OSError | ValueError) -> DeltascaleError:
+    """Make the fault for a path that the operating system does not open, or not now."""
+    if (fault := fault_of_disk(path, error)) is not None:
+        return fault
     shown = repr(path if len(path) <= 100 else path[:100] + "…")
     if isinstance(error, OSError) and error.errno != errno.ENAMETOOLONG:
         return UserError(f"cannot read {shown}: {error.strerror}")

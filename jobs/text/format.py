@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from analysis.long_table.circumstances import Origin
 from cluster.errors import UserError, unknown_name
 from jobs.door import Door
+from jobs.sources.disk_fault import fault_of_disk
 from jobs.sources.placeholders import require_target
 from jobs.text.reading import Labelled, Pair, Prompt, Reading
 
@@ -205,7 +206,12 @@ def checked_options(name: str, model: type[OptionsT], options: Mapping[str, obje
 
 
 def source_of(name: str, source: Path | None, *, folder: bool = False) -> Path:
-    """Return the source once it exists and is a file, or a folder. Raises UserError otherwise."""
+    """Return the source once it exists and is a file, or a folder.
+
+    Raises:
+        UserError: it is neither.
+        SurroundingsError: its disk does not answer.
+    """
     if source is None:
         raise UserError(
             f"format {name!r} needs a source", where="source", hint="give `source: PATH`"
@@ -214,7 +220,7 @@ def source_of(name: str, source: Path | None, *, folder: bool = False) -> Path:
         exists, is_right = source.exists(), source.is_dir() if folder else source.is_file()
     except (OSError, ValueError) as error:  # a name that no disk can hold
         reason = getattr(error, "strerror", None) or error
-        raise UserError(
+        raise fault_of_disk(source, error) or UserError(
             f"no such file or folder: {reason}", where=str(source)[:200], code="data-missing"
         ) from error
     if not exists:

@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, overload
 
-from cluster.errors import UserError
+from cluster.errors import DeltascaleError, UserError
 from jobs.hub.repository import DATA_SETS
 from jobs.params import added
 from jobs.text.format import MAX_DROPPED, Role, read
@@ -147,6 +147,6 @@ def modified(*sources: str | None) -> str:
             path = local_path(source)
             files = files_in(path) if path and path.is_dir() else [path]
             times += [f"{file.name}:{file.stat().st_mtime_ns}" for file in files if file]
-        except (UserError, OSError, ValueError):
+        except (DeltascaleError, OSError, ValueError):
             times.append("?")  # reading it says what is wrong
     return " ".join(times)

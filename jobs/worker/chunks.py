@@ -7,9 +7,11 @@ from, so it never answers another question.
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
+from cluster.disk.disk_faults import is_lost
 from jobs.artifacts.artifact import digest_bytes
 from jobs.worker.work import AttemptFolder
 
@@ -28,7 +30,7 @@ class Chunks:
             path.name.split("-", 1)[0]: path
             for folder in attempt.earlier(self._folder)
             for path in sorted(folder.glob("*.safetensors"))
-            if digest_bytes(path.read_bytes()) == path.stem.split("-", 1)[1]
+            if _is_whole(path)
         }
         self.num_taken_over = 0
 
@@ -53,6 +55,15 @@ class Chunks:
         temporary.write_bytes(data)
         os.replace(temporary, path)
         self._attempt.publish(relative)
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        return digest_bytes(path.read_bytes()) == path.stem.split("-", 1)[1]
+    except OSError as error:
+        if not is_lost(error):
+            raise
+        return False
 
 
 def _name(number: int) -> str:

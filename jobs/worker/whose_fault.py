@@ -115,6 +115,16 @@ def class_of(error: BaseException) -> FaultClass:
     return FaultClass.UNKNOWN if is_ours else FaultClass.PROGRAM
 
 
+def number_of(error: Exception) -> int | None:
+    """Return the number that the operating system gave an error, also one that Rust tells."""
+    if isinstance(error, OSError) and error.errno:
+        return error.errno
+    if isinstance(error, _OWN_WORDS):
+        return None
+    told = _OS_ERROR_OF_RUST.search(str(error)[:10_000])
+    return int(told[1] or told[2]) if told else None
+
+
 def is_out_of_memory(error: Exception) -> bool:
     """Tell whether torch, on a device or on the host, or Python found no memory."""
     if isinstance(error, MemoryError) or "OutOfMemoryError" in _names(error):

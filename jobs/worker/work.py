@@ -28,6 +28,7 @@ from cluster.redaction.redactor import redacted
 from jobs.artifacts.artifact import Artifact, FileEntry, digest_bytes, digest_file
 from jobs.artifacts.job import AxisValues, Cell
 from jobs.liveness.pulse import Pulse
+from jobs.worker.lost_bytes import read_unless_lost
 from jobs.worker.sent_witness import to_root
 from jobs.worker.tracking import Tracker
 
@@ -194,11 +195,9 @@ class AttemptFolder:
         return [attempt for attempt in self.artifact.attempts() if attempt != self.attempt]
 
     def read_other(self, attempt: str, relative: str) -> bytes | None:
-        """Read one file of another attempt; None when it has none."""
-        try:
-            return self.artifact.storage.read(f"{self.artifact.attempt_folder(attempt)}/{relative}")
-        except FileNotFoundError:
-            return None
+        """Read one file of another attempt; None when it has none, or none that can be read."""
+        name = f"{self.artifact.attempt_folder(attempt)}/{relative}"
+        return read_unless_lost(self.artifact.storage, name)
 
     def earlier(self, relative: str) -> list[Path]:
         """Return local copies of a folder in other attempts of this job, oldest first.

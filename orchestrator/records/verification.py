@@ -5,13 +5,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from cluster.disk.disk_faults import ForeignEntry
+from cluster.disk.disk_faults import ForeignEntry, is_lost
+from cluster.errors import SurroundingsError
 from cluster.locks.held import Held
 from cluster.storage import Storage
 from cluster.survey import Survey
-from jobs.artifacts.artifact import Artifact, standing_digest
+from jobs.artifacts.artifact import Artifact, FileEntry, standing_digest
 from jobs.artifacts.claim import free_of_attempts
 from jobs.artifacts.job import Job
+from jobs.worker.lost_bytes import digest_unless_lost
 from jobs.worker.work import is_private
 
 
@@ -26,6 +28,8 @@ class FileFault(Enum):
     """A truncated shard, for one."""
     BYTES = "its bytes are not those its record lists"
     """A flipped bit, for one."""
+    LOST = "lost: the disk gives an error in place of its bytes"
+    """A bad block, for one."""
     FOREIGN = "foreign: its record does not list it"
     """The file is in the folder of the published attempt, but no attempt of ours wrote it."""
 
@@ -46,7 +50,7 @@ def find_damage(root: Storage, jobs: Sequence[Job]) -> Iterator[tuple[Job, list[
     """Check the jobs that have a record, one by one; a job that never ran is not damaged."""
     for job in jobs:
         artifact = Artifact(root, job.kind, job.key)
-        data = artifact.record_bytes()
+        data = _bytes_of_record(artifact)
         if data is not None:
             faults = _faults(artifact, data)
             yield job, [Damage(job=job, name=name, fault=faults[name]) for name in sorted(faults)]
@@ -85,7 +89,7 @@ def take_away(root: Storage, jobs: Sequence[Job], *, aside: str, held: Held | No
             held.check()
         artifact = Artifact(root, job.kind, job.key)
         with free_of_attempts(artifact) as is_free:
-            data = artifact.record_bytes() if is_free else None
+            data = _bytes_of_record(artifact) if is_free else None
             if data is None:
                 busy += [] if is_free else [job]
                 continue
@@ -97,9 +101,35 @@ def take_away(root: Storage, jobs: Sequence[Job], *, aside: str, held: Held | No
                 elif fault in (FileFault.SIZE, FileFault.BYTES):
                     _remove_twins(artifact, data, name)
             if not set(faults.values()) <= {FileFault.FOREIGN}:
-                artifact.retire(data)
+                _retire(artifact, data)
                 again.append(job)
     return Taken(jobs=again, aside=moved, busy=busy)
+
+
+def _bytes_of_record(artifact: Artifact) -> bytes | None:
+    """Read a record; one that the disk has lost gives no bytes, as any other that is none."""
+    try:
+        return artifact.record_bytes()
+    except SurroundingsError as fault:
+        if not is_lost(fault):
+            raise
+        return b""
+
+
+def _retire(artifact: Artifact, data: bytes) -> None:
+    if not data and artifact.storage.size(artifact.record_name):
+        artifact.storage.remove(artifact.record_name)  # the disk has lost what it held
+    else:
+        artifact.retire(data)
+
+
+def _fault_of_bytes(root: Storage, name: str, entry: FileEntry) -> FileFault | None:
+    try:
+        return None if standing_digest(root, name) == entry.xxh3 else FileFault.BYTES
+    except SurroundingsError as fault:
+        if not is_lost(fault):
+            raise
+        return FileFault.LOST
 
 
 def _remove_twins(artifact: Artifact, data: bytes, name: str) -> None:
@@ -120,7 +150,7 @@ def _remove_twins(artifact: Artifact, data: bytes, name: str) -> None:
         for attempt in artifact.attempts()
         if (twin := f"{artifact.attempt_folder(attempt)}/{inside}")
         and (attempt <= record.attempt or _is_one_file(root, name, twin))
-        and standing_digest(root, twin) not in (None, record.files[inside].xxh3)
+        and digest_unless_lost(root, twin) not in (None, record.files[inside].xxh3)
     ]
     for twin in twins:
         root.remove(twin)
@@ -155,6 +185,6 @@ def _faults(artifact: Artifact, data: bytes) -> Mapping[str, FileFault]:
             faults[name] = FileFault.MISSING
         elif sizes[name] != entry.bytes:
             faults[name] = FileFault.SIZE
-        elif standing_digest(artifact.storage, f"{folder}/{name}") != entry.xxh3:
-            faults[name] = FileFault.BYTES
+        elif (fault := _fault_of_bytes(artifact.storage, f"{folder}/{name}", entry)) is not None:
+            faults[name] = fault
     return {f"{folder}/{name}": fault for name, fault in faults.items()}

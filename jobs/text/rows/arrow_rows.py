@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cluster.errors import UserError
+from cluster.errors import DeltascaleError, UserError
+from jobs.sources.disk_fault import fault_of_disk
 from jobs.text.rows.doubled import refuse_doubled_columns
 from jobs.text.rows.file_bytes import check_start, read_bytes
 from jobs.text.rows.other_kinds import ARROW
@@ -19,7 +20,12 @@ _MOST_BYTES = 1 << 36
 
 
 def read_parquet(path: Path, wanted: Callable[[str], bool]) -> Table:
-    """Read columns of a Parquet file. Raises UserError where it is none, or is broken."""
+    """Read columns of a Parquet file.
+
+    Raises:
+        UserError: it is none, or is broken.
+        SurroundingsError: its disk does not answer.
+    """
     import pyarrow
     import pyarrow.parquet as parquet
 
@@ -39,7 +45,12 @@ def read_parquet(path: Path, wanted: Callable[[str], bool]) -> Table:
 
 
 def read_arrow(path: Path, wanted: Callable[[str], bool]) -> Table:
-    """Read columns of an Arrow file or stream. Raises UserError where it is neither, or broken."""
+    """Read columns of an Arrow file or stream.
+
+    Raises:
+        UserError: it is neither, or is broken.
+        SurroundingsError: its disk does not answer.
+    """
     import pyarrow
 
     content = read_bytes(path, but=ARROW)
@@ -55,7 +66,9 @@ def read_arrow(path: Path, wanted: Callable[[str], bool]) -> Table:
         raise _broken(path, "Arrow", error) from error
 
 
-def _broken(path: Path, kind: str, error: Exception) -> UserError:
+def _broken(path: Path, kind: str, error: Exception) -> DeltascaleError:
+    if (fault := fault_of_disk(path, error)) is not None:
+        return fault
     first_line = str(error).partition("\n")[0][:200]
     return UserError(
         f"not a {kind} file, or a broken one: {first_line}",

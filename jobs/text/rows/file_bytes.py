@@ -10,7 +10,8 @@ import zlib
 from pathlib import Path
 from typing import IO, Any
 
-from cluster.errors import UserError
+from cluster.errors import DeltascaleError, UserError
+from jobs.sources.disk_fault import fault_of_disk
 from jobs.sources.placeholders import HEAD_BYTES, is_plain_text
 from jobs.text.rows.other_kinds import PARQUET, refuse_other_kinds
 
@@ -62,6 +63,7 @@ def read_bytes(path: Path, *, but: bytes | None = None) -> bytes:
     Raises:
         UserError: a pointer in place of the file, a broken archive, one that unpacks to too much,
             or a file of another kind, each with the way on.
+        SurroundingsError: its disk does not answer.
     """
     try:
         with open(path, "rb") as stream:
@@ -105,7 +107,9 @@ def _packing_in(start: bytes) -> str | None:
     return next((name for magic, name in _PACKINGS.items() if start.startswith(magic)), None)
 
 
-def _unreadable(path: Path, error: OSError) -> UserError:
+def _unreadable(path: Path, error: OSError) -> DeltascaleError:
+    if (fault := fault_of_disk(path, error)) is not None:
+        return fault
     return UserError(f"cannot be read: {error.strerror or error}", where=str(path))
 
 
@@ -125,7 +129,7 @@ def _unpack(path: Path, stream: IO[bytes], packing: str) -> bytes:
                     )
                 pieces.append(piece)
     except (OSError, EOFError, zlib.error, lzma.LZMAError, ValueError) as error:
-        raise UserError(
+        raise fault_of_disk(path, error) or UserError(
             f"not a whole {packing} file: {error}", where=str(path), hint="download it again"
         ) from error
     return b"".join(pieces)

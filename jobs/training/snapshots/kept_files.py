@@ -15,7 +15,8 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from cluster.checked_json import parse_as
-from jobs.artifacts.artifact import FileEntry, digest_file, is_plain_name, standing_digest
+from jobs.artifacts.artifact import FileEntry, digest_file, is_plain_name
+from jobs.worker.lost_bytes import digest_unless_lost
 from jobs.worker.work import AttemptFolder
 
 FOLDER = "snapshots"
@@ -105,7 +106,7 @@ def _whole(attempt: AttemptFolder, other: str, step: int) -> Kept | None:
         return None
     storage = attempt.artifact.storage
     is_whole = kept.step == step and all(
-        is_plain_name(name) and standing_digest(storage, f"{folder}/{name}") == entry.xxh3
+        is_plain_name(name) and digest_unless_lost(storage, f"{folder}/{name}") == entry.xxh3
         for name, entry in kept.files.items()
     )
     return kept if is_whole else None

@@ -1,5 +1,9 @@
 """Chunks of a long pass, kept for later attempts on a disk and on an object storage."""
 
+import errno
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -42,6 +46,29 @@ def test_what_was_computed_from_something_else_is_not_found(attempt):
     Chunks(attempt("one"), "tokens").get(0, lambda: of(0))
     later = Chunks(attempt("two"), "other tokens")
     assert later.get(0, lambda: of(7))["sums"][0] == 7 / 8 and later.num_taken_over == 0
+
+
+@pytest.mark.parametrize(("number", "is_lost"), [(errno.EIO, True), (errno.ESTALE, False)])
+def test_a_chunk_that_the_disk_has_lost_is_computed_again_and_one_that_is_away_is_waited_for(
+    tmp_path, monkeypatch, number, is_lost
+):
+    artifact = Artifact(Storage(tmp_path / "root"), "reference", KEY)
+    Chunks(AttemptFolder(artifact, "one"), "tokens").get(0, lambda: of(0))
+    (chunk,) = tmp_path.rglob("*.safetensors")
+    read_bytes = Path.read_bytes
+
+    def refuse(path):
+        if path == chunk:
+            raise OSError(number, os.strerror(number))
+        return read_bytes(path)
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    if not is_lost:
+        with pytest.raises(OSError, match="Stale"):
+            Chunks(AttemptFolder(artifact, "two"), "tokens")
+        return
+    later = Chunks(AttemptFolder(artifact, "two"), "tokens")
+    assert later.get(0, lambda: of(0))["sums"][1] == 1.0 and later.num_taken_over == 0
 
 
 def test_chunks_are_no_part_of_the_artifact(attempt):

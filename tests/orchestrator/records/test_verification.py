@@ -1,11 +1,15 @@
 """Every way in which a finished artifact may be damaged, found and repaired by the verb."""
 
+import errno
 import json
+import os
 from argparse import Namespace
 from dataclasses import replace
 
 import pytest
 
+from cluster.disk.below_root import BelowRoot
+from cluster.errors import SurroundingsError
 from cluster.executors.local import Executor
 from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact
@@ -131,6 +135,48 @@ def test_a_damage_is_found_named_and_repaired(launched, capsys, harm, fault, nam
     assert [artifact.record.content_digest for artifact in again] == before
     attempts = [len(artifact.attempts()) for artifact in again]
     assert attempts == [1, 1 if fault is FileFault.FOREIGN else 2, 1]
+
+
+@pytest.fixture
+def lose(monkeypatch):
+    """A function: path -> a disk gives an error in place of the bytes of that very file."""
+    open_file, lost = BelowRoot.open_file, set()
+
+    def open_unless_lost(self, name):
+        descriptor = open_file(self, name)
+        if os.fstat(descriptor).st_ino in lost:
+            os.close(descriptor)
+            raise OSError(errno.EIO, "Input/output error")
+        return descriptor
+
+    monkeypatch.setattr(BelowRoot, "open_file", open_unless_lost)
+    return lambda path: lost.add(path.stat().st_ino)
+
+
+def test_what_a_disk_has_lost_is_named_with_all_other_damage_and_repaired(launched, lose, capsys):
+    before = [artifact.record.content_digest for artifact in launched.artifacts]
+    lose(launched.file(0))
+    lose(launched.file(1).parent.parent.parent / "record.json")
+    cut(launched.file(2))
+
+    faults = [damage.fault for damage in launched.damages()]
+    assert faults == [FileFault.LOST, FileFault.UNREADABLE, FileFault.SIZE]
+    assert launched.verify() == 1
+    assert "the disk gives an error in place of its bytes" in capsys.readouterr().out
+
+    assert launched.verify(repair=True) == 0
+    assert launched.verify() == 0
+    again = [Artifact(launched.root, job.kind, job.key) for job in launched.jobs]
+    assert [artifact.record.content_digest for artifact in again] == before
+
+
+def test_a_storage_that_is_away_is_no_damage(launched, monkeypatch):
+    def refuse(self, name):
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    monkeypatch.setattr(BelowRoot, "open_file", refuse)
+    with pytest.raises(SurroundingsError, match="Stale file handle"):
+        launched.damages()
 
 
 def test_every_damage_is_told_not_only_the_first(launched, capsys):

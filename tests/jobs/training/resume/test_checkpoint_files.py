@@ -1,9 +1,13 @@
 """Completeness markers: what is believed, what is kept, what a later attempt takes over."""
 
+import errno
 import json
+import os
 
 import pytest
 
+from cluster.disk.below_root import BelowRoot
+from cluster.errors import SurroundingsError
 from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact
 from jobs.training.layout import Layout
@@ -94,6 +98,29 @@ def test_one_written_half_is_never_taken_over(artifact):
     second = AttemptFolder(artifact, "2")
     assert adopt_newest(second, LAYOUT)[0].marker.step == 5
     assert [path.name for path in (second.path / "checkpoints").iterdir()] == ["checkpoint-5"]
+
+
+@pytest.mark.parametrize(("number", "is_lost"), [(errno.EIO, True), (errno.ESTALE, False)])
+def test_one_whose_marker_the_disk_has_lost_is_passed_over_and_one_that_is_away_is_not(
+    tmp_path, monkeypatch, number, is_lost
+):
+    artifact = Artifact(Storage(tmp_path), "align", "cd" * 32)
+    earlier = AttemptFolder(artifact, "one")
+    for step in (10, 20):
+        write(earlier, step)
+    open_file = BelowRoot.open_file
+
+    def refuse(self, name):
+        if "checkpoint-20/" in name:
+            raise OSError(number, os.strerror(number))
+        return open_file(self, name)
+
+    monkeypatch.setattr(BelowRoot, "open_file", refuse)
+    if is_lost:
+        assert adopted(artifact, "two") == 10
+    else:
+        with pytest.raises(SurroundingsError, match="Stale"):
+            adopted(artifact, "two")
 
 
 def test_a_marker_of_another_step_is_not_believed(tmp_path):
