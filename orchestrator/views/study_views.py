@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cluster.disk.disk_faults import ForeignEntry
 from cluster.disk.temp_folders import TempFolder
 from cluster.locks.held import Held
 from cluster.storage import Storage
@@ -32,6 +33,9 @@ _NOT_RUN = {
     Decision.REMAKE: "was let go, and has not run again",
     Decision.STALE: "was made from an input that has changed since, and has not run again",
 }
+
+_IN_PART = " in part"
+"""What the marker of a view says behind the key where something is missing in it."""
 
 
 def comparisons(decided: DecidedPlan) -> list[Job]:
@@ -59,11 +63,12 @@ def refresh_views(
 ) -> list[Path | str]:
     """Write `tables/` and `figures/` of a study; return the folders of figures.
 
-    A comparison without any measurement gives no view. The study's lock, where one is `held`, is
-    asked before each view.
+    A comparison without any measurement gives no view, and what the study asked for before has none
+    any more. The study's lock, where one is `held`, is asked before each view.
     """
     held = held or Held()
     folder = f"studies/{decided.plan.study.name}"
+    _drop_outdated(root, decided, held)
     figures: list[Path | str] = []
     for job in comparisons(decided):
         with TempFolder("views") as scratch:
@@ -76,8 +81,8 @@ def refresh_views(
             for file in sorted(path for path in made.rglob("*") if path.is_file()):
                 place = "figures" if file.parent.name == "figures" else "tables"
                 root.write(f"{folder}/{place}/{view_name(job)}/{file.name}", file.read_bytes())
-            if job.key in decided.keys(Decision.REUSE):
-                root.write(_marker(decided, job), f"{job.key}\n".encode())
+            in_part = "" if job.key in decided.keys(Decision.REUSE) else _IN_PART
+            root.write(_marker(decided, view_name(job)), f"{job.key}{in_part}\n".encode())
             pictures = f"{folder}/figures/{view_name(job)}"
             if root.exists(pictures):
                 figures.append(_place(root, pictures))
@@ -87,20 +92,37 @@ def refresh_views(
 def complete_views(root: Storage, decided: DecidedPlan) -> list[Path | str]:
     """Return the folders of figures of a finished study; make views again that are incomplete."""
     for job in comparisons(decided):
-        try:
-            whole = root.read(_marker(decided, job)).decode().strip() == job.key
-        except FileNotFoundError:
-            whole = False
-        if not whole:
+        if _shown(root, decided, view_name(job)) != job.key:
             return refresh_views(root, decided)
+    _drop_outdated(root, decided, Held())
     folder = f"studies/{decided.plan.study.name}/figures"
     names = [f"{folder}/{name}" for name in root.list(folder)]
     return [_place(root, name) for name in names]
 
 
-def _marker(decided: DecidedPlan, job: Job) -> str:
+def _marker(decided: DecidedPlan, view: str) -> str:
     """Return the file written last into a view: the key of the comparison that it shows."""
-    return f"studies/{decided.plan.study.name}/tables/{view_name(job)}/key"
+    return f"studies/{decided.plan.study.name}/tables/{view}/key"
+
+
+def _shown(root: Storage, decided: DecidedPlan, view: str) -> str | None:
+    """Return the key of what a view shows, marked where that is a part; None: it is not known."""
+    try:
+        return root.read(_marker(decided, view)).decode().strip()
+    except (FileNotFoundError, ForeignEntry, UnicodeDecodeError):
+        return None
+
+
+def _drop_outdated(root: Storage, decided: DecidedPlan, held: Held) -> None:
+    """Delete views of what the study asks for no more: they would be taken for what it says now."""
+    folder = f"studies/{decided.plan.study.name}"
+    asked = {view_name(job): job.key for job in comparisons(decided)}
+    for view in root.list(f"{folder}/tables"):
+        shown = _shown(root, decided, view)
+        if shown is not None and shown.removesuffix(_IN_PART) != asked.get(view):
+            held.confirm()
+            for place in ("figures", "tables"):
+                root.remove(f"{folder}/{place}/{view}")
 
 
 def _files_of_view(root: Storage, decided: DecidedPlan, job: Job, scratch: Path) -> Path | None:
