@@ -213,9 +213,13 @@ def launch(
             for text in why_too_small(budget, chosen, spent, prices):
                 warn(f"warning: {text}")
 
-        def write_plan(decided: DecidedPlan) -> DecidedPlan:
-            document = plan_document(plan, decided.decisions, identifier, hours)
+        def write_down(decided: DecidedPlan) -> None:
+            left_out = plan.by_key.keys() - wanted
+            document = plan_document(plan, decided.decisions, identifier, hours, left_out)
             write_study(root, plan, document, held)
+
+        def write_plan(decided: DecidedPlan) -> DecidedPlan:
+            write_down(decided)
             if may_go_meanwhile(root, study.name, _reused_inputs(decided)):
                 # What another launch lets go from now on, it keeps for what this index names.
                 return decide(plan, root, past, fresh=fresh)
@@ -264,7 +268,7 @@ def launch(
                 break
         if written_token(root, study.name) != held.token:
             # A coordinator that woke after its lock was taken wrote over the plan of this one.
-            write_study(root, plan, plan_document(plan, decided.decisions, identifier, hours), held)
+            write_down(decided)
         figures: list[Path | str] = []
         with left_to_the_ending(report.state is not LaunchState.COMPLETE, root.url, warn):
             figures = persist(lambda: refresh_views(root, decided, held), patience, tell)

@@ -49,10 +49,14 @@ class RequestTaker:
                 drop_request(storage, study, request)
 
     def _renew(self, request: Request) -> None:
-        """Give jobs a fresh retry budget, once; those that failed or were cancelled wait again."""
-        keys = request.retry & self._jobs.keys()
-        if keys and request.name not in self._heeded:
-            self._launch.journal.append(Renewed(at=time.time(), keys=sorted(keys)))
+        """Give jobs a fresh retry budget, once; those that failed or were cancelled wait again.
+
+        What this launch is not to run has its budget for the next one.
+        """
+        journal, keys = self._launch.journal, request.retry & self._jobs.keys()
+        known = keys | (request.retry & journal.past.jobs.keys())
+        if known and request.name not in self._heeded:
+            journal.append(Renewed(at=time.time(), keys=sorted(known)))
             self._attempts.shared.reopen(keys)
             self._queue.renew(keys)
             self._heeded.add(request.name)

@@ -13,8 +13,10 @@ from pathlib import Path
 from cluster.errors import UserError
 from cluster.machine.resources import Resources
 from cluster.storage import Storage
+from jobs.artifacts.job import Job
 from orchestrator.fetching.needs import note_places
 from orchestrator.plan.decisions import RUNS, Decision, JobDecision, decide_jobs
+from orchestrator.plan.launched_plan import LaunchedPlan
 from orchestrator.plan.own_code import own_entries_of
 from orchestrator.plan.plan import Plan, is_current, make_plan
 from orchestrator.plan.prepared import read_params
@@ -125,6 +127,19 @@ def plan_study(
     if not is_asked:
         note_places(root, plan.jobs, revisions)
     return plan
+
+
+def jobs_meant(root: Storage, study: Study, running: LaunchedPlan | None) -> Sequence[Job]:
+    """Return the jobs that a request may mean: of the launch that runs, else of the study.
+
+    Args:
+        root: the output root.
+        study: the study; its text may have been edited since the launch began.
+        running: the plan of the launch that runs; None where none does.
+    """
+    if running is not None:
+        return running.jobs
+    return plan_study(root, study, purpose=Purpose.ASK).jobs
 
 
 def decide_plan(

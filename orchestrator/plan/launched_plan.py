@@ -17,6 +17,7 @@ from jobs.artifacts.identity import KEY_LENGTH
 from jobs.artifacts.job import InputRef, Job
 from orchestrator.records.failure import Result
 from orchestrator.records.history import History
+from orchestrator.records.lock import current_holder
 
 _REUSE = "reuse"
 _UNDONE = frozenset({"new", "changed"})
@@ -40,6 +41,8 @@ class LaunchedPlan:
     """Key -> wall time that was expected of it, in hours, where that was known."""
     num_gpus: Mapping[str, float]
     """Key -> accelerators that it is to hold."""
+    left_out: frozenset[str]
+    """Keys of jobs that the launch is not to run (`--only`)."""
     num_let_go: int
     """Jobs whose large files were let go after they were done."""
 
@@ -71,6 +74,15 @@ class LaunchedPlan:
             return False
 
 
+def read_running(root: Storage, study: str) -> LaunchedPlan | None:
+    """Read the plan of the launch that runs: what is asked of it is asked of these jobs.
+
+    The study's file may have been edited since. None where none runs, or its plan is not there.
+    """
+    holder = current_holder(root, study)
+    return None if holder is None else read_launched(root, study, holder.launch)
+
+
 def read_launched(root: Storage, study: str, launch: str) -> LaunchedPlan | None:
     """Read the plan of a launch; None where another one's is there, or none that can be read."""
     try:
@@ -98,6 +110,7 @@ def _plan_of(document: Mapping[str, Any]) -> LaunchedPlan:
         decisions={entry["key"]: entry["decision"] for entry in entries},
         hours=hours,
         num_gpus={entry["key"]: float(entry["num_gpus"]) for entry in entries},
+        left_out=frozenset(document.get("left_out", ())),
         num_let_go=len({entry["key"] for entry in entries if entry["let_go"]}),
     )
 

@@ -1,7 +1,7 @@
 """`plan.json` and `plan --json`: the decisions on a plan, with predictions and totals, as JSON."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from jobs.artifacts.identity import KEY_LENGTH
@@ -16,6 +16,7 @@ def plan_document(
     decisions: Sequence[JobDecision],
     launch: str | None = None,
     hours: Mapping[str, float] | None = None,
+    left_out: Set[str] = frozenset(),
 ) -> PlanDocument:
     """Describe every job, and all of them together; what is not known is null.
 
@@ -24,6 +25,7 @@ def plan_document(
         decisions: one for each.
         launch: id of the launch that is to write it down; None where it is only shown.
         hours: key -> hours foreseen, for decisions that were not made for machines.
+        left_out: keys of jobs that the launch is not to run (`--only`).
     """
     absent = absent_data(decisions)
     document: PlanDocument = {
@@ -35,6 +37,7 @@ def plan_document(
     }
     if launch is not None:
         document["launch"] = launch
+        document["left_out"] = sorted(left_out)
     return document
 
 

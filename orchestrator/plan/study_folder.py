@@ -35,6 +35,8 @@ class PlanDocument(TypedDict):
     """Name of the study."""
     launch: NotRequired[str]
     """Id of the launch that wrote it down under the study's lock; in `plan.json`."""
+    left_out: NotRequired[list[str]]
+    """Keys of jobs that this launch is not to run (`--only`); in `plan.json`."""
     jobs: list[dict[str, object]]
     """Every job with its decision, in the plan's order."""
     totals: dict[str, Any]

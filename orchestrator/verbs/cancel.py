@@ -54,7 +54,8 @@ def run(options: argparse.Namespace) -> int:
         SurroundingsError: SLURM does not take its part.
     """
     from orchestrator.dispatch.requests import ask_to_cancel
-    from orchestrator.plan.decided_plan import Purpose, plan_study
+    from orchestrator.plan.decided_plan import jobs_meant
+    from orchestrator.plan.launched_plan import read_running
     from orchestrator.records.lock import current_holder
     from orchestrator.study.selector import select
     from orchestrator.text import pluralize
@@ -66,8 +67,12 @@ def run(options: argparse.Namespace) -> int:
             hint="without it, a running launch cancels only these",
         )
     root, study = chosen_study(options)
-    jobs = select(plan_study(root, study, purpose=Purpose.ASK).jobs, *options.selectors)
+    running = read_running(root, study.name)
+    jobs = select(jobs_meant(root, study, running), *options.selectors)
     holder = current_holder(root, study.name)
+    if running is not None:
+        jobs = [job for job in jobs if job.key not in running.left_out]
+        holder = holder if jobs else None
     if holder is not None:
         ask_to_cancel(root, study.name, [job.key for job in jobs] if options.selectors else None)
     is_kept_back = not options.selectors and _keep_back(root, study.name)
@@ -108,6 +113,8 @@ def run(options: argparse.Namespace) -> int:
             f"no launch of {study.name!r} is running; job {queued[0]} is in the queue of SLURM, "
             "and `--scancel` takes it out"
         )
+    elif running is not None and not jobs:
+        say(f"the launch of {study.name!r} that runs is not to run these jobs: nothing to cancel")
     elif holder is None and not is_kept_back:
         say(f"no launch of {study.name!r} is running: nothing to cancel")
     return 0

@@ -50,17 +50,16 @@ def run(options: argparse.Namespace) -> int:
         UserError: JOB does not select exactly one job, or the job has not started.
     """
     from jobs.artifacts.artifact import Artifact
-    from orchestrator.plan.decided_plan import Purpose, plan_study
+    from orchestrator.plan.decided_plan import jobs_meant
+    from orchestrator.plan.launched_plan import read_running
     from orchestrator.study.selector import select
     from orchestrator.views.log_follower import log_name, newest_with_log, ranks_with_log
 
     root, study = chosen_study(options)
     if options.job is None:
         return _print_detached(options, root, study.name)
-    by_key = {
-        job.key: job
-        for job in select(plan_study(root, study, purpose=Purpose.ASK).jobs, options.job)
-    }
+    running = read_running(root, study.name)
+    by_key = {job.key: job for job in select(jobs_meant(root, study, running), options.job)}
     if len(by_key) > 1:
         raise UserError(
             f"{options.job!r} selects {len(by_key)} jobs, not one",

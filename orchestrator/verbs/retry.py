@@ -44,13 +44,14 @@ def run(options: argparse.Namespace) -> int:
         UserError: a selector chooses no job.
         SurroundingsError: the root does not take it.
     """
-    from orchestrator.plan.decided_plan import Purpose, plan_study
+    from orchestrator.plan.decided_plan import jobs_meant
+    from orchestrator.plan.launched_plan import read_running
     from orchestrator.records.lock import current_holder
     from orchestrator.text import first_line, pluralize
 
     root, study = chosen_study(options)
-    plan = plan_study(root, study, purpose=Purpose.ASK)
-    jobs = _with_needed(plan.jobs, options.selectors)
+    running = read_running(root, study.name)
+    jobs = _with_needed(jobs_meant(root, study, running), options.selectors)
     failed = _failed(root, study.name, jobs)
     is_running = current_holder(root, study.name) is not None
     chosen = [job.key for job in jobs] if is_running else list(failed)
@@ -58,7 +59,9 @@ def run(options: argparse.Namespace) -> int:
     if chosen and not is_heeded:
         is_heeded = _write_down(root, study.name, chosen)
     place = words_of_root(options, root)
-    command = "" if is_running or not failed else f"deltascale launch {study.name}{place}"
+    left_out = running.left_out if running else frozenset()
+    is_now = is_running and not left_out & failed.keys()  # else they wait for the next launch
+    command = "" if is_now or not failed else f"deltascale launch {study.name}{place}"
     if options.json:
         say_json(
             {
@@ -75,7 +78,12 @@ def run(options: argparse.Namespace) -> int:
         if job.key in failed:
             say(f"{job.key[:16]}  {job.label}: {first_line(failed[job.key])}")
     what, them = pluralize(len(failed), "failed job"), "it" if len(failed) == 1 else "them"
-    if not failed and is_running:
+    if is_heeded and (later := left_out & failed.keys()):
+        say(
+            f"{what} got a fresh retry budget; the running launch is not to run {len(later)} of "
+            f"them: once it has ended, `{command}` does"
+        )
+    elif not failed and is_running:
         say("none of these jobs has failed; the running launch is to try what waits among them now")
     elif not failed:
         say(f"none of these jobs of {study.name!r} has failed: nothing to try again")

@@ -1,7 +1,7 @@
 """When a study may end, as its states, its ledger and its plan say together."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +31,8 @@ def expected_end(
     past: History,
     planned: Mapping[str, Planned],
     unfinished: Sequence[Mapping[str, Any]],
+    *,
+    left_out: Set[str] = frozenset(),
 ) -> TimeLeft | None:
     """Expect when the last job that will be tried ends; None where none is left.
 
@@ -39,9 +41,12 @@ def expected_end(
         past: What the ledger says of them.
         planned: Key -> what the plan expects of the job.
         unfinished: What the status says of each job that is not done.
+        left_out: Keys of jobs that the launch which runs is not to run.
     """
     open_states = (JobState.RUNNING, JobState.WAITING)
-    keys = [key for key, state in states.by_key.items() if state in open_states]
+    keys = [
+        key for key, state in states.by_key.items() if state in open_states and key not in left_out
+    ]
     if not keys:
         return None
     done = (

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from cluster.checked_json import read_file
 from cluster.locks.holder import Holder
 from cluster.storage import Storage
-from orchestrator.plan.launched_plan import LaunchedPlan, read_launched
+from orchestrator.plan.launched_plan import LaunchedPlan, read_launched, read_running
 from orchestrator.records.history import HistoryTail
 from orchestrator.records.launched_studies import known_studies
 from orchestrator.records.ledger import LaunchState
@@ -95,6 +95,7 @@ class Standing:
                 )
                 for job in self._launched.jobs
             },
+            left_out=self._launched.left_out,
         )
         return {**status, "let_go": self._launched.num_let_go}
 
@@ -111,9 +112,22 @@ class Standing:
             job.key: Planned(num_gpus=job.resources.total.num_gpus) for job in self._plan.jobs
         }
         status = status_of(
-            self._root, study.name, self._plan.jobs, done=done, past=past, planned=planned
+            self._root,
+            study.name,
+            self._plan.jobs,
+            done=done,
+            past=past,
+            planned=planned,
+            left_out=self._left_out(study.name),
         )
         return {**status, "let_go": sum(item.is_let_go for item in decided.by_key.values())}
+
+    def _left_out(self, name: str) -> frozenset[str]:
+        """Return what the launch that runs, of another text of the study, is not to run."""
+        running = read_running(self._root, name)
+        if running is None or self._plan is None:
+            return frozenset()
+        return running.left_out | (self._plan.by_key.keys() - {job.key for job in running.jobs})
 
     def _past(self, name: str) -> HistoryTail:
         if self._tail is None or self._tail.study != name:

@@ -38,6 +38,7 @@ def status_of(
     done: Set[str],
     past: History,
     planned: Mapping[str, Planned] | None = None,
+    left_out: Set[str] = frozenset(),
 ) -> dict[str, Any]:
     """Return everything that `deltascale status` shows, as JSON.
 
@@ -48,15 +49,18 @@ def status_of(
         done: Keys of the jobs that are done.
         past: What the ledger says of the jobs.
         planned: Key -> what the plan expects of the job; None where nothing is known.
+        left_out: Keys of jobs that the launch which runs is not to run.
     """
     holder = current_holder(storage, study)
     states = _job_states(jobs, done, past, is_running=holder is not None)
+    if holder is not None:
+        _note_left_out(states, left_out)
     unfinished = [
         _describe(storage, states, past, key, is_running=holder is not None)
         for key, state in states.by_key.items()
         if state is not JobState.DONE
     ]
-    expected = expected_end(states, past, planned or {}, unfinished)
+    expected = expected_end(states, past, planned or {}, unfinished, left_out=left_out)
     counts = {state.value: states.counts[state] for state in _COUNTED}
     return {
         "study": study,
@@ -115,6 +119,13 @@ def _job_states(
     return states
 
 
+def _note_left_out(states: JobStates, left_out: Set[str]) -> None:
+    """Say of waiting jobs that the launch which runs does not reach them."""
+    for key in states.in_state(JobState.WAITING):
+        if key in left_out:
+            states.because[key] = "not part of the launch that runs"
+
+
 def _stages(states: JobStates) -> list[dict[str, Any]]:
     """Return every stage in the plan's order, with how many of its jobs are in which state."""
     counts: defaultdict[str, Counter[JobState]] = defaultdict(Counter)
@@ -136,7 +147,9 @@ def _waiting(states: JobStates, past: History, *, is_running: bool) -> list[dict
     for key, state in states.by_key.items():
         if state is JobState.WAITING:
             stop = _why_stopped(past, key) if is_running else None
-            why = stop or _what_for(states, past.of_job(key), key, is_running=is_running)
+            of_job = past.of_job(key)
+            why = states.because.get(key) or stop
+            why = why or _what_for(states, of_job, key, is_running=is_running)
         elif state is JobState.BLOCKED:
             why = _root_of_block(states, key)
         else:
@@ -250,7 +263,8 @@ def _describe(
         "kind": job.kind,
         "cell": dict(job.cell),
         "state": state.value,
-        "why": (_why_stopped(past, key) if is_running and state is JobState.WAITING else None)
+        "why": states.because.get(key)
+        or (_why_stopped(past, key) if is_running and state is JobState.WAITING else None)
         or _why(states, job_past, key, is_running=is_running),
         "attempts": job_past.num_attempts,
         "seconds_used": round(job_past.seconds, 1),
@@ -267,8 +281,6 @@ def _describe(
 
 
 def _why(states: JobStates, job_past: JobHistory, key: str, *, is_running: bool) -> str:
-    if key in states.because:
-        return states.because[key]
     if states.by_key[key] is JobState.RUNNING:
         workers = f", {len(job_past.open)} workers" if len(job_past.open) > 1 else ""
         return f"attempt {job_past.num_attempts}{workers}"

@@ -129,3 +129,13 @@ def test_a_job_that_was_cancelled_by_itself_is_wanted_again(launch, make_probe, 
 
     assert not report.cancelled
     assert set(report.ran) == {job.key for job in jobs}
+
+
+def test_a_launch_of_some_jobs_keeps_what_was_asked_for_others(launch, make_probe, root):
+    bad, others = make_probe(0, fail=True), [make_probe(index) for index in (1, 2)]
+    assert launch([bad]).failed
+    machine = Machine()
+    machine.meanwhile[others[1].key] = lambda: ask_to_retry(root, "study", [bad.key])
+    assert launch(others, executor=machine).state is LaunchState.COMPLETE
+    assert renewals(root) == [[bad.key]]
+    assert launch([bad]).num_attempts == 1
