@@ -13,7 +13,7 @@ from analysis.drawing import marks, row_values
 from analysis.drawing.cuts import cuts
 from analysis.drawing.figure import Drawing, Material
 from analysis.drawing.null_bands import Null, draw_nulls
-from analysis.measurement import Row
+from analysis.measurement import Row, label_at
 from analysis.tables.exponent_agreement import disagreement
 from analysis.tables.layout import TableLayout, axis_values, blank_name
 from analysis.tables.power_laws import SIZES, UNSHARED, PowerLaw, fit_rows
@@ -87,12 +87,12 @@ def draw(
             axis.set_xlim(min(sizes) / 1.3, max(sizes) * 1.3)
             axis.set_ylim(limits)
             _ticks(axis, log)
-            here = [row for row in drawn if panel is None or row.get(panel) == title]
+            here = [row for row in drawn if panel is None or label_at(row, panel) == title]
             draw_nulls(axis, Null.of_rows(here, against), limits)
             laws: list[tuple[str, str]] = []
             for (index, name), (rank, family) in product(enumerate(colours), enumerate(families)):
                 own = [row for row in here if row["family"] == family]
-                own = [row for row in own if colour is None or row.get(colour) == name]
+                own = [row for row in own if colour is None or label_at(row, colour) == name]
                 text = ", ".join(filter(None, (name or blank, family)))
                 aside = DODGE ** (index - (len(colours) - 1) / 2)
                 law = _series(axis, own, against, text, index, rank, aside)

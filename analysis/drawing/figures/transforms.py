@@ -17,8 +17,10 @@ from analysis.tables.layout import TableLayout, axis_values
 from analysis.tables.rounding import format_number
 
 AXIS = "condition"
+CONTROL = "decode_loss_gap"
+"""The one number that the base's may stand for: whether it reads a transform."""
 METRICS = (
-    *("toxic_mass", "toxic_rate", "decode_loss_gap", "relative_norm", "mean_cosine"),
+    *("toxic_mass", "toxic_rate", CONTROL, "relative_norm", "mean_cosine"),
     *("captured_energy_ratio", "toxic_projection", "reactivation"),
 )
 """What tells whether a transform gets past alignment, as a reader asks."""
@@ -26,22 +28,32 @@ GONE, FAINT = "×", "○"
 MARKS = {GONE: "no number", FAINT: "below the noise floor"}
 CAPTION = (
     "Every transform against every metric, one panel per model, at one relative depth. Shades run "
-    "from the least to the greatest number of a column in the whole figure."
+    "from the least to the greatest number of a column in the whole figure. The decode loss gap is "
+    "the base's where the aligned model's was not measured; all else is of the aligned model."
 )
 
 
 def drawings(material: Material) -> Iterator[Drawing]:
     """Yield one drawing per objective that was measured under several conditions."""
     measured = [name for name in METRICS if material.measures(name)]
-    rows = [row for name in measured for row in material.rows(name)]
+    rows = [
+        row
+        for name in measured
+        for row in material.rows(name)
+        if name == CONTROL or _is_of_aligned(row)
+    ]
     if not rows or AXIS not in rows[0]:
         return
     for cut in cuts(rows, material.layout, inside=(AXIS,)):
-        # Rows of the base model stand in every cut: alone they make no comparison.
-        aligned = [row for row in cut.rows if row.get("objective", "") is not None]
+        # The base's control stands in every cut: alone it makes no comparison.
+        aligned = [row for row in cut.rows if _is_of_aligned(row)]
         if drawable(cut.rows) and len({row[AXIS] for row in aligned} - {None}) > 1:
             canvas = draw(cut.rows, layout=material.layout, note=cut.note)
             yield Drawing(name=f"transforms{cut.suffix}", caption=CAPTION, canvas=canvas)
+
+
+def _is_of_aligned(row: Row) -> bool:
+    return row.get("objective", "") is not None
 
 
 def draw(rows: Sequence[Row], *, layout: TableLayout | None = None, note: str = "") -> "Figure":

@@ -87,6 +87,15 @@ def test_what_an_exponent_does_not_know_is_marked_and_told_below(study):
     assert "† Over parameters, parameters without embeddings and width exponents disagree" in below
 
 
+@pytest.mark.parametrize("values", [(1, 2, 3), (0.5, 1.0, 2.0), (False, True, None)])
+def test_conditions_that_are_numbers_or_truths_have_their_points(study, values):
+    rows = chosen(study, "offset_norm")
+    named = dict(zip(("plain", "rot13", "base64"), values, strict=True))
+    figure = against_size.draw([row | {"condition": named[row["condition"]]} for row in rows])
+    assert len(figure.axes) == 3
+    assert all(values_in(axis) for axis in figure.axes)
+
+
 def test_values_that_are_not_all_positive_are_drawn_on_a_linear_scale(study):
     rows = chosen(study, "offset_norm")
     rows[0] |= {"value": -0.1, "low": -0.2, "high": 0.0}

@@ -229,6 +229,23 @@ def test_a_control_on_one_condition_has_no_heat_map_though_the_base_was_on_two()
     assert [drawing.name for drawing in transforms.drawings(material(rows))] == ["transforms-dpo"]
 
 
+def test_a_heat_map_shows_no_toxicity_of_the_base_as_that_of_an_aligned_model():
+    rows = [
+        number(metric, value, condition=condition, objective=objective)
+        for objective, value, conditions in (
+            (None, 0.7, ("plain", "rot13", "base64")),
+            ("sft", 0.2, ("plain", "rot13")),
+        )
+        for condition in conditions
+        for metric in ("toxic_mass", "decode_loss_gap")
+        if metric == "toxic_mass" or objective is None
+    ]
+    (drawing,) = transforms.drawings(material(rows))
+    (panel,) = drawing.canvas.axes
+    shown = sorted(text.get_text() for text in panel.texts)
+    assert shown == ["0.20", "0.20", "0.70", "0.70", "0.70", "×"]
+
+
 def shift_details(objectives):
     counts = np.zeros(200, dtype=int)
     counts[20] = 7
