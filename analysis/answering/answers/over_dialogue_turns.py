@@ -37,8 +37,25 @@ def answer(findings: Findings) -> StudyAnswer:
         verdict=evidence.verdict(votes),
         summary=_summary(votes),
         evidence=(*deciding, *map(_slope, slopes)),
-        caveats=evidence.caveats(findings, used=[*drifts, *last_behaviours], metrics=METRICS),
+        caveats=(
+            *evidence.caveats(findings, used=[*drifts, *last_behaviours], metrics=METRICS),
+            *_remarks_on_dialogues(last_behaviours, behaviours),
+        ),
     )
+
+
+def _remarks_on_dialogues(lasts: Sequence[Finding], among: Sequence[Finding]) -> list[str]:
+    """Return where toxicity at the last turn is of fewer dialogues than that at the first one."""
+    told: dict[str, None] = {}
+    for last in lasts:
+        first = _first_turn(last, among)
+        whole, left = (0 if f is None else f.number.num_rows or 0 for f in (first, last))
+        if 0 < left < whole:
+            told[
+                f"{last.model}: {left} of {whole} dialogues reach turn {last.turn}; toxicity at "
+                "turn 1 is of all, so that what longer dialogues differ by is in the comparison."
+            ] = None
+    return list(told)
 
 
 def _behaviours(findings: Findings, at_turns: Sequence[Finding]) -> list[Finding]:

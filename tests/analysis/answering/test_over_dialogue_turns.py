@@ -73,6 +73,18 @@ def test_a_rate_that_has_both_turns_goes_before_a_mass_that_has_one(study: Any) 
     ]
 
 
+@pytest.mark.parametrize("reach", [12, 40])
+def test_dialogues_that_end_before_the_last_turn_are_told(study: Any, reach: int) -> None:
+    for turn, rows in ((1, 40), (2, reach)):
+        place = {"condition": "turns", "position": f"turn-{turn}", "num_rows": rows}
+        study.add("toxic_mass", 0.5, model="a", objective=None, **place)
+        study.add("toxic_mass", 0.05, model="a", **place)
+    told = [caveat for caveat in study.answer(NAME).caveats if "reach turn 2" in caveat]
+    assert [text.partition(";")[0] for text in told] == (
+        ["a: 12 of 40 dialogues reach turn 2"] if reach == 12 else []
+    )
+
+
 def test_one_turn_measures_no_persistence(study: Any) -> None:
     _turns(study, 1.0)
     assert study.answer(NAME).verdict is Verdict.NOT_MEASURED
