@@ -31,7 +31,9 @@ def comparable_groups(
         if content not in kept:
             kept.add(content)
             is_same_model = about.against_aligned == about.aligned
-            against = (about.against_prompts, about.against_objective)
+            # Each seed may have prompts of its own.
+            is_own = about.against_prompts == about.prompts
+            against = is_own or about.against_prompts, about.against_objective
             compared = (*against, is_same_model, about.prefill, about.pairs)
             groups.setdefault((*compared, about.intervention), []).append(row)
     yield from groups.values()

@@ -55,9 +55,11 @@ def test_seeds_with_bases_and_prompts_of_their_own_are_held_against_these(
         study.rows[-1]["seed"] = seed
         about |= {"aligned": f"dpo {seed}"}
         study.add("toxic_mass", 0.05, model="a", seed=seed, about=about)
+        about |= {"against_prompts": f"prompts {seed}"}
         study.offsets(0.9, model="a", seed=seed, about=about)
-    fall = study.answer("holds_as_models_grow").evidence[1]
+    fall, offset = study.answer("holds_as_models_grow").evidence[1:]
     assert fall.estimate.value == pytest.approx(0.45) and fall.supports is True
+    assert "2 seeds" in offset.text
 
 
 @pytest.mark.parametrize(
