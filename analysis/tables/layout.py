@@ -94,6 +94,18 @@ def axes_across(rows: Sequence[Row], layout: TableLayout) -> tuple[str, ...]:
     )
 
 
+def axes_of_fits(rows: Sequence[Row], layout: TableLayout) -> tuple[str, ...]:
+    """Return the axes of which every combination has a fit over sizes: all but those of models."""
+    across = axes_across(rows, layout)
+    free = [axis for axis in axes_of(rows[0] if rows else ()) if axis not in across]
+    down = [
+        axis
+        for axis in free
+        if axis != layout.seeds and _varies(rows, axis) and not _follows(rows, axis, ("model",))
+    ]
+    return (*down, *across)
+
+
 def _varies(rows: Sequence[Row], axis: str) -> bool:
     """Whether some metric has several values of the axis, or some with and some without."""
     by_metric: dict[Scalar, set[Scalar]] = {}

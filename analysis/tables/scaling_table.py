@@ -13,7 +13,7 @@ from analysis.measurement import Measurement, Row, label_at
 from analysis.status import Status
 from analysis.tables.elsewhere import rows_shown
 from analysis.tables.exponent_agreement import disagreement
-from analysis.tables.layout import TableLayout, axes_across, axis_values, blank_name, metrics_shown
+from analysis.tables.layout import TableLayout, axes_of_fits, axis_values, blank_name, metrics_shown
 from analysis.tables.layout import variant_labels as labels_of
 from analysis.tables.power_laws import REMEDY, SIZES, UNSHARED, PowerLaw, fit_families
 from analysis.tables.table import Cell, Header, Table, annotate
@@ -30,7 +30,8 @@ def scaling_table(
 ) -> Table:
     """Return exponents of value = prefactor * size ^ exponent per metric, condition and family.
 
-    Fewer than four sizes give a dash with the reason; four and five are footnoted descriptive.
+    Whatever tells conditions apart, down the side or across: no fit is over several of them. Fewer
+    than four sizes give a dash with the reason; four and five are footnoted descriptive.
     """
     layout, measured = layout or TableLayout(), LongTable.of(data)
     layout = layout.of_each_seed(layout.columns or ())
@@ -38,7 +39,7 @@ def scaling_table(
     metrics = metrics_shown(measured.distinct("metric"), layout.metrics)
     measured = measured.of_metrics(metrics)
     rows = over_seeds(rows_shown(measured, chosen, layout.seeds), layout.seeds)
-    axes = axes_across(rows, layout)
+    axes = axes_of_fits(rows, layout)
     sides: list[Header] = []
     cells: list[tuple[Cell, ...]] = []
     for metric in metrics:

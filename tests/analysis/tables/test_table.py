@@ -245,6 +245,24 @@ def test_exponents_over_seeds_are_fitted_seed_by_seed():
     assert [round(line[0].number.value, 3) for line in table.cells] == [0.5, 1.5]
 
 
+@pytest.mark.parametrize("down", [("model",), ("model", "objective"), ("objective", "rung")])
+def test_what_stands_down_the_side_is_in_no_common_fit(down):
+    """An axis that only names the models has no fits of its own."""
+    rows = [
+        tiny(
+            objective=who, value=size**power, model=f"m{size}", num_parameters=size, rung=f"r{size}"
+        )
+        for who, power in (("dpo", 0.5), ("sft", -0.5))
+        for size in (10, 100, 1_000, 10_000)
+    ]
+    table = scaling_table(rows, layout=TableLayout(rows=down))
+    found = {
+        row[1:]: round(line[0].number.value, 3)
+        for row, line in zip(table.rows, table.cells, strict=True)
+    }
+    assert found == {("dpo", "gpt2"): 0.5, ("sft", "gpt2"): -0.5}
+
+
 @pytest.mark.parametrize(
     ("written", "kept"), [("0.10", 0.1), ("1e-1", 0.1), ("1", 1.0), ("1.0", 1.0)]
 )
