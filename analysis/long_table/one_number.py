@@ -24,14 +24,16 @@ def standing_row(first: Row, second: Row) -> Row:
 
 
 def each_job_once(by_seed: Mapping[Scalar, Row]) -> dict[Scalar, Row]:
-    """Return the seeds of a cell less those whose number is the job of an earlier one.
+    """Return the seeds of a cell less those that have an earlier one's number, of the same job.
 
-    Nothing behind such a job names the seed, so that its number says nothing of seeds.
+    Nothing behind such a job names the seed, so that its number says nothing of seeds. A job that
+    sweeps the axis itself has a number of each.
     """
     kept: dict[Scalar, Row] = {}
-    known = set[Scalar]()
+    known = set[tuple[Scalar, Scalar]]()
     for seed, row in by_seed.items():
-        if row["key"] is None or row["key"] not in known:
+        number = row["key"], row["value"]
+        if row["key"] is None or number not in known:
             kept[seed] = row
-            known.add(row["key"])
+            known.add(number)
     return kept

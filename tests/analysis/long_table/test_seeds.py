@@ -107,6 +107,8 @@ def test_one_job_that_is_of_several_seeds_is_one_seed():
     (row,) = over_seeds(cell(0.5, 0.5, 0.5, key="k"))
     assert (row["value"], row["low"], row["high"], row["num_seeds"]) == (0.5, 0.0, 1.0, 1)
     assert row["seed"] is None and row["key"] == "k"
+    (swept,) = over_seeds(cell(0.5, 0.6, 0.7, key="k"))
+    assert swept["num_seeds"] == 3
 
 
 def test_seeds_that_all_agree_are_as_sure_as_the_prompts_let_them_be():
