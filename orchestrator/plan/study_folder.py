@@ -197,11 +197,12 @@ def open_study(root: Storage, name: str) -> Study:
     try:
         text = (read_file(root, place) or b"").decode()
         study = study_of(parse_study_file(text, index["file"]), Path(index["folder"]))
-        return replace(study, recorded_in=root.url)
     except ValueError as reason:
         raise damaged_file(root, place, reason, hint) from None
     except UserError as fault:  # it was read when it was written
+        hint = f"another version of deltascale may have written it, or somebody edited it: {hint}"
         raise damaged_file(root, place, f"{fault.error} ({fault.where})", hint) from None
+    return replace(study, recorded_in=root.url)
 
 
 def document_text(document: PlanDocument) -> str:

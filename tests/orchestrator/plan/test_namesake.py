@@ -46,6 +46,17 @@ def notes(capsys, file, place):
     return json.loads(capsys.readouterr().out)["notes"]
 
 
+def test_a_copy_of_a_studys_folder_is_no_study(launched, tmp_path, place, capsys):
+    studies = tmp_path / "root" / "studies"
+    shutil.copytree(studies / "probes", studies / "probes.bak")
+    for words in (["status", "probes.bak"], ["launch", "probes.bak", "--executor", "local"]):
+        assert main([*words, *place]) == 2
+        assert "studies/probes.bak holds a copy of the study 'probes'" in capsys.readouterr().err
+    assert main(["status", *place, "--json"]) == 0
+    states = {one["study"]: one["state"] for one in json.loads(capsys.readouterr().out)}
+    assert states == {"probes": "complete", "probes.bak": "unreadable"}
+
+
 OTHERS = PROBES.replace("[0, 1]", "[1, 2]")
 
 
