@@ -7,8 +7,9 @@ that their numbers share (`analysis/contrasts`), whatever the correlation. Where
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import hypot, nan
 from operator import sub
@@ -249,6 +250,10 @@ def verdict(supports: Sequence[bool | None]) -> Verdict:
     return Verdict.YES if True in supports else Verdict.NO
 
 
+_VERSION = re.compile(r"v[0-9]+\b")
+"""What a definition that has versions begins with."""
+
+
 def counted(supports: Sequence[bool | None], what: str) -> str:
     """Return how the votes fell, in words."""
     yes, no = supports.count(True), supports.count(False)
@@ -263,7 +268,7 @@ def caveats(
     """Return what a reader of any answer must know.
 
     That is: model organisms, weights that were rounded, prompts that were left out, the place,
-    seeds, controls that are absent and missing numbers.
+    versions of definitions, seeds, controls that are absent and missing numbers.
     """
     remarks = [ORGANISM] if any(finding.about.from_scratch for finding in used) else []
     rounded = dict.fromkeys((f.model, f.about.rounded) for f in used if f.about.rounded)
@@ -273,6 +278,7 @@ def caveats(
         remarks.append(f"{AT_DOSE}: {'; '.join(findings.doses)}.")
     read = [f.number.metric for f in used if f.number.site is not None]
     remarks += findings.where.remarks(read, metrics, findings.place)
+    remarks += _remarks_on_versions(used)
     remarks += _remarks_on_seeds(used)
     toxicity = sorted({f.number.metric for f in used} & set(BEHAVIOUR))
     if len(toxicity) > 1:
@@ -290,6 +296,27 @@ def caveats(
         f"{n} numbers are missing: {MEANINGS[Status(status)]}." for status, n in statuses.items()
     ]
     return tuple(remarks)
+
+
+def _remarks_on_versions(used: Sequence[Finding]) -> list[str]:
+    """Say which numbers of one metric were measured by several versions of its definition."""
+    models: dict[str, dict[str, dict[str, None]]] = {}
+    for finding in used:
+        number = finding.number
+        if number.value is not None and (version := _VERSION.match(number.definition or "")):
+            of_metric = models.setdefault(number.metric, {})
+            of_metric.setdefault(version[0], {})[finding.model] = None
+    return [
+        f"{metric} was measured by several versions of its definition, which an upgrade leaves as "
+        f"they are: {_listed(found)}. What is deleted of the earlier ones is measured again by the "
+        "next launch."
+        for metric, found in models.items()
+        if len(found) > 1
+    ]
+
+
+def _listed(found: Mapping[str, Iterable[str]]) -> str:
+    return "; ".join(f"{version} in {', '.join(found[version])}" for version in sorted(found))
 
 
 def _remarks_on_seeds(used: Sequence[Finding]) -> list[str]:

@@ -81,7 +81,7 @@ def find_study(root: Storage, text: str) -> Study:
     study = open_study(root, text)
     if study.name != text:
         raise UserError(
-            f"studies/{text} holds a copy of the study {study.name!r}, which is no study of its own",
+            f"studies/{text} holds a copy of the study {study.name!r}, and is no study of its own",
             where=root.url,
             hint=f"the study is {study.name!r}; for another one launch a file with another "
             "`study:`, and a copy is best kept outside of the root",

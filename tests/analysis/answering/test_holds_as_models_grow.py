@@ -251,3 +251,21 @@ def test_models_that_no_axis_tells_apart_are_named_by_their_stages(
         study.offsets(0.7, model="a", about=about, compared_by=stage)
     told = [each.text for each in study.answer(NAME).evidence if "0.7 " in each.text]
     assert ["a, dpo, stage" in text for text in told] == [True, True]
+
+
+def test_numbers_by_several_versions_of_a_definition_are_told(study: Any) -> None:
+    for model, version in (("a", "v1"), ("b", "v2"), ("c", "v2")):
+        study.offsets(0.9, model=model)
+        study.rows[-1]["definition"] = f"{version}: mean cosine"
+    said = [text for text in study.answer("holds_as_models_grow").caveats if "versions" in text]
+    assert len(said) == 1
+    assert "consistency was measured by several versions" in said[0]
+    assert "v1 in a; v2 in b, c." in said[0]
+
+
+def test_numbers_by_one_version_of_a_definition_are_not_told(study: Any) -> None:
+    for model, words in (("a", "v1: mean cosine"), ("b", "v1: mean cosine, of whole prompts")):
+        study.offsets(0.9, model=model)
+        study.rows[-1]["definition"] = words
+    caveats = study.answer("holds_as_models_grow").caveats
+    assert not [text for text in caveats if "versions" in text]
