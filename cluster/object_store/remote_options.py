@@ -91,6 +91,8 @@ def _s3_options() -> dict[str, object]:
     # in mode "legacy", and a plain 500 only in the latter. Here botocore does the work in mode
     # "standard" (throttling, 500-504, timeouts; exponential back-off with jitter; a budget that
     # all requests share), and s3fs adds a second round. The user's own AWS settings go first.
+    from cluster.object_store.impatient_session import SILENCE_S, ImpatientSession
+
     retries: dict[str, object] = {}
     if "AWS_RETRY_MODE" not in os.environ:
         retries["mode"] = "standard"
@@ -98,8 +100,8 @@ def _s3_options() -> dict[str, object]:
         retries["total_max_attempts"] = _TRIES
     config: dict[str, object] = {
         "connect_timeout": 10,
-        # Between two reads, not for a transfer; a busy store may think about a listing for long.
-        "read_timeout": 30,
+        "read_timeout": SILENCE_S,
+        "http_session_cls": ImpatientSession,
         # Writer threads and parts share one pool; at s3fs's ten they wait for each other.
         "max_pool_connections": 32,
     }
