@@ -267,7 +267,11 @@ class Site:
 
     def finish(self, launch) -> str:
         """Wait for the end of a launch that completes, and return what it printed."""
-        out, err = launch.communicate(timeout=_LONGEST_S)
+        try:
+            out, err = launch.communicate(timeout=_LONGEST_S)
+        except subprocess.TimeoutExpired as late:
+            tasks = {name: self.tasks_on(name) for name in self.hosts}
+            raise AssertionError(f"it goes on: {tasks}, {self.events()[-12:]}, {late}") from late
         assert launch.returncode == 0, out + err
         assert "Traceback" not in out + err
         return out + err
