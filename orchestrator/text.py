@@ -1,5 +1,7 @@
 """Short texts for people: durations, sizes, first lines."""
 
+from collections.abc import Sequence
+
 _CONTROLS = {
     code: "" if chr(code) == "\r" else "?"
     for code in (*range(32), *range(127, 160))
@@ -36,3 +38,12 @@ def pluralize(number: int, noun: str) -> str:
 def first_line(text: str | None) -> str:
     """Return the first line of a message that is not blank; `no message` where there is none."""
     return printable(((text or "").strip() or "no message").splitlines()[0])
+
+
+def changed_data_in_words(paths: Sequence[str], study: str) -> str:
+    """Say which data of a study have changed since it was launched, of many the first."""
+    more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
+    return (
+        f"changed since the launch that is shown: {', '.join(paths[:3])}{more}; "
+        f"`deltascale plan {study}` says what is another job with them"
+    )

@@ -3,7 +3,7 @@
 Every verb that looks at a study makes one of these, once. Writes nothing, runs nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import Enum
@@ -16,17 +16,18 @@ from cluster.storage import Storage
 from jobs.artifacts.job import Job
 from orchestrator.fetching.needs import note_places
 from orchestrator.plan.decisions import RUNS, Decision, JobDecision, decide_jobs
+from orchestrator.plan.launched_data import changed_data
 from orchestrator.plan.launched_plan import LaunchedPlan
 from orchestrator.plan.own_code import own_entries_of
 from orchestrator.plan.plan import Plan, is_current, make_plan
 from orchestrator.plan.prepared import read_params
 from orchestrator.plan.revisions import known_revisions, require_revisions
 from orchestrator.plan.stage_params import OutsideData
-from orchestrator.plan.study_folder import open_study
+from orchestrator.plan.study_folder import launched_from, open_study
 from orchestrator.records.history import History, read_history
 from orchestrator.records.launched_studies import known_studies
 from orchestrator.study.study import Study, load_study
-from orchestrator.text import first_line
+from orchestrator.text import changed_data_in_words, first_line
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,6 +137,26 @@ def plan_study(
     if not is_asked:
         note_places(root, plan.jobs, revisions)
     return plan
+
+
+def data_changed_since(root: Storage, study: Study) -> list[str]:
+    """Return files and folders with other bytes now than when the study was launched.
+
+    What was launched is shown all the same. Of another text, or of a copy elsewhere, nothing is.
+    """
+    place = launched_from(root, study.name)
+    if study.recorded_in is None and (place is None or place.parent != study.folder):
+        return []
+    recorded = read_params(root, study)
+    return [] if recorded is None else changed_data(recorded.data)
+
+
+def notes_on_asking(root: Storage, plan: Plan) -> Iterator[str]:
+    """Yield what somebody who looks at a launched study should know of it."""
+    if plan.own.note is not None:
+        yield plan.own.note
+    if changed := data_changed_since(root, plan.study):
+        yield changed_data_in_words(changed, plan.study.name)
 
 
 def jobs_meant(root: Storage, study: Study, running: LaunchedPlan | None) -> Sequence[Job]:

@@ -7,7 +7,7 @@ data nor its models: with the text of the study they give the same plan.
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, NotRequired
 
 from pydantic import Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
@@ -21,6 +21,8 @@ from jobs.entries.own_entries import PIN
 from jobs.kind import Kind, Params
 from jobs.text.hub_data import as_on_hub
 from orchestrator.plan.grid import Row
+from orchestrator.plan.identity_params import ParamMarks
+from orchestrator.plan.launched_data import Stamp, stamps_of
 from orchestrator.study.study import Study
 
 
@@ -69,6 +71,8 @@ class _Document(TypedDict):
     """Digest of its text."""
     stages: dict[str, list[tuple[list[int], _Written]]]
     """Stage -> places of axis values, and what was prepared for them."""
+    data: NotRequired[dict[str, Stamp]]
+    """Path -> what the user's data there were; older files lack it."""
 
 
 _DOCUMENT = TypeAdapter(_Document)
@@ -80,6 +84,8 @@ class RecordedParams:
 
     stages: Mapping[str, Mapping[Row, _Written]] = field(default_factory=dict)
     """Stage -> places of the values of the axes that its params name -> what was prepared."""
+    data: Mapping[str, Stamp] = field(default_factory=dict)
+    """Path -> what the user's data there were."""
 
     def find(self, stage: str, row: Row, kind: Kind[Params]) -> Prepared | None:
         """Return what was recorded for one cell; None where nothing was, or nothing that fits now.
@@ -125,6 +131,14 @@ def write_params(root: Storage, study: Study, stages: Mapping[str, Mapping[Row, 
             stage: [[list(row), _written(prepared, root)] for row, prepared in rows.items()]
             for stage, rows in stages.items()
         },
+        "data": stamps_of(
+            {
+                path
+                for rows in stages.values()
+                for prepared in rows.values()
+                for path in ParamMarks(type(prepared.validated)).local_paths(prepared.params)
+            }
+        ),
     }
     root.write(_name(study.name), (json.dumps(document) + "\n").encode())
 
@@ -144,7 +158,8 @@ def read_params(root: Storage, study: Study) -> RecordedParams | None:
         {
             stage: {tuple(row): prepared for row, prepared in rows}
             for stage, rows in document["stages"].items()
-        }
+        },
+        document.get("data", {}),
     )
 
 

@@ -27,13 +27,13 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         UserError: the study compares nothing, or nothing was measured yet.
     """
-    from orchestrator.plan.decided_plan import decide_plan
+    from orchestrator.plan.decided_plan import decide_plan, notes_on_asking
     from orchestrator.views.study_page import write_page
 
     root, study = chosen_study(options)
     decided = decide_plan(root, study)
-    if decided.plan.own.note is not None:
-        note(f"note: {decided.plan.own.note}")
+    for text in notes_on_asking(root, decided.plan):
+        note(f"note: {text}")
     page = write_page(root, decided)
     if options.json:
         say_json({"study": study.name, **asdict(page), "place": str(page.place)})

@@ -132,7 +132,7 @@ def _status_or_error(name: str, standing: "Standing") -> _Status:
 
 
 def _print(status: _Status, *, details: bool, every_job: bool) -> None:
-    from orchestrator.text import duration, pluralize
+    from orchestrator.text import changed_data_in_words, duration, pluralize
 
     if status["state"] == "unreadable":
         say(f"{status['study']}: unreadable; {status['error']}")
@@ -163,6 +163,8 @@ def _print(status: _Status, *, details: bool, every_job: bool) -> None:
         say(f"  node {node['node']} gets no jobs until {until}: {node['why']}")
     if status["waits_for"]:
         say(f"  {status['waits_for']['line']}")
+    if status["changed_data"]:
+        say(f"  {changed_data_in_words(status['changed_data'], status['study'])}")
     if status["let_go"]:
         say(f"  {status['let_go']} done jobs whose large files were let go (keep: until-read)")
     if not details:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from cluster.errors import UserError
 from cluster.storage import Storage
-from orchestrator.plan.decided_plan import DecidedPlan, decide_plan, find_study
+from orchestrator.plan.decided_plan import DecidedPlan, decide_plan, find_study, notes_on_asking
 from orchestrator.views.study_views import comparisons, sources, view_params
 
 if TYPE_CHECKING:
@@ -71,8 +71,8 @@ def gather_studies(root: Storage, texts: Sequence[str], chosen: Mapping[str, obj
         roots=list(roots.values()),
         notes=[
             f"{text}: {note}"
-            for text, _, decided in studies
-            if (note := decided.plan.own.note) is not None
+            for text, study_root, decided in studies
+            for note in notes_on_asking(study_root, decided.plan)
         ],
     )
 

@@ -97,10 +97,10 @@ class Standing:
             },
             left_out=self._launched.left_out,
         )
-        return {**status, "let_go": self._launched.num_let_go}
+        return {**status, "let_go": self._launched.num_let_go, "changed_data": []}
 
     def _planned_anew(self) -> dict[str, Any]:
-        from orchestrator.plan.decided_plan import Purpose, decide, plan_study
+        from orchestrator.plan.decided_plan import Purpose, data_changed_since, decide, plan_study
         from orchestrator.plan.decisions import Decision
 
         study = self._study if self._study and not _is_name(self._text) else self._find()
@@ -120,7 +120,11 @@ class Standing:
             planned=planned,
             left_out=self._left_out(study.name),
         )
-        return {**status, "let_go": sum(item.is_let_go for item in decided.by_key.values())}
+        return {
+            **status,
+            "let_go": sum(item.is_let_go for item in decided.by_key.values()),
+            "changed_data": data_changed_since(self._root, study),
+        }
 
     def _left_out(self, name: str) -> frozenset[str]:
         """Return what the launch that runs, of another text of the study, is not to run."""

@@ -1,13 +1,19 @@
 """Whoever asks about a launched study needs nothing but the root; a launch needs the data."""
 
 import json
+import os
 import shutil
 
 import pytest
 
 from cluster.storage import Storage
 from orchestrator.cli import main
-from orchestrator.plan.decided_plan import Purpose, decide_plan, plan_study
+from orchestrator.plan.decided_plan import (
+    Purpose,
+    data_changed_since,
+    decide_plan,
+    plan_study,
+)
 from orchestrator.plan.decisions import decide_jobs
 from orchestrator.plan.plan_document import plan_document
 from orchestrator.plan.prepared import read_params
@@ -253,3 +259,44 @@ def test_the_next_launch_of_a_study_that_was_moved_records_where_it_lies_now(
     assert main(["launch", str(copy), *words]) == 0
     assert main(["launch", "own", *words]) == 0
     assert open_study(root, "own").folder == copy.parent
+
+
+def test_who_asks_is_told_of_data_that_have_changed_since(tmp_path, study, data, capsys):
+    file, root = data / "prompts.txt", Storage(tmp_path / "root")
+
+    def ask(*words):
+        assert main([*words, "--root", root.url]) == 0
+        return capsys.readouterr()
+
+    ask("launch", str(study), "--executor", "local")
+    assert json.loads(ask("status", "own", "--json").out)["changed_data"] == []
+    assert "changed since" not in "".join(ask("compare", "own"))
+    with open(file, "a") as stream:
+        stream.write("\n" + "another line of words, " * 20 + "\n")
+    for name in ("own", str(study)):
+        status = json.loads(ask("status", name, "--json").out)
+        assert (status["state"], status["changed_data"]) == ("complete", [str(file)])
+        said = f"changed since the launch that is shown: {file}; `deltascale plan own` says"
+        assert said in ask("status", name).out
+        assert said in ask("compare", name).err and said in ask("report", name).err
+
+
+def test_data_have_changed_where_their_bytes_have(tmp_path, two_copies):
+    root, (launched, copy) = Storage(tmp_path / "root"), two_copies
+    record(root, launched)
+    file = launched.parent / "prompts.txt"
+    text = file.read_text()
+
+    def changed(path=launched):
+        return data_changed_since(root, load_study(path))
+
+    os.utime(file, (1, 1))
+    assert changed() == []
+    file.write_text(text.replace("cat", "dog"))
+    assert changed() == [str(file)] == data_changed_since(root, open_study(root, "own"))
+    assert changed(copy) == []  # it is looked at with its own data
+    file.unlink()
+    assert changed() == []
+    file.write_text(text + text)
+    record(root, launched)
+    assert changed() == []
