@@ -59,10 +59,8 @@ class Spool:
         """Bytes that the rows may take: as the study allows, at most half of the free disk."""
         attempt = self._work.attempt
         free = shutil.disk_usage(attempt.path).free // 2
-        used = 0
-        if attempt.artifact.storage.is_local:
-            cache = attempt.artifact.storage.path(CACHE)
-            used = sum(file.stat().st_size for file in cache.rglob("*") if file.is_file())
+        storage = attempt.artifact.storage
+        used = sum(storage.sizes(CACHE).values()) if storage.is_local else 0
         return max(0, min(int(self._extraction.params.spool_gb * 1e9) - used, free))
 
     @cached_property

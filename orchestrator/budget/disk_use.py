@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable
 from contextlib import suppress
 
+from cluster.disk.disk_faults import disk_faults
 from cluster.storage import Storage
 from jobs.artifacts.identity import KEY_LENGTH
 
@@ -54,9 +55,17 @@ class DiskUse:
             return sum(sum(self._root.sizes(f"{folder}/{name}").values()) for name in own)
         files: dict[tuple[int, int], int] = {}
         for name in own:
-            for parent, _, names in os.walk(self._root.path(f"{folder}/{name}")):
-                for file in names:
-                    with suppress(FileNotFoundError):  # it was temporary
-                        status = os.lstat(f"{parent}/{file}")
-                        files[status.st_dev, status.st_ino] = status.st_size
+            with disk_faults(self._root.url, f"look at {folder}/{name}"):
+                place = self._root.path(f"{folder}/{name}")
+                for parent, _, names in os.walk(place, onerror=_unless_gone):
+                    for file in names:
+                        with suppress(FileNotFoundError):  # it was temporary
+                            status = os.lstat(f"{parent}/{file}")
+                            files[status.st_dev, status.st_ino] = status.st_size
         return sum(files.values())
+
+
+def _unless_gone(error: OSError) -> None:
+    """Raise what keeps a folder from being counted: what it holds counts as spent, seen or not."""
+    if not isinstance(error, FileNotFoundError):
+        raise error

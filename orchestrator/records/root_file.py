@@ -11,7 +11,8 @@ from pydantic import Field, TypeAdapter
 from typing_extensions import TypedDict
 
 from cluster.checked_json import damaged_file, read_as
-from cluster.errors import UserError
+from cluster.errors import SurroundingsError, UserError
+from cluster.fault_classes import FaultClass
 from cluster.storage import Storage
 from jobs.worker.mounted_root import ROOT_FILE
 
@@ -36,7 +37,12 @@ def root_id(storage: Storage) -> str:
     except ValueError as reason:
         hint = "delete it: another is drawn, under which W&B shows the jobs that run from then on"
         raise damaged_file(storage, _NAME, reason, hint) from None
-    assert identity is not None, f"{_NAME} has gone while it was read"
+    if identity is None:  # deleted in this moment, or not yet seen by this client of NFS
+        raise SurroundingsError(
+            f"{_NAME} has gone while it was read",
+            where=storage.url,
+            fault_class=FaultClass.STORAGE_AWAY,
+        )
     return identity["id"]
 
 

@@ -1,9 +1,13 @@
 """What `--budget` may say, and what it says where it may not."""
 
+import errno
+import os
+
 import pytest
 from pydantic import ValidationError
 
-from cluster.errors import UserError
+from cluster.errors import SurroundingsError, UserError
+from cluster.fault_classes import FaultClass
 from cluster.machine.resources import Resources
 from cluster.storage import Storage
 from orchestrator.budget.budget import Budget, describe_amount
@@ -117,3 +121,19 @@ def test_artifacts_are_listed_once_however_many_jobs_left_none(tmp_path):
 
     assert use.bytes == 5
     assert listed.count("artifacts") == 1
+
+
+def test_a_folder_that_cannot_be_counted_is_not_counted_as_empty(tmp_path, monkeypatch):
+    root = Storage(tmp_path)
+    root.write(f"artifacts/probe/{'a' * 16}/attempts/one-000001/units/0/shard.bin", b"12345")
+    use, scandir = DiskUse(root), os.scandir
+
+    def refuse(place):
+        if str(place).endswith("/units"):
+            raise OSError(errno.EIO, "Input/output error", place)
+        return scandir(place)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(SurroundingsError, match="Input/output error") as fault:
+        use.count(["a" * 64], {"one"})
+    assert fault.value.fault_class is FaultClass.STORAGE_AWAY
