@@ -66,6 +66,22 @@ class Comparison:
             return self.measurements
         return to_table(ends_of_trainings(self.rows, circumstances), self.axes)
 
+    def where(self, kept: Mapping[str, Sequence[str]]) -> "Comparison":
+        """Return the same of the measurements with one of these values, or none, in each column.
+
+        Raises:
+            UserError: a column or value does not exist.
+        """
+        from analysis.long_table.query import LongTable
+        from analysis.long_table.selection import Selection
+
+        measured = LongTable(columns=self.gathered)
+        try:
+            measured.resolved(Selection(where=kept))
+        except ValueError as fault:
+            raise UserError(str(fault), where="--where") from fault
+        return replace(self, gathered=measured.where(kept).columns)
+
     @property
     def axes(self) -> list[str]:
         """Axes in the study's order."""

@@ -52,7 +52,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         type=_axis_and_values,
         metavar="AXIS=VALUE,…",
-        help="only these values",
+        help="only these values, in tables and with --long",
     )
     parser.add_argument(
         "--at",
@@ -118,6 +118,12 @@ def run(options: argparse.Namespace) -> int:
     """
     from orchestrator.views.several_studies import gather_studies
 
+    if options.answers and options.where:
+        raise UserError(
+            "answers are of all that the study measured, controls included",
+            where="--where",
+            hint="leave it out, or narrow a table with it",
+        )
     gathered = gather_studies(chosen_root(options), options.studies, _view_options(options))
     for text in gathered.notes:
         note(f"note: {text}")
@@ -143,7 +149,8 @@ def _render(options: argparse.Namespace, gathered: "Gathered", form: str) -> byt
     if options.long:
         from jobs.comparing.comparison import long_table
 
-        return long_table(comparison, "csv" if form == "terminal" else form)
+        kept = comparison.where(_where(options))
+        return long_table(kept, "csv" if form == "terminal" else form)
     if options.answers:
         from jobs.comparing.answers import answers, rendered_answers
 
@@ -160,10 +167,14 @@ def _view_options(options: argparse.Namespace) -> dict[str, object]:
     doses: dict[str, list[float]] = {}
     for name, value in options.at:
         doses.setdefault(name, []).append(value)
+    return {**chosen, "where": _where(options) or None, "at": doses or None}
+
+
+def _where(options: argparse.Namespace) -> dict[str, list[str]]:
     where: dict[str, list[str]] = {}
     for axis, values in options.where:
         where.setdefault(axis, []).extend(values)
-    return {**chosen, "where": where or None, "at": doses or None}
+    return where
 
 
 def _dose(text: str) -> tuple[str, float]:

@@ -45,6 +45,19 @@ def test_cells_become_axes_and_the_order_of_stages_changes_nothing(done):
     assert to_table(comparison.rows, axes).equals(comparison.measurements)
 
 
+def test_the_long_table_may_be_of_some_values_alone(done):
+    sources = [
+        done("rates", {"model": "a", "beta": "10"}, [value(number=0.1)]),
+        done("rates", {"model": "b", "beta": "2"}, [value(number=0.2)]),
+        done("size", {"model": "b"}, [value("perplexity", 9.0)]),
+    ]
+    kept = collect(sources).where({"beta": ["2"]})
+    assert [row["value"] for row in kept.rows] == [9.0, 0.2]
+    assert long_table(kept, "csv").count(b"\n") == 3
+    with pytest.raises(UserError, match="there is 10, 2"):
+        collect(sources).where({"beta": ["3"]})
+
+
 def test_typed_values_make_numbers_of_an_axis_and_keep_its_labels(done, lost):
     def source(number, **cell):
         made = done("rates", {"model": "a", **cell}, [value(number=number)])

@@ -45,6 +45,10 @@ stages:
                 "  where:   --contrast",
             ],
         ),
+        (
+            ["--answers", "--where", "model=a"],
+            ["answers are of all that the study measured", "  where:   --where"],
+        ),
         (["--at", "kl"], ["'kl' is not DOSE=VALUE", "  where:   --at", "  hint:    such as"]),
         (["--at", "kl=nan"], ["'kl=nan' is not DOSE=VALUE", "  where:   --at"]),
         (["--at", "kl=0"], ["a dose is a number above 0, the base's; 0.0", "  where:   --at"]),
