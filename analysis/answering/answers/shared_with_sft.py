@@ -25,7 +25,7 @@ from analysis.answering.answer import Evidence, StudyAnswer, Verdict
 from analysis.answering.findings import Finding, Findings, same_base
 from analysis.answering.matched_falls import Match, fall_of_compared, matches
 from analysis.answering.mechanism import is_beyond_random
-from analysis.long_table.circumstances import CONTROLS, SFT, SHUFFLED
+from analysis.long_table.circumstances import CONTROLS, DPO, SFT, SHUFFLED
 
 QUESTION = "What of DPO's offset does SFT share?"
 ORDER = 9
@@ -181,11 +181,13 @@ def _summary(
     control: Sequence[bool | None],
 ) -> str:
     if not dpo:
-        return "DPO's offsets were not held against SFT's."
+        return "No offsets of aligned models were held against SFT's."
+    objectives = sorted({str(match.finding.about.objective) for match in dpo})
+    whose = "DPO's offsets" if objectives == [DPO] else f"offsets of {', '.join(objectives)}"
     values = [m.finding.estimate.value for m in dpo if m.finding.estimate is not None]
     ends = f" ({min(values):.2f} to {max(values):.2f})" if values else ""
     parts = [
-        f"Most of the energy of DPO's offsets is in SFT's subspace{ends}: "
+        f"Most of the energy of {whose} is in SFT's subspace{ends}: "
         f"{evidence.counted(list(energy), 'models')}."
     ]
     if behaviour:
@@ -206,9 +208,9 @@ def _remarks(
     for match in unmatched:
         own, other = fall_of_compared(findings, match.finding)
         falls.append(
-            f"{match.finding.model} {evidence.in_words(own)} against {evidence.in_words(other)}"
+            f"{match.finding.label} {evidence.in_words(own)} against {evidence.in_words(other)}"
         )
     if falls:
-        yield f"Not matched in behaviour; toxicity fell by, DPO against SFT: {'; '.join(falls)}."
+        yield f"Not matched in behaviour; toxicity fell by, against SFT's: {'; '.join(falls)}."
     if dpo and not any(f.about.intervention == SHARED for f in findings.all):
         yield "No part was added to a model: what each does to behaviour is not known."

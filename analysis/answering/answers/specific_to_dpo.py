@@ -30,7 +30,7 @@ def answer(findings: Findings) -> StudyAnswer:
     objectives = sorted({str(finding.about.objective) for finding in aligned})
     by_objective = {name: _mechanisms_of(findings, aligned, name) for name in objectives}
     dpo = by_objective.pop(DPO, [])
-    shuffled = by_objective.pop(SHUFFLED, [])
+    shuffled = by_objective.pop(SHUFFLED, []) if dpo else []
     unaligned = by_objective.pop(UNALIGNED, [])
     others = [mechanism for group in by_objective.values() for mechanism in group] if dpo else []
     votes = [_differs(findings, mechanism, dpo) for mechanism in others]
@@ -49,7 +49,7 @@ def answer(findings: Findings) -> StudyAnswer:
         name="specific_to_dpo",
         question=QUESTION,
         verdict=Verdict.UNDECIDED if is_decided and False in control_votes else by_votes,
-        summary=_summary(votes, control_votes),
+        summary=_summary(votes, control_votes) if dpo else "No model aligned by DPO was measured.",
         evidence=(
             *_evidence(findings, others, dpo, votes),
             *_evidence(findings, shuffled, dpo, control_votes),

@@ -50,6 +50,18 @@ def both_models(study: Any, sft: float = 0.05) -> None:
     study.aligned("a", objective="sft", mass=sft)
 
 
+@pytest.mark.parametrize(
+    ("objective", "whose"), [("dpo", "DPO's offsets"), ("ipo", "offsets of ipo")]
+)
+def test_the_objective_that_was_compared_is_named(study: Any, objective: str, whose: str) -> None:
+    study.aligned("a", objective=objective, mass=0.2)
+    study.aligned("a", objective="sft", mass=0.05)
+    compared(study, 0.8, objective=objective)
+    answer = study.answer(NAME)
+    assert answer.summary.startswith(f"Most of the energy of {whose} is in SFT's subspace")
+    assert any(f"against SFT's: a, {objective} " in caveat for caveat in answer.caveats)
+
+
 def test_of_an_offset_below_the_noise_floor_there_is_no_share(study: Any) -> None:
     both_models(study)
     compared(study, 0.1)
@@ -142,7 +154,7 @@ def test_falls_that_differ_are_told(study: Any, mass: float, is_told: bool) -> N
     caveats = [c for c in study.answer(NAME).caveats if c.startswith("Not matched")]
     assert bool(caveats) is is_told
     if is_told:
-        assert "a 0.45 [" in caveats[0] and "against 0.2 [" in caveats[0]
+        assert "a, dpo 0.45 [" in caveats[0] and "against 0.2 [" in caveats[0]
 
 
 def not_measured(study: Any) -> StudyAnswer:
@@ -221,7 +233,7 @@ def test_a_fall_that_dpo_never_reached_is_not_matched(study: Any) -> None:
     answer = study.answer(NAME)
     assert answer.verdict is Verdict.NO
     (caveat,) = [c for c in answer.caveats if c.startswith("Not matched")]
-    assert "a 0.4 [" in caveat and "against 0.48 [" in caveat
+    assert "a, dpo 0.4 [" in caveat and "against 0.48 [" in caveat
 
 
 def test_of_several_sft_models_that_with_the_largest_fall_within_reach_counts(study: Any) -> None:

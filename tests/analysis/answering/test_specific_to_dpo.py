@@ -81,6 +81,17 @@ def test_dpo_alone_measures_no_specificity(study: Any) -> None:
     assert any("such as sft" in caveat for caveat in answer.caveats)
 
 
+@pytest.mark.parametrize("objective", ["ipo", "published"])
+def test_a_study_without_dpo_says_that(study: Any, objective: str) -> None:
+    study.aligned("a", objective=objective)
+    for control in ("sft", "dpo-shuffled"):
+        study.aligned("a", objective=control, mass=0.1)
+    answer = study.answer(NAME)
+    assert answer.verdict is Verdict.NOT_MEASURED
+    assert answer.summary == "No model aligned by DPO was measured."
+    assert not any("control fails" in caveat for caveat in answer.caveats)
+
+
 def test_the_base_saved_once_more_has_no_vote(study: Any) -> None:
     study.aligned("a")
     study.aligned("a", objective="unaligned", mass=0.5, like=0.0)
