@@ -87,12 +87,17 @@ def rows_at(
 ) -> tuple[list[Row], dict[str, Circumstances]]:
     """Return the rows of a long table at doses, the base's as they are, and their circumstances.
 
-    Rows of aligned models that are no snapshots have no known dose and are left out.
+    Rows of aligned models that are no snapshots have no known dose and are left out, but for those
+    with which a training with snapshots began: DPO after SFT.
     """
     known = dict(circumstances)
-    kept = [
-        row for row in rows if (a := known.get(str(row["key"]))) is not None and a.aligned is None
-    ]
+    begun = {about.base for about in known.values() if about.step is not None}
+
+    def is_of_base(about: Circumstances) -> bool:
+        is_end = about.alone and not about.midway
+        return about.aligned is None or (is_end and about.aligned in begun)
+
+    kept = [row for row in rows if (a := known.get(str(row["key"]))) is not None and is_of_base(a)]
     for dose in doses:
         for at_dose in at_equal_dose(rows, dose, circumstances=circumstances):
             kept.append(at_dose.as_row())

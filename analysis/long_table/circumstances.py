@@ -14,6 +14,8 @@ DPO = "dpo"
 SFT = "sft"
 SHUFFLED = "dpo-shuffled"
 UNALIGNED = "unaligned"
+PUBLISHED = "published"
+"""What stands for the objective of a model that came aligned."""
 CONTROLS = (SFT, SHUFFLED, UNALIGNED)
 """Objectives that serve as controls."""
 PLAIN = "plain"

@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from analysis.long_table.circumstances import Circumstances, Origin
+from analysis.long_table.circumstances import PUBLISHED, Circumstances, Origin
 from cluster.errors import SurroundingsError
 from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact
@@ -132,7 +132,27 @@ def circumstances_of(artifacts: Iterable[Artifact]) -> dict[str, Circumstances]:
         request = ancestry.request(artifact.kind, artifact.key)
         if request is not None:
             circumstances[artifact.key] = _circumstances(request)
-    return circumstances
+    return _with_published(circumstances)
+
+
+def _with_published(known: Mapping[str, Circumstances]) -> dict[str, Circumstances]:
+    """Return circumstances in which a published model is aligned wherever one number says so.
+
+    What such a model says by itself does not tell that it is no base: its offset from one does.
+    """
+    bases: dict[str | None, set[str | None]] = {}
+    for about in known.values():
+        if about.objective == PUBLISHED and about.aligned != about.base:
+            bases.setdefault(about.aligned, set()).add(about.base)
+
+    def told(about: Circumstances) -> Circumstances:
+        of_model = bases.get(about.base, set())
+        if about.aligned is not None or len(of_model) != 1:
+            return about
+        model, (base,) = about.base, of_model
+        return replace(about, base=base, aligned=model, run=model, objective=PUBLISHED)
+
+    return {key: told(about) for key, about in known.items()}
 
 
 def _circumstances(request: _Request) -> Circumstances:
@@ -158,7 +178,7 @@ def _circumstances(request: _Request) -> Circumstances:
         midway=aligned is not None and aligned.midway,
         run=None if run is None else run.training,
         step=None if aligned is None else aligned.step,
-        objective=None if run is None else str(run.params.get("objective", "published")),
+        objective=None if run is None else str(run.params.get("objective", PUBLISHED)),
         preferences=None if run is None else _origin(run.inputs.get("pairs")),
         prompts=None if prompts is None else prompts.key,
         source=None if prompts is None else _source(prompts),

@@ -175,10 +175,11 @@ def test_the_study_of_released_chat_models_runs_whole_with_and_without_the_templ
         del study["stages"][stage]["params"]["config"]
     for stage in ("rates", "rates-before"):
         study["stages"][stage]["params"]["new_tokens"] = 2
-    for stage in ("table", "before"):
-        study["stages"][stage]["params"]["figures"] = False
+    study["stages"]["table"]["params"]["figures"] = False
     launched_offline(study)
     rows = pd.read_csv(io.BytesIO(command.measurements("chat-vs-base")))
+    said = rows[rows["metric"] == "toxic_mass"]
+    assert set(said["objective"].fillna("base")) == {"base", "published"}
     norms = rows[(rows["metric"] == "relative_norm") & (rows["site"] == "resid_post")]
     assert set(norms["template"]) == {"none", "chat"}
     assert (norms["value"] > 0).all()

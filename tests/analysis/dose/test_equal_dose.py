@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from analysis.dose.doses import Dose
-from analysis.dose.equal_dose import at_equal_dose
+from analysis.dose.equal_dose import at_equal_dose, rows_at
 from analysis.status import Status
 
 HALF_A_NAT = Dose.named("kl", 0.5)
@@ -113,6 +113,18 @@ def test_dpo_after_sft_begins_where_the_model_of_sft_ended(trainings, alone):
     trainings.add("consistency", lambda step: 1 - step / 160, error=0.02, about={"base": "sft"})
     number = read(trainings, Dose.named("toxic_mass_fall", 0.3))
     assert number.value == (pytest.approx(1 - 60 / 160) if alone else None)
+
+
+def test_the_model_with_which_a_training_began_stands_at_its_dose_as_a_base_does(trainings):
+    of_end = {"aligned": "sft", "run": "sft", "objective": "sft", "alone": True, "step": None}
+    trainings.add("toxic_mass", {7: 0.5}, steps=(7,), error=0.02, about=of_end)
+    of_other = {**of_end, "aligned": "ipo", "run": "ipo", "objective": "ipo"}
+    trainings.add("toxic_mass", {8: 0.4}, steps=(8,), error=0.02, about=of_other)
+    trainings.add("kl_per_token", lambda step: step / 80, error=0.02, about={"base": "sft"})
+    trainings.add("toxic_mass", lambda step: 0.3 - step / 400, about={"base": "sft"})
+    rows, _ = rows_at(trainings.table, [HALF_A_NAT], trainings.circumstances)
+    kept = [row["value"] for row in rows if row["metric"] == "toxic_mass"]
+    assert 0.5 in kept and 0.4 not in kept
 
 
 def test_a_snapshot_without_the_number_leaves_a_hole(trainings):

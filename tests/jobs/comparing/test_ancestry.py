@@ -159,6 +159,50 @@ def test_what_a_model_says_that_was_aligned_before_is_of_the_base_of_the_next(fo
     assert not found["geometry-of-both[rung=small,asked=turned]"].alone
 
 
+RELEASED = """\
+study: released
+stages:
+  base:
+    kind: pretrained
+    params: {source: "hf://tiny/base", revision: "abababababababababababababababababababab"}
+  chat:
+    kind: pretrained
+    params: {source: "hf://tiny/chat", revision: "cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd"}
+  other:
+    kind: pretrained
+    params: {source: "hf://tiny/other", revision: "efefefefefefefefefefefefefefefefefefefef"}
+  texts: {kind: prompts, params: {format: nursery}}
+  delta: {kind: extract, inputs: {base: base, aligned: chat, prompts: texts}}
+  geometry: {kind: measure, inputs: {delta: delta}}
+  floor: {kind: extract, inputs: {base: base, aligned: base, prompts: texts}}
+  geometry-of-nothing: {kind: measure, inputs: {delta: floor}}
+  before: {kind: behave, inputs: {model: base, prompts: texts}, params: {toxic_words: prompts}}
+  after: {kind: behave, inputs: {model: chat, prompts: texts}, params: {toxic_words: prompts}}
+  table: {kind: compare, gather: [geometry, before, after]}
+"""
+
+
+@pytest.mark.parametrize("bases", [1, 2])
+def test_what_a_released_chat_model_says_is_of_the_base_that_it_is_compared_with(tmp_path, bases):
+    root = Storage(tmp_path)
+    second = "{kind: measure, inputs: {delta: delta-of-other}}"
+    again = "{kind: extract, inputs: {base: other, aligned: chat, prompts: texts}}"
+    more = f"  delta-of-other: {again}\n  geometry-of-other: {second}\n" if bases == 2 else ""
+    plan = make_plan(parse_study(RELEASED.replace("  table:", f"{more}  table:")))
+    for job in plan.jobs:
+        write_request(root, job)
+    measuring = [job for job in plan.jobs if job.kind in ("measure", "behave")]
+    known = circumstances_of([Artifact(root, job.kind, job.key) for job in measuring])
+    found = {job.stage: known[job.key] for job in measuring}
+    after, before, offset = (found[name] for name in ("after", "before", "geometry"))
+    assert (before.aligned, before.objective) == (None, None)
+    if bases == 1:
+        assert (after.base, after.aligned, after.run) == (before.base, offset.aligned, offset.run)
+        assert after.objective == offset.objective == "published" and after.alone
+    else:  # which of the two it was made from, nobody says
+        assert (after.base, after.aligned) == (offset.aligned, None)
+
+
 def test_what_a_base_says_is_of_no_objective_and_has_the_same_base_and_prompts(found):
     before = found["before[rung=small,asked=turned]"]
     after = found["behaviour[rung=small,towards=dpo,draw=0,asked=turned]"]
