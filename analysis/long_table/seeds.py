@@ -84,29 +84,33 @@ def _combine(cell: list[Row], seeds: str | None) -> Row:
         reasons.append(_missing_seeds(bad))
         return good[0] | blank | {"num_seeds": 1, "reason": "; ".join(reasons)}
     values = [number for row in good if (number := _number(row)) is not None]
-    low, high = _interval(good, values)
     uncounted = _numbers(good, "uncounted")
+    notes = [*_notes(good), *([_missing_seeds(bad)] if bad else [])]
     combined: Row = {
         "value": math.fsum(values) / len(values),
-        "low": low,
-        "high": high + math.fsum(uncounted) / len(good),
         "coverage": min(_numbers(good, "coverage"), default=None),
         "uncounted": max(uncounted, default=None),
         "num_seeds": len(good),
         "left_out": cast("Scalar", _mean_left_out(good)),
         "key": _keys(good),
-        # An interval over seeds stands by itself: too few groups within one no longer matter.
-        "status": Status.OK.value,
-        "reason": "; ".join([*_notes(good), *([_missing_seeds(bad)] if bad else [])]) or None,
+        "reason": "; ".join(notes) or None,
     }
-    return good[0] | blank | _outermost(good) | combined
+    return good[0] | blank | _outermost(good) | combined | _interval(good, values, notes)
 
 
-def _interval(rows: Sequence[Row], values: Sequence[float]) -> tuple[float, float]:
-    """Return the interval over seeds; of seeds that all agree, which has no width, their widest."""
+def _interval(rows: Sequence[Row], values: Sequence[float], notes: Sequence[str]) -> Row:
+    """Return the interval over seeds; where these all agree, which has no width, their widest."""
+    lows, highs = _numbers(rows, "low"), _numbers(rows, "high")
+    if min(values) == max(values) and not (lows and highs):
+        reasons = [str(rows[0]["reason"] or "all seeds agree, and none has an interval"), *notes]
+        few = {"status": rows[0]["status"], "reason": "; ".join(dict.fromkeys(reasons))}
+        return {"low": None, "high": None, **few}
+    low, high = min([*lows, *values]), max([*highs, *values])
     if min(values) < max(values):
-        return t_interval(values)
-    return min([*_numbers(rows, "low"), *values]), max([*_numbers(rows, "high"), *values])
+        # An interval over seeds stands by itself: too few groups within one no longer matter.
+        low, high = t_interval(values)
+        high += math.fsum(_numbers(rows, "uncounted")) / len(rows)
+    return {"low": low, "high": high, "status": Status.OK.value}
 
 
 def _keys(rows: Sequence[Row]) -> str | None:

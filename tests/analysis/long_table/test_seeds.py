@@ -118,3 +118,10 @@ def test_seeds_that_all_agree_are_as_sure_as_the_prompts_let_them_be():
         row["high"] = high
     (row,) = over_seeds(rows)
     assert (row["value"], row["low"], row["high"], row["num_seeds"]) == (0.0, 0.0, 0.3, 3)
+
+
+def test_seeds_that_all_agree_on_too_few_prompts_have_no_interval():
+    few = {"low": None, "high": None, "status": "too_few_groups", "reason": "3 prompt groups"}
+    (row,) = over_seeds(cell(0.0, 0.0, **few))
+    assert (row["value"], row["low"], row["high"], row["num_seeds"]) == (0.0, None, None, 2)
+    assert (row["status"], row["reason"]) == ("too_few_groups", "3 prompt groups")
