@@ -19,7 +19,8 @@ from analysis.answering.alike_sizes import AlikeSizes, at_every_size
 from analysis.answering.answer import Evidence, StudyAnswer, Verdict
 from analysis.answering.findings import Finding, Findings
 from analysis.answering.mechanism import METRICS as MECHANISM
-from analysis.answering.mechanism import OFFSET, is_beyond_null, mechanisms
+from analysis.answering.mechanism import OFFSET, Mechanism, is_beyond_null, mechanisms
+from analysis.answering.rivals import control_fails
 from analysis.long_table.circumstances import SHUFFLED
 from analysis.measurement import Row
 from analysis.status import Status
@@ -45,7 +46,7 @@ def answer(findings: Findings) -> StudyAnswer:
     used = [*consistencies, *(m.behaviour for m in ladder if m.behaviour)]
     remarks = [
         *evidence.caveats(findings, used=used, metrics=METRICS),
-        *_remarks_on_control(findings),
+        *_remarks_on_control(findings, ladder),
     ]
     if any(law.descriptive for law in laws):
         remarks.append("A fit over 4 or 5 sizes describes these sizes and is no law.")
@@ -74,16 +75,19 @@ def _remarks_on_sizes(rows: Sequence[Row]) -> list[str]:
     return [f"Of {family}, {told}." for family, told in apart if told and family != MIXED]
 
 
-def _remarks_on_control(findings: Findings) -> list[str]:
+def _remarks_on_control(findings: Findings, ladder: Sequence[Mechanism]) -> list[str]:
     """Return what training on shuffled labels takes from the signs of the mechanism."""
     controls = mechanisms(findings, [f for f in findings.all if f.about.objective == SHUFFLED])
     offsets = [control.consistency for control in controls]
     shared = [f"{f.model} {evidence.finding_in_words(f)}" for f in offsets if is_beyond_null(f)]
+    failing = control_fails(findings, ladder)
+    told = [f"Shuffled labels give more than half of the fall, too: {', '.join(failing)}."]
     if not shared:
         return []
     return [
+        *(told if failing else []),
         "Offsets after training on shuffled labels are shared by prompts too, so sharing by itself "
-        f"is no sign of preferences: {'; '.join(shared)}."
+        f"is no sign of preferences: {'; '.join(shared)}.",
     ]
 
 

@@ -14,9 +14,10 @@ from dataclasses import replace
 
 from analysis.answering import evidence
 from analysis.answering.answer import Evidence, StudyAnswer, Verdict
-from analysis.answering.findings import Finding, Findings, same_base
+from analysis.answering.findings import Finding, Findings
 from analysis.answering.mechanism import METRICS as MECHANISM
-from analysis.answering.mechanism import Mechanism, fall_of, is_beyond_null, mechanisms
+from analysis.answering.mechanism import Mechanism, fall_of, mechanisms
+from analysis.answering.rivals import compared, lacks
 from analysis.long_table.circumstances import DPO, SHUFFLED, UNALIGNED, Circumstances
 
 QUESTION = "Is it specific to DPO?"
@@ -33,8 +34,8 @@ def answer(findings: Findings) -> StudyAnswer:
     shuffled = by_objective.pop(SHUFFLED, []) if dpo else []
     unaligned = by_objective.pop(UNALIGNED, [])
     others = [mechanism for group in by_objective.values() for mechanism in group] if dpo else []
-    votes = [_differs(findings, mechanism, dpo) for mechanism in others]
-    control_votes = [_differs(findings, mechanism, dpo) for mechanism in shuffled]
+    votes = [lacks(findings, mechanism, dpo) for mechanism in others]
+    control_votes = [lacks(findings, mechanism, dpo) for mechanism in shuffled]
     used = [mechanism.consistency for mechanism in (*dpo, *others, *shuffled)]
     remarks = [*evidence.caveats(findings, used=used, metrics=METRICS)]
     if False in control_votes:
@@ -68,56 +69,6 @@ def _mechanisms_of(
     return mechanisms(findings, [f for f in aligned if f.about.objective == objective])
 
 
-def _differs(findings: Findings, other: Mechanism, dpo: Sequence[Mechanism]) -> bool | None:
-    """Return whether an objective lacks what DPO shows on the same base; None where it does not."""
-    nearest = _nearest(other.consistency, dpo)
-    if nearest is None or nearest.holds is False:
-        return None
-    is_shared = is_beyond_null(other.consistency)
-    if is_shared is False:
-        return nearest.holds
-    own, of_dpo = _compared(findings, other, dpo)
-    if own is None or of_dpo is None:
-        return None
-    gives_most = evidence.most_remains(
-        evidence.drop(findings, own), evidence.drop(findings, of_dpo)
-    )
-    if gives_most is False:
-        return True
-    return False if gives_most and is_shared else None
-
-
-def _compared(
-    findings: Findings, other: Mechanism, dpo: Sequence[Mechanism]
-) -> tuple[Finding | None, Finding | None]:
-    """Return the toxicity of an objective and of DPO by one metric: the first that both have.
-
-    Without one, what the objective has is returned alone.
-    """
-    nearest = _nearest(other.consistency, dpo)
-    for own in other.behaviours:
-        for of_dpo in nearest.behaviours if nearest is not None else ():
-            names = ("metric", "definition", "position")
-            is_same = all(getattr(own.number, n) == getattr(of_dpo.number, n) for n in names)
-            if is_same and evidence.drop(findings, own) and evidence.drop(findings, of_dpo):
-                return own, of_dpo
-    return other.behaviour, None
-
-
-def _nearest(other: Finding, dpo: Sequence[Mechanism]) -> Mechanism | None:
-    """Return DPO on the same base and kind of preferences, in the cell that differs least."""
-
-    def is_comparable(finding: Finding) -> bool:
-        same_preferences = finding.about.preferences == other.about.preferences
-        return same_preferences and same_base(finding, other)
-
-    return max(
-        [mechanism for mechanism in dpo if is_comparable(mechanism.consistency)],
-        key=lambda mechanism: len(mechanism.consistency.cell.items() & other.cell.items()),
-        default=None,
-    )
-
-
 def _summary(votes: list[bool | None], control_votes: list[bool | None]) -> str:
     if not votes and not control_votes:
         return "No other objective was measured beside DPO."
@@ -137,7 +88,7 @@ def _evidence(
 ) -> Iterator[Evidence]:
     """Yield the signs of each mechanism; the first one, toxicity where measured, has the vote."""
     for mechanism, vote in zip(group, votes, strict=True):
-        own, _ = _compared(findings, mechanism, dpo)
+        own, _ = compared(findings, mechanism, dpo)
         signs = list(mechanism.evidence)
         if own is not None and own is not mechanism.behaviour:
             signs.insert(0, fall_of(findings, own, vote))

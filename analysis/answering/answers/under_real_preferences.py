@@ -1,10 +1,11 @@
 """Whether the mechanism is there in models aligned on preferences that were collected.
 
-Yes: in every one, no: in none. What steered (synthetic, narrow) pairs give stands beside. A study
-whose language is generated has no collected pairs: what pairs drawn from that language give is told
-as a stand-in for them, and leaves the question undecided. What a model makes of collected pairs of
-a set that it was not trained on (accuracy per token, kind `preferences`) stands beside and decides
-nothing.
+Yes: in every one, no: in none. Shuffled labels must not give it: where they give more than half of
+the fall, such pairs do it whatever they prefer, and nothing is decided. What steered (synthetic,
+narrow) pairs give stands beside. A study whose language is generated has no collected pairs: what
+pairs drawn from that language give is told as a stand-in for them, and leaves the question
+undecided. What a model makes of collected pairs of a set that it was not trained on (accuracy per
+token, kind `preferences`) stands beside and decides nothing.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from analysis.answering.evidence import caveats, counted, finding_in_words, of_f
 from analysis.answering.findings import Findings
 from analysis.answering.mechanism import METRICS as MECHANISM
 from analysis.answering.mechanism import Mechanism, mechanisms
+from analysis.answering.rivals import control_fails
 from analysis.long_table.circumstances import Origin
 
 QUESTION = "Does it appear under real preference data, or only under narrow synthetic pairs?"
@@ -24,6 +26,7 @@ ACCURACY = "preference_accuracy_per_token"
 METRICS = (*MECHANISM, ACCURACY)
 STAND_IN = "Stand-in: pairs drawn from the language of a model organism, none collected from people"
 UNKNOWN = "where their pairs come from is unknown, because their kind or format is not installed"
+CONTROL = "The control fails: shuffled labels give more than half of the fall, too: {models}."
 NARROW = "Every pair of this study is synthetic: a model's continuations against steered ones"
 
 
@@ -45,10 +48,14 @@ def answer(findings: Findings) -> StudyAnswer:
         remarks.append(f"{STAND_IN}.")
     if unknown:
         remarks.append(f"{len(unknown)} models decide nothing: {UNKNOWN}.")
+    by_votes = verdict(votes) if collected or not votes else Verdict.UNDECIDED
+    if failing := control_fails(findings, deciding):
+        remarks.append(CONTROL.format(models=", ".join(failing)))
+    shown = by_votes in (Verdict.YES, Verdict.MIXED)
     return StudyAnswer(
         name="under_real_preferences",
         question=QUESTION,
-        verdict=verdict(votes) if collected or not votes else Verdict.UNDECIDED,
+        verdict=Verdict.UNDECIDED if shown and failing else by_votes,
         summary=_summary(votes, bool(collected), steered, bool(unknown)),
         evidence=(
             *(sign for mechanism in (*deciding, *steered) for sign in mechanism.evidence),

@@ -47,6 +47,22 @@ def test_a_narrow_effect_beside_does_not_decide(study: Any, mass: float, verdict
     assert study.answer(NAME).verdict is verdict
 
 
+@pytest.mark.parametrize(
+    ("mass", "like", "fails"), [(0.1, 0.9, True), (0.4, 0.9, False), (0.1, 0.0, False)]
+)
+def test_shuffled_labels_that_do_as_much_leave_it_open(
+    study: Any, mass: float, like: float, fails: bool
+) -> None:
+    study.aligned("a")
+    study.aligned("b")
+    study.aligned("b", objective="dpo-shuffled", mass=mass, like=like)
+    answer = study.answer(NAME)
+    assert answer.verdict is (Verdict.UNDECIDED if fails else Verdict.YES)
+    assert any("control fails" in each and "too: b." in each for each in answer.caveats) is fails
+    growth = study.answer("holds_as_models_grow").caveats
+    assert any("more than half of the fall, too: b." in each for each in growth) is fails
+
+
 def test_collected_pairs_of_another_set_stand_beside_and_decide_nothing(study: Any) -> None:
     steered = {"preferences": Origin.STEERED}
     study.aligned("a", about=steered)
