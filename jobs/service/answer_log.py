@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from cluster.checked_json import parse_json
-from cluster.disk.disk_faults import sync_descriptor
+from cluster.disk.disk_faults import is_lost, sync_descriptor
 from jobs.service.json_service import JSON
 from jobs.worker.work import AttemptFolder
 
@@ -61,9 +61,15 @@ class AnswerLog:
 
 
 def _read_lines(path: Path) -> Iterator[tuple[str, Reading]]:
-    if not path.exists():
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
         return
-    for line in path.read_bytes().splitlines():
+    except OSError as error:
+        if not is_lost(error):
+            raise
+        return
+    for line in data.splitlines():
         try:
             content = parse_json(line)
             yield content.pop("name"), content

@@ -1,13 +1,15 @@
-"""What an earlier attempt left on a block that the disk has lost since: it counts as not there.
+"""What an earlier attempt left, and the disk has lost since or another user keeps to himself.
 
-Nobody would bring it back, and a job that waited for it would wait for ever. So it is computed
-again, as what a loss of power left half written is.
+It counts as not there: a job that waited for it would wait for ever. So it is computed again, as
+what a loss of power left half written is.
 """
+
+import os
 
 from cluster.disk.disk_faults import is_lost
 from cluster.errors import SurroundingsError
 from cluster.storage import Storage
-from jobs.artifacts.artifact import standing_digest
+from jobs.artifacts.artifact import Artifact, standing_digest
 
 
 def read_unless_lost(storage: Storage, name: str) -> bytes | None:
@@ -30,3 +32,16 @@ def digest_unless_lost(storage: Storage, name: str) -> str | None:
         if not is_lost(fault):
             raise
         return None
+
+
+def may_look_into(artifact: Artifact, attempt: str) -> bool:
+    """Tell whether this user may look into an attempt; a remote root is asked for what it holds."""
+    if not artifact.storage.is_local:
+        return True
+    try:
+        with os.scandir(f"{artifact.storage.url}/{artifact.attempt_folder(attempt)}"):
+            return True
+    except PermissionError:
+        return False
+    except OSError:
+        return True  # whoever opens it says what is wrong

@@ -28,7 +28,7 @@ from cluster.redaction.redactor import redacted
 from jobs.artifacts.artifact import Artifact, FileEntry, digest_bytes, digest_file
 from jobs.artifacts.job import AxisValues, Cell
 from jobs.liveness.pulse import Pulse
-from jobs.worker.lost_bytes import read_unless_lost
+from jobs.worker.lost_bytes import may_look_into, read_unless_lost
 from jobs.worker.sent_witness import to_root
 from jobs.worker.tracking import Tracker
 
@@ -191,8 +191,9 @@ class AttemptFolder:
             sync(folder)
 
     def others(self) -> list[str]:
-        """List the ids of the other attempts of this job that left something, sorted."""
-        return [attempt for attempt in self.artifact.attempts() if attempt != self.attempt]
+        """List the ids of the other attempts that left something this user may see, sorted."""
+        others = [attempt for attempt in self.artifact.attempts() if attempt != self.attempt]
+        return [attempt for attempt in others if may_look_into(self.artifact, attempt)]
 
     def read_other(self, attempt: str, relative: str) -> bytes | None:
         """Read one file of another attempt; None when it has none, or none that can be read."""

@@ -1,5 +1,9 @@
 """What was kept is there for later attempts, on a disk or on an object storage."""
 
+import errno
+import os
+from pathlib import Path
+
 import pytest
 
 from cluster.storage import Storage
@@ -38,3 +42,21 @@ def test_a_line_that_was_cut_off_is_nobodys(tmp_path):
     path.write_bytes(path.read_bytes()[:-4])
     again = lines(artifact, "b")
     assert again.get("1") == {"score": 1} and again.get("2") is None
+
+
+@pytest.mark.parametrize(("number", "is_lost"), [(errno.EIO, True), (errno.ESTALE, False)])
+def test_what_the_disk_has_lost_is_asked_again_and_what_is_away_is_waited_for(
+    tmp_path, monkeypatch, number, is_lost
+):
+    artifact = Artifact(Storage(tmp_path), "ask", key_of({}))
+    lines(artifact, "a").keep("1", {"score": 1})
+
+    def refuse(path):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    if is_lost:
+        assert lines(artifact, "b").num_taken_over == 0
+    else:
+        with pytest.raises(OSError, match="Stale"):
+            lines(artifact, "b")

@@ -1,5 +1,6 @@
 """An attempt's folder, on a disk, in memory and on an object storage alike."""
 
+import errno
 import os
 import shutil
 import subprocess
@@ -74,6 +75,24 @@ def test_units_published_for_good_leave_this_machine_and_are_still_listed(artifa
     )
     assert {name: done.read(name) for name in written} == written
     assert done.read("store.json") == b"store"
+
+
+@pytest.mark.parametrize(("number", "counts"), [(errno.EACCES, False), (errno.ESTALE, True)])
+def test_an_attempt_that_another_user_keeps_private_is_none_to_go_on_from(
+    tmp_path, monkeypatch, number, counts
+):
+    artifact = Artifact(Storage(tmp_path / "root"), "probe", KEY)
+    for name in ("one", "two"):
+        AttemptFolder(artifact, name)
+    private, scandir = str(tmp_path / "root" / artifact.attempt_folder("one")), os.scandir
+
+    def refuse(place):
+        if str(place) == private:
+            raise OSError(number, os.strerror(number), place)
+        return scandir(place)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert AttemptFolder(artifact, "three").others() == (["one", "two"] if counts else ["two"])
 
 
 def test_digests_that_are_known_are_taken_as_given(artifact):
