@@ -56,7 +56,7 @@ def check_before_running(
     permit(permitted)
     is_offline = is_hub_offline(root)
     if is_offline:
-        require_fetched(root, [item.job for item in to_run], plan.revisions, plan.study.name)
+        require_fetched(root, [item.job for item in to_run], plan.revisions, plan.study.words)
     for text in [*notes_on_namesake(root, plan), *notes_before_running(plan, to_run)]:
         warn(f"note: {text}")
     resolved = plan.revisions if is_offline else resolve_revisions(plan.jobs, plan.revisions)

@@ -59,6 +59,7 @@ from orchestrator.views.study_views import (
     collect_measured,
     comparisons,
     complete_views,
+    drop_outdated_views,
     refresh_views,
 )
 from orchestrator.watchdog.limits import Limits
@@ -157,6 +158,7 @@ def launch(
             warn(f"note: {text}")
         _require_index(root, decided, identifier, takeover=takeover)
         _let_go_read(root, decided, identifier, takeover=takeover)
+        drop_outdated_views(root, decided)
         return Launched(report=None, decided=decided, figures=complete_views(root, decided))
 
     def tell(wait: Wait | None) -> None:
@@ -271,6 +273,7 @@ def launch(
             write_down(decided)
         figures: list[Path | str] = []
         with left_to_the_ending(report.state is not LaunchState.COMPLETE, root.url, warn):
+            persist(lambda: drop_outdated_views(root, decided, held), patience, tell)
             figures = persist(lambda: refresh_views(root, decided, held), patience, tell)
             if report.ran:
                 with suppress(SurroundingsError), own_temp_folder():  # the study has its result

@@ -189,8 +189,8 @@ class StageParams:
             if fault.where and fault.where != ".".join(str(part) for part in place):
                 line = f"{line}, {fault.where}"
             path = fault.where or ""
-            whence = None if os.path.exists(path) else self._study.whence(path)
-            raise fault.at(line, hint=whence) from None
+            hint = None if os.path.exists(path) else self._study.whence(path) or self._moved()
+            raise fault.at(line, hint=hint) from None
         assert workers >= 1, f"kind {self._stage.kind} gave {workers} workers"
         written = params.model_dump(mode="json")
         return Prepared(
@@ -206,6 +206,12 @@ class StageParams:
             absent=absent,
         )
 
+    def _moved(self) -> str | None:
+        """Say that the folder of a study that was asked for by its name has gone, if it has."""
+        if self._study.recorded_in is None or self._study.folder.is_dir():
+            return None
+        return f"it was launched from {self._study.folder}: launch its file where that lies now"
+
     def _fetched(self, path: str, may_be_absent: bool) -> str:
         """Return where data of the hub lie in the root; other paths as they are.
 
@@ -216,7 +222,8 @@ class StageParams:
             return path
         place = place_of_data(path, self._outside.root, self._revisions)
         if place is None and not may_be_absent:
-            raise not_in_root(path, self._study.name)
+            root = self._outside.root
+            raise not_in_root(path, f"{self._study.words}{f' --root {root.url}' if root else ''}")
         return str(place or path)
 
     def _is_absent(self, file: str) -> bool:

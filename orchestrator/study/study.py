@@ -1,6 +1,7 @@
 """`Study`: a question asked over a grid, read from one YAML file and checked name by name."""
 
 import os
+import shlex
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -103,6 +104,11 @@ class Study:
     """What becomes of the params of its jobs in a rehearsal; None where it is run as it is."""
     recorded_in: str | None = None
     """URL of the root whose record of the study this is; None where its own file was read."""
+
+    @property
+    def words(self) -> str:
+        """How a command names it: by its file, or by its name where that was opened."""
+        return shlex.quote(self.file.name if self.recorded_in is None else self.name)
 
     def where(self, *place: str | int) -> str:
         """`file:line` of a place in the study file."""

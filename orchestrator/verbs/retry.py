@@ -61,7 +61,8 @@ def run(options: argparse.Namespace) -> int:
     place = words_of_root(options, root)
     left_out = running.left_out if running else frozenset()
     is_now = is_running and not left_out & failed.keys()  # else they wait for the next launch
-    command = "" if is_now or not failed else f"deltascale launch {study.name}{place}"
+    words = study.name if running else study.words
+    command = "" if is_now or not failed else f"deltascale launch {words}{place}"
     if options.json:
         say_json(
             {

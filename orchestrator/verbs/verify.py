@@ -77,7 +77,7 @@ def run(options: argparse.Namespace) -> int:
     if options.repair:
         for copy in copies:
             root.remove(copy.name)  # the hub has it still
-            note(f"{copy.name} was deleted: `deltascale fetch {study.name}` brings it again")
+            note(f"{copy.name} was deleted: `deltascale fetch {study.words}` brings it again")
     if is_repaired:
         return _repair(options, root, study.name, damages, files) or int(bool(revisions or copies))
     if damages or files or (copies and not options.repair):

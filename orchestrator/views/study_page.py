@@ -55,7 +55,7 @@ def write_page(root: Storage, decided: DecidedPlan) -> StudyPage:
         raise UserError(
             f"nothing of the study {study!r} was measured yet",
             where=root.url,
-            hint=f"`deltascale launch {study}` runs it",
+            hint=f"`deltascale launch {decided.plan.study.words}` runs it",
             code="nothing-measured",
         )
     contents = Contents(

@@ -58,17 +58,29 @@ def collect_measured(root: Storage, decided: DecidedPlan, job: Job) -> "Comparis
     return collect(sources(root, decided, job), job.params_as(View).seeds)
 
 
+def drop_outdated_views(root: Storage, decided: DecidedPlan, held: Held | None = None) -> None:
+    """Delete views of what a launched study asks for no more: they would be taken for its own."""
+    held = held or Held()
+    folder = f"studies/{decided.plan.study.name}"
+    asked = {view_name(job): job.key for job in comparisons(decided)}
+    for view in root.list(f"{folder}/tables"):
+        shown = _shown(root, decided, view)
+        if shown is not None and shown.removesuffix(_IN_PART) != asked.get(view):
+            held.confirm()
+            for place in ("figures", "tables"):
+                root.remove(f"{folder}/{place}/{view}")
+
+
 def refresh_views(
     root: Storage, decided: DecidedPlan, held: Held | None = None
 ) -> list[Path | str]:
     """Write `tables/` and `figures/` of a study; return the folders of figures.
 
-    A comparison without any measurement gives no view, and what the study asked for before has none
-    any more. The study's lock, where one is `held`, is asked before each view.
+    A comparison without any measurement gives no view. The study's lock, where one is `held`, is
+    asked before each view.
     """
     held = held or Held()
     folder = f"studies/{decided.plan.study.name}"
-    _drop_outdated(root, decided, held)
     figures: list[Path | str] = []
     for job in comparisons(decided):
         with TempFolder("views") as scratch:
@@ -94,7 +106,6 @@ def complete_views(root: Storage, decided: DecidedPlan) -> list[Path | str]:
     for job in comparisons(decided):
         if _shown(root, decided, view_name(job)) != job.key:
             return refresh_views(root, decided)
-    _drop_outdated(root, decided, Held())
     folder = f"studies/{decided.plan.study.name}/figures"
     names = [f"{folder}/{name}" for name in root.list(folder)]
     return [_place(root, name) for name in names]
@@ -111,18 +122,6 @@ def _shown(root: Storage, decided: DecidedPlan, view: str) -> str | None:
         return root.read(_marker(decided, view)).decode().strip()
     except (FileNotFoundError, ForeignEntry, UnicodeDecodeError):
         return None
-
-
-def _drop_outdated(root: Storage, decided: DecidedPlan, held: Held) -> None:
-    """Delete views of what the study asks for no more: they would be taken for what it says now."""
-    folder = f"studies/{decided.plan.study.name}"
-    asked = {view_name(job): job.key for job in comparisons(decided)}
-    for view in root.list(f"{folder}/tables"):
-        shown = _shown(root, decided, view)
-        if shown is not None and shown.removesuffix(_IN_PART) != asked.get(view):
-            held.confirm()
-            for place in ("figures", "tables"):
-                root.remove(f"{folder}/{place}/{view}")
 
 
 def _files_of_view(root: Storage, decided: DecidedPlan, job: Job, scratch: Path) -> Path | None:

@@ -101,7 +101,8 @@ def test_a_study_is_fetched_once_and_runs_without_the_hub(
     assert "hf://org/tiny at main (0123456789ab)" in asked and not root.exists("hub")
     plan = json.loads(run("plan", study, "--json")[0])
     assert plan["totals"]["open"] == 5 and plan["absent"] == ["hf://datasets/org/lines/data"]
-    assert "deltascale fetch offline" in run("launch", study, "--executor", "local", code=2)[1]
+    said = run("launch", study, "--executor", "local", code=2)[1]
+    assert f"`deltascale fetch {study} --root {root.url}` takes it there" in said
     run("fetch", study)
     fetched = hub.counts()
     assert set(fetched.values()) == {1}

@@ -255,7 +255,10 @@ def test_the_next_launch_of_a_study_that_was_moved_records_where_it_lies_now(
     words = ["--root", root.url, "--executor", "local"]
     assert main(["launch", str(launched), *words]) == 0
     shutil.copy(launched.parent / "prompts.txt", copy.parent / "prompts.txt")
-    shutil.rmtree(launched.parent)
+    launched.parent.rename(tmp_path / "elsewhere")
+    assert main(["launch", "own", *words]) == 2
+    hint = f"it was launched from {launched.parent}: launch its file where that lies now"
+    assert hint in capsys.readouterr().err
     assert main(["launch", str(copy), *words]) == 0
     assert main(["launch", "own", *words]) == 0
     assert open_study(root, "own").folder == copy.parent

@@ -76,3 +76,10 @@ def test_a_launch_that_does_not_answer_is_told_of_and_the_request_stays(root, ca
     assert said["launch_running"] and not said["taken"] and said["next"] is None
     (request,) = read_requests(Storage(root), "probes")
     assert len(request.retry) == 2 and request.keys == frozenset()
+
+
+def test_the_command_that_is_printed_names_the_file_that_was_asked_with(root, tmp_path, capsys):
+    file = str(tmp_path / "probes.yaml")
+    assert main(["retry", file, "bad", "--root", root, "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["next"] == f"deltascale launch {file} --root {root}"

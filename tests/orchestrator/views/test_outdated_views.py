@@ -3,6 +3,7 @@
 import pytest
 
 from cluster.storage import Storage
+from orchestrator.cli import main
 from tests.launching import launch_locally
 
 STUDY = """
@@ -56,6 +57,15 @@ def test_a_comparison_that_was_renamed_leaves_one_view(launch, launched):
 def test_where_nothing_of_a_changed_study_is_measured_no_table_of_before_stands(launch):
     assert views(launch(DIVERGES)) == set()
     assert views(launch(STUDY)) == {"table"}
+
+
+def test_a_page_of_an_edited_study_takes_no_table_of_the_launched_one(launch, launched, capsys):
+    launch(STUDY)
+    (launched / "rates.yaml").write_text(DIVERGES.replace("1e30", "2e30"))
+    words = ["report", str(launched / "rates.yaml"), "--root", str(launched / "root")]
+    assert main(words) == 2
+    assert f"`deltascale launch {words[1]}` runs it" in capsys.readouterr().err
+    assert Storage(launched / "root").exists("studies/rates/tables/table/key")
 
 
 def test_a_view_in_part_goes_when_its_study_changes(launch):
