@@ -4,6 +4,7 @@ import inspect
 from pathlib import Path
 
 from analysis.door import class_name
+from cluster.disk.new_file import write_new_file
 from cluster.errors import SurroundingsError, UserError, unknown_name
 from jobs.entries.own_names import require_own_names
 from jobs.entries.rooms import contract_of, door_of, room_names
@@ -62,11 +63,19 @@ def write_entry(room: str, name: str, folder: Path) -> list[Path]:
         if file.exists():
             raise UserError("the file exists and is not overwritten", where=str(file))
     separator = door_of(room).separator
-    for file, template in files.items():
-        text = template.read_text(encoding="utf-8")
-        text = text.replace("my_entry", stem).replace("my-entry", stem.replace("_", separator))
-        _write(file, text.replace("MyEntry", class_name(stem)))
-    return list(files)
+    written = list[Path]()
+    try:
+        for file, template in files.items():
+            text = template.read_text(encoding="utf-8")
+            text = text.replace("my_entry", stem).replace("my-entry", stem.replace("_", separator))
+            text = text.replace("MyEntry", class_name(stem))
+            write_new_file(file, text, folder_mode=0o777)
+            written.append(file)
+    except SurroundingsError:
+        for file in written:  # without its test, it would be in the way of the next try
+            file.unlink()
+        raise
+    return written
 
 
 def describe_contract(room: str) -> list[str]:
@@ -100,17 +109,6 @@ def _signed(name: str, member: object) -> str:
     if not inspect.isfunction(member):
         return name
     return f"{name}({', '.join(list(inspect.signature(member).parameters)[1:])})"
-
-
-def _write(file: Path, text: str) -> None:
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with open(file, "x", encoding="utf-8") as stream:
-            stream.write(text)
-    except FileExistsError:
-        raise UserError("the file exists and is not overwritten", where=str(file)) from None
-    except OSError as error:
-        raise SurroundingsError(f"cannot write: {error.strerror}", where=str(file)) from None
 
 
 def _singular(room: str) -> str:

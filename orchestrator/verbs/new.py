@@ -3,7 +3,8 @@
 import argparse
 from pathlib import Path
 
-from cluster.errors import SurroundingsError, UserError
+from cluster.disk.new_file import write_new_file
+from cluster.errors import UserError
 from orchestrator.console import say, say_json
 
 ORDER = 10
@@ -56,15 +57,7 @@ def run(options: argparse.Namespace) -> int:
             hint=f"{path}.yaml",
         )
     text = study_template(path.stem, options.file)
-    try:
-        with open(path, "x", encoding="utf-8") as stream:
-            stream.write(text)
-    except FileExistsError:
-        raise UserError("the file exists and is not overwritten", where=options.file) from None
-    except FileNotFoundError:
-        raise UserError("there is no such folder", where=str(path.parent)) from None
-    except OSError as error:
-        raise SurroundingsError(f"cannot write: {error.strerror}", where=options.file) from None
+    write_new_file(path, text)
     if options.json:
         say_json({"study": path.stem, "file": options.file})
     else:

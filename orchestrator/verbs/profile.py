@@ -4,7 +4,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cluster.errors import SurroundingsError, UserError, unknown_name
+from cluster.disk.new_file import write_new_file
+from cluster.errors import UserError, unknown_name
 from orchestrator.console import say, say_json
 from orchestrator.verb import chosen_root
 
@@ -76,17 +77,8 @@ def _new(options: argparse.Namespace) -> int:
             allowed=PROFILE_KINDS.names(),
         )
     kind = PROFILE_KINDS.find(kind_name, where="--kind")
-    try:
-        if path.parent == profiles_folder():
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with open(path, "x", encoding="utf-8") as stream:
-            stream.write(kind.TEMPLATE)
-    except FileExistsError:
-        raise UserError("the file exists and is not overwritten", where=str(path)) from None
-    except FileNotFoundError:
-        raise UserError("there is no such folder", where=str(path.parent)) from None
-    except OSError as error:
-        raise SurroundingsError(f"cannot write: {error.strerror}", where=str(path)) from None
+    is_listed = path.parent == profiles_folder()
+    write_new_file(path, kind.TEMPLATE, folder_mode=0o700 if is_listed else None)
     if options.json:
         say_json({"profile": name, "kind": kind_name, "file": str(path)})
     else:
