@@ -10,12 +10,15 @@ import errno
 import os
 import time
 from collections.abc import Callable, Iterator
+from typing import IO
 
 from cluster.errors import SurroundingsError
 from cluster.fault_classes import FaultClass, class_of_os_error
 from cluster.fault_points import fault_point
 from cluster.storage import Storage
 
+_LONGEST_LINE = 1 << 20
+"""Bytes of a line; no event is longer, and a damaged file may be one line of any size."""
 _SYNC_EVERY_S = 1.0
 _PART_BYTES = 256 * 1024
 """Size of one object of a remote root: about 1,000 events, so 10,000 jobs are ten requests."""
@@ -157,3 +160,23 @@ class ObjectLines:
     def close(self) -> None:
         """Write all lines."""
         self.flush()
+
+
+def lines_of(storage: Storage, name: str) -> Iterator[bytes]:
+    """Yield the lines of one file of a ledger."""
+    if storage.is_local:
+        with storage.open(name) as stream:
+            yield from short_lines(stream)
+    else:
+        yield from storage.read(name).splitlines(keepends=True)
+
+
+def short_lines(stream: IO[bytes]) -> Iterator[bytes]:
+    """Yield lines; of one that is longer than any event, its first part."""
+    while line := stream.readline(_LONGEST_LINE):
+        if len(line) < _LONGEST_LINE or line.endswith(b"\n"):
+            yield line
+            continue
+        while (rest := stream.readline(_LONGEST_LINE)) and not rest.endswith(b"\n"):
+            pass
+        yield line + b"\n"

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import IO, Annotated
+from typing import Annotated
 
 from pydantic import ConfigDict, Field, TypeAdapter, with_config
 
@@ -17,12 +17,9 @@ from cluster.checked_json import checked, parse_json
 from cluster.disk.disk_faults import ForeignEntry
 from cluster.fault_classes import FaultClass
 from cluster.storage import Storage
-from orchestrator.records.durable_lines import FileLines, ObjectLines
+from orchestrator.records.durable_lines import FileLines, ObjectLines, lines_of
 from orchestrator.records.failure import Result
 from orchestrator.records.injected import Injected
-
-_LONGEST_LINE = 1 << 20
-"""Bytes of a line; no event is longer, and a damaged file may be one line of any size."""
 
 _FINITE = ConfigDict(allow_inf_nan=False)
 Moment = Annotated[float, Field(ge=0, le=1e11)]
@@ -348,34 +345,19 @@ def read_lines(storage: Storage, study: str) -> Iterator[tuple[str, int, Event |
             yield name, 0, ValueError(fault.error)
 
 
-def lines_of(storage: Storage, name: str) -> Iterator[bytes]:
-    """Yield the lines of one file of a ledger."""
-    if storage.is_local:
-        with storage.open(name) as stream:
-            yield from short_lines(stream)
-    else:
-        yield from storage.read(name).splitlines(keepends=True)
-
-
-def short_lines(stream: IO[bytes]) -> Iterator[bytes]:
-    """Yield lines; of one that is longer than any event, its first part."""
-    while line := stream.readline(_LONGEST_LINE):
-        if len(line) < _LONGEST_LINE or line.endswith(b"\n"):
-            yield line
-            continue
-        while (rest := stream.readline(_LONGEST_LINE)) and not rest.endswith(b"\n"):
-            pass
-        yield line + b"\n"
+class OfAnotherVersion(ValueError):
+    """A line is an event, of a name that this version of the code does not know."""
 
 
 def parse_event(line: bytes) -> Event:
-    """Parse a line. Raises ValueError."""
+    """Parse a line. Raises ValueError; OfAnotherVersion where it is whole, and of another name."""
     values = parse_json(line)
     if not isinstance(values, dict):
         raise ValueError("it is no event: not a mapping")
     shape = _SHAPES.get(str(values.pop("event", None)))
     if shape is None:
-        raise ValueError("it is no event: of no known name")
+        is_dated = type(values.get("at")) in (int, float)
+        raise (OfAnotherVersion if is_dated else ValueError)("it is no event: of no known name")
     if values.get("fault_class") is not None:
         values["fault_class"] = _class_named(values["fault_class"])
     return checked(shape, values)

@@ -7,13 +7,13 @@ from typing import IO
 
 from cluster.disk.disk_faults import ForeignEntry
 from cluster.storage import Storage
+from orchestrator.records.durable_lines import lines_of, short_lines
 from orchestrator.records.ledger import (
     Event,
+    OfAnotherVersion,
     ledger_folder,
-    lines_of,
     parse_event,
     read_lines,
-    short_lines,
 )
 
 
@@ -49,10 +49,11 @@ def new_events(storage: Storage, study: str, read: dict[str, int]) -> Iterator[E
 def damaged_lines(storage: Storage, study: str) -> Iterator[tuple[str, int, str]]:
     """Yield file, line from 1, and what is wrong, of everything that `read_events` passes over.
 
-    The end of a file that a crash cut off in the middle of a line is no damage.
+    The end of a file that a crash cut off in the middle of a line is no damage, nor is what another
+    version of deltascale wrote.
     """
     for name, number, event in read_lines(storage, study):
-        if isinstance(event, ValueError):
+        if isinstance(event, ValueError) and not isinstance(event, OfAnotherVersion):
             yield name, number, str(event)
 
 
@@ -67,6 +68,6 @@ def kept_lines(storage: Storage, name: str) -> bytes:
 def _is_event(line: bytes) -> bool:
     try:
         parse_event(line)
-    except ValueError:
-        return False
+    except ValueError as reason:
+        return isinstance(reason, OfAnotherVersion)
     return True

@@ -58,6 +58,17 @@ def damaged_files(launched):
     return code, [(item["file"], item["line"]) for item in document["damaged_files"]]
 
 
+def test_an_event_of_another_version_is_no_damage_and_stays_when_lines_are_taken_out(launched):
+    (ledger,) = (launched.root / "studies/s/ledger").iterdir()
+    other = b'{"event": "moved-on", "at": 1.5, "node": "n"}\n'
+    ledger.write_bytes(ledger.read_bytes() + other)
+    look(launched)
+    assert damaged_files(launched) == (0, [])
+    ledger.write_bytes(ledger.read_bytes() + b"not json\n")
+    assert launched("verify", "--repair", "--executor", "local")[0] == 0
+    assert ledger.read_bytes().endswith(other)
+
+
 @pytest.mark.parametrize("line", LINES, ids=range(len(LINES)))
 def test_a_damaged_line_of_the_ledger_is_passed_over_named_and_taken_out(launched, line):
     (ledger,) = (launched.root / "studies/s/ledger").iterdir()
