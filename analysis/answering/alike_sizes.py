@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from analysis.answering.findings import Finding
+from analysis.answering.findings import STAGE, Finding
 from analysis.measurement import label_of
 
 Way = frozenset[tuple[str, str]]
@@ -62,22 +62,29 @@ def _ways(findings: Sequence[Finding]) -> Mapping[Finding, Way]:
 
     And less those that only name the sizes: each value of one size, each size of one value.
     """
+    cells = {finding: _cell(finding) for finding in findings}
     values: dict[str, set[tuple[object, str]]] = {}
-    for finding in findings:
-        for axis, value in finding.number.axes.items():
-            values.setdefault(axis, set()).add((_size(finding), label_of(value)))
+    for finding, cell in cells.items():
+        for axis, label in cell.items():
+            values.setdefault(axis, set()).add((_size(finding), label))
     sizes = {_size(finding) for finding in findings}
 
     def is_told(axis: str) -> bool:
         labels = {label for _, label in values[axis]}
         return len(labels) > 1 and not len(values[axis]) == len(labels) == len(sizes)
 
+    told = {axis for axis in values if is_told(axis)}
     return {
-        finding: frozenset(
-            (axis, label_of(value)) for axis, value in finding.number.axes.items() if is_told(axis)
-        )
-        for finding in findings
+        finding: frozenset((axis, label) for axis, label in cell.items() if axis in told)
+        for finding, cell in cells.items()
     }
+
+
+def _cell(finding: Finding) -> dict[str, str]:
+    """Return labels of the axes, and of the stage where no axis tells models apart."""
+    number = finding.number
+    stage = {"stage": number.compared_by} if STAGE in finding.apart else {}
+    return {axis: label_of(value) for axis, value in {**number.axes, **stage}.items()}
 
 
 def _size(finding: Finding) -> object:

@@ -41,6 +41,17 @@ def test_sizes_of_which_no_two_ends_were_trained_alike_show_no_trend(study: Any)
     assert any("may be due to these" in caveat for caveat in answer.caveats)
 
 
+def test_a_stage_that_only_the_largest_size_has_is_in_no_exponent(study: Any) -> None:
+    for model, like in LIKE.items():
+        study.aligned(model, like=like, compared_by="geometry")
+    alone = study.answer(NAME)
+    other = {"aligned": "d after sft", "base": "d"}
+    study.offsets(0.05, model="d", about=other, compared_by="geometry-after-sft")
+    answer = study.answer(NAME)
+    assert answer.evidence[0].estimate == alone.evidence[0].estimate
+    assert any("without stage geometry-after-sft" in caveat for caveat in answer.caveats)
+
+
 def test_an_axis_that_only_names_the_sizes_is_no_way(ladder: Callable[..., Any]) -> None:
     study = ladder(**{model: {"like": like} for model, like in LIKE.items()})
     for row in study.rows:
