@@ -51,8 +51,14 @@ def run(options: argparse.Namespace) -> int:
             hint="name one of them by its label's axes (stage:axis=value), or by its key",
         )
     (job,) = chosen
-    done = decided.keys(Decision.REUSE)
-    status = status_of(root, study.name, decided.plan.jobs, done=done, past=decided.history)
+    status = status_of(
+        root,
+        study.name,
+        decided.plan.jobs,
+        done=decided.keys(Decision.REUSE),
+        past=decided.history,
+        changed=decided.keys(Decision.CHANGED),
+    )
     story = tell(root, study.name, decided, job, status)
     if options.json:
         say_json(story)

@@ -119,6 +119,7 @@ class Standing:
             past=past,
             planned=planned,
             left_out=self._left_out(study.name),
+            changed=decided.keys(Decision.CHANGED),
         )
         return {
             **status,

@@ -39,6 +39,7 @@ def status_of(
     past: History,
     planned: Mapping[str, Planned] | None = None,
     left_out: Set[str] = frozenset(),
+    changed: Set[str] = frozenset(),
 ) -> dict[str, Any]:
     """Return everything that `deltascale status` shows, as JSON.
 
@@ -50,11 +51,14 @@ def status_of(
         past: What the ledger says of the jobs.
         planned: Key -> what the plan expects of the job; None where nothing is known.
         left_out: Keys of jobs that the launch which runs is not to run.
+        changed: Keys of jobs whose cells were other jobs at the last launch.
     """
     holder = current_holder(storage, study)
     states = _job_states(jobs, done, past, is_running=holder is not None)
     if holder is not None:
-        _note_left_out(states, left_out)
+        _note(states, left_out, "not part of the launch that runs")
+    untried = {key for key in changed if not (past.of_job(key).attempt or unmet_needs(states, key))}
+    _note(states, untried, "another job since the last launch; `plan` says by what")
     unfinished = [
         _describe(storage, states, past, key, is_running=holder is not None)
         for key, state in states.by_key.items()
@@ -119,11 +123,11 @@ def _job_states(
     return states
 
 
-def _note_left_out(states: JobStates, left_out: Set[str]) -> None:
-    """Say of waiting jobs that the launch which runs does not reach them."""
+def _note(states: JobStates, keys: Set[str], why: str) -> None:
+    """Say of jobs that wait why they do, where that is neither an input nor the machines."""
     for key in states.in_state(JobState.WAITING):
-        if key in left_out:
-            states.because[key] = "not part of the launch that runs"
+        if key in keys and key not in states.because:
+            states.because[key] = why
 
 
 def _stages(states: JobStates) -> list[dict[str, Any]]:

@@ -105,3 +105,15 @@ def test_another_text_than_the_launched_one_is_planned_anew(root, study):
         found = Standing(root, str(study)).status()["jobs"]
         assert (found["done"], found["waiting"]) == (6, 2)
         assert sum(Standing(root, "probes").status()["jobs"].values()) == 6
+
+
+def test_a_job_of_another_key_than_at_the_last_launch_is_not_said_to_be_new(root, study):
+    study.write_text(
+        PROBES.replace('"${index}"', '"1${index}"').replace("[0, 1, 2]", "[0, 1, 2, 3]")
+    )
+    status = Standing(root, str(study)).status()
+    waits = {job["cell"]["index"]: job["why"] for job in status["unfinished"][:4]}
+    assert waits.pop("3") == "not launched yet"
+    assert set(waits.values()) == {"another job since the last launch; `plan` says by what"}
+    assert status["unfinished"][4]["why"].startswith("needs first")
+    assert [group["jobs"] for group in status["waiting"]] == [4, 3, 1]
