@@ -17,12 +17,16 @@ _HINTS = {
     FaultClass.MISTAKE: "choose another root with --root",
 }
 _HINTS_BY_NUMBER = {
-    errno.EIO: "look after the disk or its server, and the same command goes on; what stays lost, "
-    "`deltascale verify STUDY --repair` makes again",
     errno.EMFILE: "this process may not open more files: raise `ulimit -n`",
     errno.ENFILE: "this machine has no more open files to give",
     errno.ENAMETOOLONG: "choose a shorter name, or a root nearer to `/`",
 }
+
+
+_HINT_OF_ROOT = (
+    "look after the disk or its server, and the same command goes on; what stays lost, "
+    "`deltascale verify STUDY --repair` makes again"
+)
 
 
 class ForeignEntry(SurroundingsError):
@@ -53,7 +57,7 @@ def foreign_entry(url: str, name: str, mode: int, *, wanted: str = "file") -> Fo
 
 @contextlib.contextmanager
 def disk_faults(url: str, doing: str, *, is_question: bool = True) -> Iterator[None]:
-    """Turn what a disk does (full, read-only, away, out of handles) into a SurroundingsError.
+    """Turn what the disk of a root does (full, read-only, away) into a SurroundingsError.
 
     FileNotFoundError passes where it answers a question.
     """
@@ -62,10 +66,11 @@ def disk_faults(url: str, doing: str, *, is_question: bool = True) -> Iterator[N
     except OSError as error:
         if is_question and isinstance(error, FileNotFoundError):
             raise
-        raise fault_of(error, url, doing) from error
+        hint = _HINT_OF_ROOT if is_lost(error) else None
+        raise fault_of(error, url, doing, hint=hint) from error
 
 
-def fault_of(error: OSError, url: str, doing: str) -> SurroundingsError:
+def fault_of(error: OSError, url: str, doing: str, *, hint: str | None = None) -> SurroundingsError:
     """Describe one OSError of a file system in one sentence, and say whose fault it is."""
     fault_class = class_of_os_error(error)
     if fault_class is FaultClass.NETWORK:  # its server does not answer
@@ -73,7 +78,7 @@ def fault_of(error: OSError, url: str, doing: str) -> SurroundingsError:
     return SurroundingsError(
         f"cannot {doing}: {error.strerror or error}",
         where=url,
-        hint=_HINTS_BY_NUMBER.get(error.errno or 0) or _HINTS.get(fault_class),
+        hint=hint or _HINTS_BY_NUMBER.get(error.errno or 0) or _HINTS.get(fault_class),
         fault_class=fault_class,
     )
 

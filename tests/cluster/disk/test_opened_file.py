@@ -38,7 +38,7 @@ def test_a_file_that_fails_while_it_is_read_is_named(root, how):
     ):
         read(stream)
     assert fault.value.fault_class is FaultClass.STORAGE_AWAY
-    assert fault.value.where == root.url
+    assert fault.value.where == root.url and "--repair" in fault.value.hint
 
 
 def test_what_is_opened_is_read_whole_and_line_by_line(tmp_path):

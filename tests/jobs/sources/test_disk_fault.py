@@ -34,6 +34,7 @@ def assert_waited_for(fault, *words):
     assert isinstance(fault, SurroundingsError)
     assert Fault.of(fault).fault_class is FaultClass.STORAGE_AWAY
     assert all(word in str(fault) for word in words) and "download" not in str(fault)
+    assert "--repair" not in str(fault), "nothing of ours can make the user's data again"
 
 
 @pytest.mark.parametrize(
