@@ -25,7 +25,7 @@ from jobs.store.unit_writer import RowBlock, UnitWriter
 from jobs.tokens.batches import Unit, cut_units
 from jobs.tokens.plan import TokenPlan
 from jobs.worker.assignment import Assignment
-from jobs.worker.work import AttemptFolder
+from jobs.worker.attempt_folder import AttemptFolder
 
 SITES = ("resid_mid", "resid_post", "mlp_out")
 NUM_GROUPS = 20

@@ -17,7 +17,7 @@ from jobs.artifacts.artifact import Artifact, Record
 from jobs.artifacts.job import InputRef
 from jobs.run import run
 from jobs.worker.assignment import Assignment
-from jobs.worker.work import AttemptFolder
+from jobs.worker.attempt_folder import AttemptFolder
 
 
 def gpt2_fields(

@@ -26,6 +26,7 @@ from jobs.worker.absence import ABSENT, absence_of_inputs, present
 from jobs.worker.answer import Answer, Fault, State
 from jobs.worker.arithmetic import set_arithmetic
 from jobs.worker.assignment import Assignment
+from jobs.worker.attempt_folder import AttemptFolder, log_name
 from jobs.worker.batch import turn_of
 from jobs.worker.evidence import evidence_of
 from jobs.worker.gang import Gang
@@ -41,7 +42,7 @@ from jobs.worker.tracking import Tracker
 from jobs.worker.versions import library_versions
 from jobs.worker.visible_records import digest_of_input
 from jobs.worker.whose_fault import is_of_host
-from jobs.worker.work import AttemptFolder, GatheredInput, Stopped, Work, log_name
+from jobs.worker.work import GatheredInput, Stopped, Work
 
 
 class Attempt:

@@ -29,9 +29,10 @@ from jobs.training.align_params import Params
 from jobs.training.planning.correction import MemoryFacts
 from jobs.training.recipe import data_order
 from jobs.training.tokenized_pairs import TokenizedPair
+from jobs.worker.attempt_folder import AttemptFolder
 from jobs.worker.tracking import Tracker
 from jobs.worker.whose_fault import is_out_of_memory
-from jobs.worker.work import AttemptFolder, Work
+from jobs.worker.work import Work
 
 Result = TypeVar("Result")
 

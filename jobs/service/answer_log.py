@@ -12,7 +12,7 @@ from pathlib import Path
 from cluster.checked_json import parse_json
 from cluster.disk.disk_faults import is_lost, sync_descriptor
 from jobs.service.json_service import JSON
-from jobs.worker.work import AttemptFolder
+from jobs.worker.attempt_folder import AttemptFolder
 
 Reading = Mapping[str, JSON]
 """What was read off one answer: numbers and names, no text."""

@@ -19,7 +19,7 @@ from jobs.store.store_layout import (
     parse_marker,
 )
 from jobs.tokens.batches import Unit
-from jobs.worker.work import AttemptFolder
+from jobs.worker.attempt_folder import AttemptFolder
 
 
 def is_finished(attempt: AttemptFolder, other: str, unit: Unit, plan_hash: str) -> bool:

@@ -21,7 +21,7 @@ from cluster.errors import DeltascaleError, SurroundingsError, UserError
 from cluster.fault_classes import FaultClass
 from jobs.training.trained_weights import local_part
 from jobs.worker import ranks
-from jobs.worker.work import AttemptFolder
+from jobs.worker.attempt_folder import AttemptFolder
 
 LOG = "training_log.jsonl"
 """The metrics of record: one row per logged step, no times, equal for equal runs."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from cluster.disk.disk_faults import is_lost
 from jobs.artifacts.artifact import digest_bytes
-from jobs.worker.work import AttemptFolder
+from jobs.worker.attempt_folder import AttemptFolder
 
 Arrays = Mapping[str, np.ndarray]
 """Name -> numbers of one chunk."""

@@ -15,7 +15,7 @@ from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact
 from jobs.artifacts.job import Job
 from jobs.liveness.heartbeat import Heartbeat, read_heartbeats
-from jobs.worker.work import log_name
+from jobs.worker.attempt_folder import log_name
 from orchestrator.diagnosis.evidence import Evidence
 from orchestrator.diagnosis.log_tail import log_tail
 from orchestrator.diagnosis.matching import MOST_LINES, Match, Matches, Remains, search

@@ -15,8 +15,8 @@ from cluster.redaction.redactor import redacted
 from jobs.artifacts.artifact import Artifact
 from jobs.artifacts.job import Job
 from jobs.worker.answer import Answer
+from jobs.worker.attempt_folder import log_name
 from jobs.worker.last_witness import witness_name
-from jobs.worker.work import log_name
 from orchestrator.diagnosis.diagnosis import Diagnostics, Failure
 from orchestrator.diagnosis.evidence import keep_evidence
 from orchestrator.diagnosis.rank_report import RankReport

@@ -23,7 +23,7 @@ from jobs.artifacts.artifact import Artifact, Record
 from jobs.artifacts.claim import free_of_attempts
 from jobs.artifacts.identity import KEY_LENGTH
 from jobs.kind import KINDS
-from jobs.worker.work import KEPT, PRIVATE, is_private
+from jobs.worker.attempt_folder import KEPT, PRIVATE, is_private
 from orchestrator.records.root_file import require_root
 
 _CACHES = ("base_rows",)

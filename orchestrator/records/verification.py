@@ -13,8 +13,8 @@ from cluster.survey import Survey
 from jobs.artifacts.artifact import Artifact, FileEntry, standing_digest
 from jobs.artifacts.claim import free_of_attempts
 from jobs.artifacts.job import Job
+from jobs.worker.attempt_folder import is_private
 from jobs.worker.lost_bytes import digest_unless_lost
-from jobs.worker.work import is_private
 
 
 class FileFault(Enum):

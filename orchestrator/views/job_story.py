@@ -11,7 +11,7 @@ from typing import Any
 from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact
 from jobs.artifacts.job import Job, label_of_cell
-from jobs.worker.work import log_name
+from jobs.worker.attempt_folder import log_name
 from orchestrator.diagnosis.evidence import evidence_name, read_evidence
 from orchestrator.diagnosis.log_tail import tail_of_file
 from orchestrator.diagnosis.matching import MOST_LINES, Remains, search

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact
 from jobs.artifacts.job import Job
-from jobs.worker import work
+from jobs.worker import attempt_folder
 from orchestrator.records.failure import Result
 from orchestrator.records.history import HistoryTail
 from orchestrator.records.lock import current_holder
@@ -41,7 +41,7 @@ class Piece:
 
 def log_name(artifact: Artifact, attempt: str, rank: int = 0) -> str:
     """Return the name of the log of a rank of an attempt, relative to the root."""
-    return f"{artifact.attempt_folder(attempt)}/{work.log_name(rank)}"
+    return f"{artifact.attempt_folder(attempt)}/{attempt_folder.log_name(rank)}"
 
 
 def ranks_with_log(artifact: Artifact, attempt: str) -> list[int]:

@@ -156,7 +156,7 @@ def _finish(storage: object, job: object) -> None:
     from analysis.long_table.columns import to_table
     from analysis.long_table.files import to_parquet
     from jobs.artifacts.artifact import Artifact, Record
-    from jobs.worker.work import AttemptFolder
+    from jobs.worker.attempt_folder import AttemptFolder
     from orchestrator.dispatch.worker_messages import write_request
 
     write_request(storage, job)

@@ -14,8 +14,8 @@ from jobs.artifacts.artifact import Artifact, Record
 from jobs.artifacts.identity import key_of
 from jobs.artifacts.job import InputRef
 from jobs.run import run
+from jobs.worker.attempt_folder import AttemptFolder
 from jobs.worker.measured_rows import FILE
-from jobs.worker.work import AttemptFolder
 from tests.jobs.assignments import assigned
 
 

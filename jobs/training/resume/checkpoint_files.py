@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 from cluster.checked_json import parse_as
 from jobs.artifacts.artifact import FileEntry, digest_file, is_plain_name
 from jobs.training.layout import Layout
-from jobs.worker.work import AttemptFolder
+from jobs.worker.attempt_folder import AttemptFolder
 
 FOLDER = "checkpoints"
 """Folder of an attempt that holds its checkpoints."""

@@ -14,7 +14,7 @@ from jobs.training.layout import Layout
 from jobs.training.resume.checkpoint_files import Files, Marker, mark_complete, write_files
 from jobs.worker import ranks
 from jobs.worker.answer import Fault
-from jobs.worker.work import AttemptFolder
+from jobs.worker.attempt_folder import AttemptFolder
 
 Entries = Mapping[str, FileEntry]
 """Name in a folder -> size and digest."""

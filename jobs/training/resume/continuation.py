@@ -26,7 +26,7 @@ from jobs.training.resume.random_state import GeneratorStates, read_generators, 
 from jobs.training.resume.replicated_state import ReplicatedState
 from jobs.training.trained_weights import rank_file
 from jobs.worker import ranks
-from jobs.worker.work import AttemptFolder
+from jobs.worker.attempt_folder import AttemptFolder
 
 _STATE = "trainer_state.json"
 """The Trainer's own: steps done and the log so far. The Trainer reads it under this name."""

@@ -17,7 +17,7 @@ from jobs.artifacts.artifact import digest_file
 from jobs.training.layout import Layout
 from jobs.training.resume.checkpoint_files import FOLDER, MARKER, Marker, checkpoint_folder, step_of
 from jobs.worker import ranks
-from jobs.worker.work import AttemptFolder
+from jobs.worker.attempt_folder import AttemptFolder
 
 
 @dataclass(frozen=True, kw_only=True)

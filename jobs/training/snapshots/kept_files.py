@@ -16,8 +16,8 @@ from pydantic import TypeAdapter
 
 from cluster.checked_json import parse_as
 from jobs.artifacts.artifact import FileEntry, digest_file, is_plain_name
+from jobs.worker.attempt_folder import AttemptFolder
 from jobs.worker.lost_bytes import digest_unless_lost
-from jobs.worker.work import AttemptFolder
 
 FOLDER = "snapshots"
 """Folder of an attempt, and of the artifact, that holds its snapshots."""

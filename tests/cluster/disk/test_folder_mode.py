@@ -11,7 +11,7 @@ from safetensors.numpy import save_file
 from cluster.disk.folder_mode import sync_and_let_in
 from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact
-from jobs.worker.work import AttemptFolder
+from jobs.worker.attempt_folder import AttemptFolder
 
 KEY = "c" * 64
 

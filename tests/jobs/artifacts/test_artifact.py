@@ -2,7 +2,7 @@ import tempfile
 
 from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact, Record
-from jobs.worker.work import AttemptFolder
+from jobs.worker.attempt_folder import AttemptFolder
 
 KEY = "a" * 64
 

@@ -11,7 +11,7 @@ from cluster.storage import Storage
 from jobs.artifacts import local_copies
 from jobs.artifacts.artifact import Artifact, FileEntry, Record, digest_bytes, standing_digest
 from jobs.artifacts.local_copies import place_of_copy
-from jobs.worker.work import AttemptFolder
+from jobs.worker.attempt_folder import AttemptFolder
 
 KEY = "c" * 64
 DATA = bytes(range(256)) * 4096

@@ -19,8 +19,9 @@ from jobs.kinds.pretrained import PretrainedParams as Params
 from jobs.models.family import names
 from jobs.models.loading import load_model, load_tokenizer
 from jobs.models.model_source import UNRESOLVED
+from jobs.worker.attempt_folder import AttemptFolder
 from jobs.worker.tracking import Tracker
-from jobs.worker.work import AttemptFolder, Work
+from jobs.worker.work import Work
 from tests.serving import LocalServer
 
 pretrained = Pretrained()

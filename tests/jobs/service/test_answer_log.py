@@ -10,7 +10,7 @@ from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact
 from jobs.artifacts.identity import key_of
 from jobs.service.answer_log import AnswerLog
-from jobs.worker.work import AttemptFolder
+from jobs.worker.attempt_folder import AttemptFolder
 
 
 @pytest.fixture(params=["disk", "object storage"])

@@ -121,7 +121,7 @@ def published(write_store, tmp_path):
 
     storage = Storage(tmp_path / "root")
     artifact = Artifact(storage, "extract", "e" * 64)
-    from jobs.worker.work import AttemptFolder
+    from jobs.worker.attempt_folder import AttemptFolder
 
     attempt = AttemptFolder(artifact, "one")
     write_store(attempt.path)

@@ -18,7 +18,7 @@ from jobs.store.store_layout import UNITS
 from jobs.store.unit_writer import RowBlock, UnitWriter
 from jobs.store.unit_adoption import adopt_unit
 from jobs.tokens.batches import Unit
-from jobs.worker.work import AttemptFolder
+from jobs.worker.attempt_folder import AttemptFolder
 
 CALLS = {"mkdir", "rmdir", "unlink", "open", "write", "flush", "fsync", "replace", "rename",
          "link", "__exit__", "close", "posix_fadvise", "fstat", "stat", "scandir", "listdir"}

@@ -12,7 +12,7 @@ from jobs.store.store_layout import MARKER, UNITS
 from jobs.store.unit_adoption import adopt_unit, is_finished
 from jobs.store.unit_writer import RowBlock, UnitWriter
 from jobs.tokens.batches import Unit
-from jobs.worker.work import AttemptFolder
+from jobs.worker.attempt_folder import AttemptFolder
 
 UNIT = Unit(number=3, group=1, members=np.arange(5), num_tokens=40)
 PLACE = f"{UNITS}/{UNIT.name}"

@@ -14,8 +14,9 @@ from jobs.kinds.pretrain import Pretrain
 from jobs.training import health
 from jobs.training.pretraining import Rows, _make_trainer
 from jobs.training.supervision import Supervision, train
+from jobs.worker.attempt_folder import AttemptFolder
 from jobs.worker.tracking import Tracker
-from jobs.worker.work import AttemptFolder, Work
+from jobs.worker.work import Work
 
 pretrain = Pretrain()
 

@@ -9,8 +9,8 @@ import pytest
 
 from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact
+from jobs.worker.attempt_folder import AttemptFolder
 from jobs.worker.chunks import Chunks, cut
-from jobs.worker.work import AttemptFolder
 
 KEY = "1".ljust(64, "f")
 

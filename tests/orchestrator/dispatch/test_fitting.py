@@ -9,7 +9,7 @@ from cluster.executor import Ending, Outcome
 from cluster.executors.local import Executor as LocalExecutor
 from cluster.machine.resources import Resources
 from jobs.worker.answer import Answer, State
-from jobs.worker.work import AttemptFolder
+from jobs.worker.attempt_folder import AttemptFolder
 from orchestrator.dispatch import job_queue
 from orchestrator.records.failure import Result
 from orchestrator.records.history import History, add

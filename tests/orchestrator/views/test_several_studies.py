@@ -6,7 +6,7 @@ from analysis.long_table.columns import to_table
 from analysis.long_table.files import to_parquet
 from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact, Record
-from jobs.worker.work import AttemptFolder
+from jobs.worker.attempt_folder import AttemptFolder
 from orchestrator.dispatch.worker_messages import write_request
 from orchestrator.plan.plan import make_plan
 from orchestrator.study.study import load_study

@@ -9,7 +9,7 @@ from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact
 from jobs.artifacts.identity import key_of
 from jobs.behaviour.scorer import chosen_scorer
-from jobs.worker.work import AttemptFolder
+from jobs.worker.attempt_folder import AttemptFolder
 from orchestrator.plan.plan import make_plan
 from orchestrator.study.study import parse_study
 

@@ -18,7 +18,7 @@ from jobs.training.resume.checkpoint_files import (
     write_files,
 )
 from jobs.training.resume.newest_checkpoint import adopt_newest
-from jobs.worker.work import AttemptFolder
+from jobs.worker.attempt_folder import AttemptFolder
 
 LAYOUT = Layout(micro_batch=4)
 

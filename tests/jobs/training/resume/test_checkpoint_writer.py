@@ -9,7 +9,7 @@ from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact
 from jobs.training.layout import Layout
 from jobs.training.resume.checkpoint_writer import CheckpointWriter
-from jobs.worker.work import AttemptFolder
+from jobs.worker.attempt_folder import AttemptFolder
 
 LIMIT_S = 60
 

@@ -170,7 +170,7 @@ KILLED_WHILE_WRITING = """
 import os, signal, sys
 from cluster.executor import Surroundings
 import jobs.run
-from jobs.worker.work import AttemptFolder
+from jobs.worker.attempt_folder import AttemptFolder
 publish = AttemptFolder.publish
 def dies(self, relative, **how):
     if relative == sys.argv[2]:

@@ -16,7 +16,7 @@ from cluster.disk.temp_folders import sweep
 from cluster.errors import SurroundingsError
 from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact, FileEntry, Record, digest_bytes
-from jobs.worker.work import AttemptFolder
+from jobs.worker.attempt_folder import AttemptFolder
 
 KEY = "b" * 64
 
@@ -241,7 +241,7 @@ def test_a_killed_attempt_on_a_remote_root_leaves_nothing_on_this_machine(tmp_pa
         "import os, signal\n"
         "from cluster.storage import Storage\n"
         "from jobs.artifacts.artifact import Artifact\n"
-        "from jobs.worker.work import AttemptFolder\n"
+        "from jobs.worker.attempt_folder import AttemptFolder\n"
         "attempt = AttemptFolder(Artifact(Storage('memory://r'), 'probe', 'b' * 64), 'one')\n"
         "(attempt.path / 'model').write_bytes(b'large')\n"
         "print(attempt.path, flush=True)\n"
