@@ -43,7 +43,7 @@ from jobs.liveness.heartbeat import Heartbeat, Phase, heartbeat_name
 from jobs.liveness.pulse import Pulse
 from jobs.telemetry.parts import MOST_ROWS
 from orchestrator.dispatch.telemetry import FLUSHES_EVERY_S, SAMPLES_EVERY_S, Telemetry
-from orchestrator.records.ledger import Submitted
+from orchestrator.records.events import Submitted
 from orchestrator.watchdog.limits import Limits
 
 _JOBS, _STEPS, _SEED = 1000, 500, 20260715

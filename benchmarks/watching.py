@@ -23,8 +23,9 @@ from orchestrator.plan.decisions import decide_jobs
 from orchestrator.plan.plan import make_plan
 from orchestrator.plan.plan_document import plan_document
 from orchestrator.plan.study_folder import write_study
+from orchestrator.records.events import Ended, LaunchStarted, Submitted
 from orchestrator.records.failure import Result
-from orchestrator.records.ledger import Ended, LaunchStarted, Ledger, Submitted
+from orchestrator.records.ledger import Ledger
 from orchestrator.records.lock import study_lock
 from orchestrator.study.study import load_study
 

@@ -47,9 +47,9 @@ from orchestrator.plan.plan_document import plan_document
 from orchestrator.plan.retention import retention_of
 from orchestrator.plan.revisions import remember_revisions
 from orchestrator.plan.study_folder import is_written, write_study, written_token
+from orchestrator.records.events import LaunchState
 from orchestrator.records.history import History, read_history
 from orchestrator.records.launch_id import new_launch_id
-from orchestrator.records.ledger import LaunchState
 from orchestrator.records.letting_go import LettingGo, may_go_meanwhile
 from orchestrator.records.lock import study_lock
 from orchestrator.records.what_runs import names_what_runs

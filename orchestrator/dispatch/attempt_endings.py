@@ -25,9 +25,9 @@ from orchestrator.dispatch.submitter import Submitter
 from orchestrator.dispatch.waiting.outage import OF_STORAGE, Wait
 from orchestrator.dispatch.worker_messages import AttemptResult, result_of
 from orchestrator.records.attempt_progress import read_progress, what_was_saved
+from orchestrator.records.events import Ended
 from orchestrator.records.failure import FAILURES, Consequence, Result, decide
 from orchestrator.records.failure_decision import explain
-from orchestrator.records.ledger import Ended
 
 _LONGEST_LOOK_S = 5.0
 """Longest pause between two looks for a record that is not visible yet."""

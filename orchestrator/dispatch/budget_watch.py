@@ -16,7 +16,7 @@ from orchestrator.dispatch.job_queue import JobQueue
 from orchestrator.dispatch.job_states import JobState
 from orchestrator.dispatch.running_launch import RunningLaunch
 from orchestrator.dispatch.submitter import Submitter
-from orchestrator.records.ledger import Holding
+from orchestrator.records.events import Holding
 
 _BEAT_S = 60.0
 """How often the ledger is told that attempts hold what they hold: a launch that is killed loses

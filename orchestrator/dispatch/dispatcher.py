@@ -27,8 +27,8 @@ from orchestrator.dispatch.running_launch import RunningLaunch
 from orchestrator.dispatch.submitter import Submitter
 from orchestrator.dispatch.waiting.outage import Outage, Wait
 from orchestrator.dispatch.waiting.storage_probe import try_to_write
+from orchestrator.records.events import LaunchState, Stopping, Waiting
 from orchestrator.records.failure import is_for_all
-from orchestrator.records.ledger import LaunchState, Stopping, Waiting
 
 _TICK_S = 0.5
 _LOOK_EVERY_S = {True: 1.0, False: 5.0}

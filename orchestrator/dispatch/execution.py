@@ -33,8 +33,8 @@ from orchestrator.dispatch.waiting.patience import Patience
 from orchestrator.dispatch.watcher import Watcher
 from orchestrator.dispatch.worker_messages import Assigner
 from orchestrator.plan.retention import Retention
+from orchestrator.records.events import LaunchEnded, LaunchStarted, LaunchState
 from orchestrator.records.history import History, Journal
-from orchestrator.records.ledger import LaunchEnded, LaunchStarted, LaunchState
 from orchestrator.records.letting_go import Gone
 from orchestrator.records.root_file import root_id
 from orchestrator.watchdog.limits import Limits

@@ -18,7 +18,7 @@ from orchestrator.dispatch.worker_messages import RequestWriters
 from orchestrator.plan.fitting import apply_fit, choose_fit, chooses_layout, why_unfit
 from orchestrator.plan.machines import Machines, can_hold, refusal
 from orchestrator.plan.upstream_facts import UpstreamFacts
-from orchestrator.records.ledger import Refused
+from orchestrator.records.events import Refused
 
 _REJOINED_WITHIN_S = 300.0
 """How long the nodes of a cluster that was lost may take to join it again."""

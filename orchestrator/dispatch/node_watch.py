@@ -7,7 +7,7 @@ from dataclasses import replace
 from orchestrator.dispatch.job_queue import JobQueue
 from orchestrator.dispatch.nodes.node_choice import NodeChoice
 from orchestrator.dispatch.running_launch import RunningLaunch
-from orchestrator.records.ledger import Quarantined
+from orchestrator.records.events import Quarantined
 
 
 class NodeWatch:

@@ -7,7 +7,7 @@ from orchestrator.dispatch.job_queue import JobQueue
 from orchestrator.dispatch.requests import Request, drop_request, read_requests
 from orchestrator.dispatch.running_launch import RunningLaunch
 from orchestrator.dispatch.submitter import Submitter
-from orchestrator.records.ledger import Renewed, Stopping
+from orchestrator.records.events import Renewed, Stopping
 
 
 class RequestTaker:

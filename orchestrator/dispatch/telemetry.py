@@ -19,7 +19,7 @@ from jobs.liveness.heartbeat import read_heartbeats
 from jobs.telemetry.attempt_use import AttemptUse
 from jobs.telemetry.columns import Row
 from jobs.telemetry.parts import Parts
-from orchestrator.records.ledger import Ended, Event, Submitted
+from orchestrator.records.events import Ended, Event, Submitted
 
 _logger = logging.getLogger(__name__)
 

@@ -9,9 +9,10 @@ from orchestrator.budget.budget import GPU_HOURS, Budget
 from orchestrator.budget.spending import spent_on
 from orchestrator.plan.decided_plan import DecidedPlan
 from orchestrator.plan.decisions import Decision
+from orchestrator.records.events import Ended, LaunchStarted
 from orchestrator.records.failure import FAILURES, Result
 from orchestrator.records.history import History, add
-from orchestrator.records.ledger import Ended, LaunchStarted, read_events
+from orchestrator.records.ledger import read_events
 
 _GPU_HOURS = Budget(limits={GPU_HOURS: 1.0})
 

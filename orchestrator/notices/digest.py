@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from orchestrator.dispatch.execution import LaunchReport
 from orchestrator.notices.way import Notice, Occasion
 from orchestrator.notices.wording import sentence
+from orchestrator.records.events import Ended, Event, LaunchState, Submitted
 from orchestrator.records.failure import FAILURES
-from orchestrator.records.ledger import Ended, Event, LaunchState, Submitted
 from orchestrator.text import duration, pluralize
 
 _MOST_CAUSES = 5

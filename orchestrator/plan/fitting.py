@@ -23,8 +23,8 @@ from orchestrator.plan.calibrations import calibration_of
 from orchestrator.plan.gpu_sharing import share
 from orchestrator.plan.machines import can_hold, refusal
 from orchestrator.plan.upstream_facts import UpstreamFacts
+from orchestrator.records.events import Submitted
 from orchestrator.records.history import JobHistory
-from orchestrator.records.ledger import Submitted
 
 
 def choose_fit(

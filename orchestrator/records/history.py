@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from cluster.fault_classes import FaultClass
 from cluster.storage import Storage
-from orchestrator.records import ledger, ledger_lines
+from orchestrator.records import events, ledger, ledger_lines
 from orchestrator.records.failure import (
     FAILURES,
     REPEATS,
@@ -49,11 +49,11 @@ class JobHistory:
     """Message of the latest failure."""
     stopped: str | None = None
     """What the latest attempt had saved when it was cancelled; None where it was not."""
-    failed: ledger.Ended | None = None
+    failed: events.Ended | None = None
     """The latest attempt that failed."""
     refused: str | None = None
     """Why no machine of the latest launch could hold the job."""
-    submitted: ledger.Submitted | None = None
+    submitted: events.Submitted | None = None
     """The latest submission, with the layout of the job."""
     tried: list[Mapping[str, object]] = field(default_factory=list)
     """Layouts that ran out of memory since the retry budget was last renewed, oldest first."""
@@ -112,17 +112,17 @@ class History:
 
     jobs: dict[str, JobHistory] = field(default_factory=dict)
     """Key -> past of the job; jobs never tried are absent."""
-    launch: ledger.LaunchStarted | None = None
+    launch: events.LaunchStarted | None = None
     """The latest launch."""
-    ended: ledger.LaunchEnded | None = None
+    ended: events.LaunchEnded | None = None
     """The end of the latest launch; None while it runs, or when it was killed."""
-    waiting: ledger.Waiting | None = None
+    waiting: events.Waiting | None = None
     """What the latest launch waits for; None while nothing keeps it."""
-    stopping: ledger.Stopping | None = None
+    stopping: events.Stopping | None = None
     """That the latest launch asked all its jobs to stop; None: it did not."""
     cancelled: set[str] = field(default_factory=set)
     """Keys of jobs that somebody has cancelled in the latest launch."""
-    quarantined: dict[str, ledger.Quarantined] = field(default_factory=dict)
+    quarantined: dict[str, events.Quarantined] = field(default_factory=dict)
     """Node -> the latest word on its quarantine, of the latest launch."""
     injected: list[Injected] = field(default_factory=list)
     """Faults that launches injected on purpose."""
@@ -163,7 +163,7 @@ class HistoryTail:
         return self._history
 
 
-def gather(events: Iterable[ledger.Event]) -> History:
+def gather(events: Iterable[events.Event]) -> History:
     """Read a ledger into a History; memory grows with jobs, not with events."""
     history = History()
     for event in events:
@@ -171,26 +171,26 @@ def gather(events: Iterable[ledger.Event]) -> History:
     return history
 
 
-def add(history: History, event: ledger.Event) -> None:
+def add(history: History, event: events.Event) -> None:
     """Add one event to a history."""
-    if isinstance(event, ledger.LaunchStarted):
+    if isinstance(event, events.LaunchStarted):
         _begin(history, event)
-    elif isinstance(event, ledger.LaunchEnded):
+    elif isinstance(event, events.LaunchEnded):
         history.ended = event
-    elif isinstance(event, ledger.Waiting):
+    elif isinstance(event, events.Waiting):
         history.waiting = event if event.fault_class else None
     elif isinstance(event, Injected):
         history.injected.append(event)
-    elif isinstance(event, ledger.Holding):
+    elif isinstance(event, events.Holding):
         _prolong(history.held.values(), event)
-    elif isinstance(event, ledger.Quarantined):
+    elif isinstance(event, events.Quarantined):
         history.quarantined[event.node] = event
-    elif isinstance(event, ledger.Stopping):
+    elif isinstance(event, events.Stopping):
         if event.keys is None:
             history.stopping = event
         else:
             history.cancelled.update(event.keys)
-    elif isinstance(event, ledger.Renewed):
+    elif isinstance(event, events.Renewed):
         history.cancelled.difference_update(event.keys)
         for key in event.keys:
             if key in history.jobs:
@@ -199,7 +199,7 @@ def add(history: History, event: ledger.Event) -> None:
         job = history.jobs.get(event.key)
         if job is None:
             job = history.jobs[event.key] = JobHistory()
-        if isinstance(event, ledger.Submitted):
+        if isinstance(event, events.Submitted):
             history.held[event.attempt] = _Held(
                 key=event.key,
                 since=event.at,
@@ -208,7 +208,7 @@ def add(history: History, event: ledger.Event) -> None:
                 currency=event.currency,
             )
             history.pace.note_start(event.at, event.num_gpus)
-        elif isinstance(event, ledger.Ended):
+        elif isinstance(event, events.Ended):
             seconds = event.seconds if event.held is None else event.held
             attempt = history.held.pop(event.attempt, None)
             _charge_hours(history, attempt, seconds)
@@ -219,7 +219,7 @@ def add(history: History, event: ledger.Event) -> None:
         _add_to_job(job, event)
 
 
-def _prolong(held: Iterable[_Held], event: ledger.Holding) -> None:
+def _prolong(held: Iterable[_Held], event: events.Holding) -> None:
     """Add the time since the last such event; to an attempt submitted since, what of it is its."""
     for attempt in held:
         if attempt.seconds is None:
@@ -252,28 +252,28 @@ class Journal(ledger.Ledger):
         study: str,
         launch: str,
         past: History,
-        note: Callable[[ledger.Event], None] = lambda event: None,
+        note: Callable[[events.Event], None] = lambda event: None,
     ) -> None:
         super().__init__(storage, study, launch)
         self.past = past
         self._note = note
 
-    def append(self, event: ledger.Event) -> None:
+    def append(self, event: events.Event) -> None:
         """Append an event to the ledger and add it to the history."""
         self.take_in(event)
         self.write_down(event)
 
-    def take_in(self, event: ledger.Event) -> None:
+    def take_in(self, event: events.Event) -> None:
         """Add an event to the history alone, so that what follows from it can be decided."""
         add(self.past, event)
 
-    def write_down(self, event: ledger.Event) -> None:
+    def write_down(self, event: events.Event) -> None:
         """Append an event to the ledger that the history has taken in, and tell who listens."""
         super().append(event)
         self._note(event)
 
 
-def _begin(history: History, event: ledger.LaunchStarted) -> None:
+def _begin(history: History, event: events.LaunchStarted) -> None:
     history.launch, history.ended, history.waiting = event, None, None
     history.stopping = None
     history.cancelled.clear()
@@ -303,15 +303,15 @@ def renew(job: JobHistory) -> None:
     _forget_layouts(job)
 
 
-def _add_to_job(job: JobHistory, event: ledger.Submitted | ledger.Ended | ledger.Refused) -> None:
-    if isinstance(event, ledger.Submitted):
+def _add_to_job(job: JobHistory, event: events.Submitted | events.Ended | events.Refused) -> None:
+    if isinstance(event, events.Submitted):
         job.num_attempts += 1
         if not job.open:
             job.result = job.fault_class = job.stopped = None
         job.attempt, job.submitted = event.attempt, event
         job.open[event.attempt] = event.at
         return
-    if isinstance(event, ledger.Refused):
+    if isinstance(event, events.Refused):
         job.open.clear()
         job.refused = job.message = event.message
         return
@@ -336,7 +336,7 @@ def _add_to_job(job: JobHistory, event: ledger.Submitted | ledger.Ended | ledger
             _compare_end(job, fault_class, event)
 
 
-def _compare_end(job: JobHistory, fault_class: FaultClass, event: ledger.Ended) -> None:
+def _compare_end(job: JobHistory, fault_class: FaultClass, event: events.Ended) -> None:
     """Note how an attempt failed and where; the job is given up when one before it did the same.
 
     Faults of the surroundings do not count, nor does a process that died without a known cause.
@@ -352,7 +352,7 @@ def _compare_end(job: JobHistory, fault_class: FaultClass, event: ledger.Ended) 
         job.repeated = before
 
 
-def signature_of(fault_class: FaultClass, event: ledger.Ended) -> str | None:
+def signature_of(fault_class: FaultClass, event: events.Ended) -> str | None:
     """Return what tells one failure from another; None where nothing is known, or it may pass."""
     if fault_class not in REPEATS or (event.signal == "SIGKILL" and event.signature is None):
         return None

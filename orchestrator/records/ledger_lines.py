@@ -8,13 +8,8 @@ from typing import IO
 from cluster.disk.disk_faults import ForeignEntry
 from cluster.storage import Storage
 from orchestrator.records.durable_lines import lines_of, short_lines
-from orchestrator.records.ledger import (
-    Event,
-    OfAnotherVersion,
-    ledger_folder,
-    parse_event,
-    read_lines,
-)
+from orchestrator.records.events import Event, OfAnotherVersion, parse_event
+from orchestrator.records.ledger import ledger_folder, read_lines
 
 
 def new_events(storage: Storage, study: str, read: dict[str, int]) -> Iterator[Event]:

@@ -138,8 +138,9 @@ def _write_down(root: "Storage", study: str, keys: Sequence[str]) -> bool:
     from cluster.errors import SurroundingsError
     from cluster.fault_classes import FaultClass
     from orchestrator.plan.study_folder import written_token
+    from orchestrator.records.events import Renewed
     from orchestrator.records.launch_id import new_launch_id
-    from orchestrator.records.ledger import Ledger, Renewed
+    from orchestrator.records.ledger import Ledger
     from orchestrator.records.lock import study_lock
 
     identifier = new_launch_id(root, study)

@@ -20,18 +20,11 @@ from orchestrator.dispatch.job_states import keys_needed
 from orchestrator.dispatch.policy import needs
 from orchestrator.plan.decided_plan import DecidedPlan
 from orchestrator.plan.study_folder import launched_jobs
+from orchestrator.records.events import Ended, LaunchEnded, LaunchStarted, Refused, Submitted
 from orchestrator.records.failure import class_of_result
 from orchestrator.records.injected import Injected
 from orchestrator.records.launched_studies import known_studies
-from orchestrator.records.ledger import (
-    Ended,
-    LaunchEnded,
-    LaunchStarted,
-    Refused,
-    Submitted,
-    ledger_folder,
-    read_events,
-)
+from orchestrator.records.ledger import ledger_folder, read_events
 from orchestrator.records.submissions import files_of
 from orchestrator.views.queued import queue_of
 

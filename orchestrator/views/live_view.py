@@ -21,8 +21,8 @@ from orchestrator.dispatch.nodes.quarantine import Quarantined
 from orchestrator.dispatch.waiting.outage import Wait
 from orchestrator.dispatch.watcher import Watcher
 from orchestrator.records.attempt_progress import Progress, read_progress
+from orchestrator.records.events import LaunchState
 from orchestrator.records.failure import FAILURES, Result
-from orchestrator.records.ledger import LaunchState
 from orchestrator.text import duration, first_line, printable
 from orchestrator.views.painter import is_terminal, room_of
 from orchestrator.views.progress import PlainLines, Running, attempts_by_job, summary

@@ -6,8 +6,8 @@ from typing import Any
 from cluster.errors import SurroundingsError
 from cluster.storage import Storage
 from orchestrator.dispatch.job_states import JobStates
+from orchestrator.records.events import Ended
 from orchestrator.records.history import History
-from orchestrator.records.ledger import Ended
 from orchestrator.text import first_line
 
 _MOST = 6

@@ -7,9 +7,9 @@ from cluster.checked_json import read_file
 from cluster.locks.holder import Holder
 from cluster.storage import Storage
 from orchestrator.plan.launched_plan import LaunchedPlan, read_launched, read_running
+from orchestrator.records.events import LaunchState
 from orchestrator.records.history import HistoryTail
 from orchestrator.records.launched_studies import known_studies
-from orchestrator.records.ledger import LaunchState
 from orchestrator.records.lock import current_holder
 from orchestrator.views.expected_end import Planned
 from orchestrator.views.queued import queue_of

@@ -13,6 +13,7 @@ from orchestrator.budget.spending import spent_on, unpriced_seconds
 from orchestrator.dispatch.job_states import JobState, JobStates, keys_needed
 from orchestrator.dispatch.policy import needs
 from orchestrator.records.attempt_progress import Progress, read_progress
+from orchestrator.records.events import LaunchState
 from orchestrator.records.failure import (
     FAILURES,
     WAITED_FOR,
@@ -21,7 +22,6 @@ from orchestrator.records.failure import (
     describe_wait,
 )
 from orchestrator.records.history import History, JobHistory
-from orchestrator.records.ledger import LaunchState
 from orchestrator.records.lock import current_holder
 from orchestrator.views.expected_end import Planned, expected_end
 from orchestrator.views.recent_failures import recent_failures

@@ -9,7 +9,7 @@ from jobs.artifacts.job import Job
 from jobs.comparing.reporting.time_use import Fate, Reused, Span, TimeUse, Wait
 from orchestrator.plan.decided_plan import DecidedPlan
 from orchestrator.plan.decisions import Decision
-from orchestrator.records import ledger
+from orchestrator.records import events, ledger
 from orchestrator.records.failure import FAILURES, Result
 from orchestrator.records.lock import current_holder
 from orchestrator.text import first_line
@@ -49,27 +49,27 @@ class _Reader:
         self.waits: list[Wait] = []
         self.keys: set[str] = set()
         self._jobs, self._until = jobs, until
-        self._open: dict[str, ledger.Submitted] = {}
+        self._open: dict[str, events.Submitted] = {}
         self._began: float | None = None
         self._seen = 0.0
-        self._wait: ledger.Waiting | None = None
+        self._wait: events.Waiting | None = None
 
-    def take(self, event: ledger.Event) -> None:
+    def take(self, event: events.Event) -> None:
         """Take in one event."""
-        if isinstance(event, ledger.LaunchStarted):
+        if isinstance(event, events.LaunchStarted):
             self._end_launch(self._seen)
             self._began = event.at
         self._seen = event.at
-        if isinstance(event, ledger.LaunchEnded):
+        if isinstance(event, events.LaunchEnded):
             self._end_launch(event.at)
-        elif isinstance(event, ledger.Submitted):
+        elif isinstance(event, events.Submitted):
             self._open[event.attempt] = event
             self.keys.add(event.key)
-        elif isinstance(event, ledger.Ended):
+        elif isinstance(event, events.Ended):
             submitted = self._open.pop(event.attempt, None)
             if submitted is not None and event.result not in _NOTHING_DONE:
                 self._add(submitted, event)
-        elif isinstance(event, ledger.Waiting):
+        elif isinstance(event, events.Waiting):
             self._end_wait(event.at)
             self._wait = event if event.fault_class else None
 
@@ -95,7 +95,7 @@ class _Reader:
             self.waits.append(Wait(began=began, ended=at, why=first_line(why)))
         self._wait = None
 
-    def _add(self, submitted: ledger.Submitted, event: ledger.Ended) -> None:
+    def _add(self, submitted: events.Submitted, event: events.Ended) -> None:
         held = event.seconds if event.held is None else event.held
         # An ending is settled later than it was heard of, where a storage was away meanwhile.
         ended = min(event.at, submitted.at + max(held, event.seconds)) if held else event.at
@@ -109,7 +109,7 @@ class _Reader:
 
     def _append(
         self,
-        submitted: ledger.Submitted,
+        submitted: events.Submitted,
         began: float,
         ended: float,
         held: float,

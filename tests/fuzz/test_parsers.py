@@ -12,7 +12,7 @@ from jobs.artifacts.artifact import Record
 from jobs.store.store_layout import parse_marker
 from jobs.training.resume.checkpoint_files import Marker
 from orchestrator.plan.machines import parse_machines
-from orchestrator.records import ledger
+from orchestrator.records import events
 from orchestrator.study.study import parse_study
 
 _VALUES = st.recursive(
@@ -32,7 +32,7 @@ _BYTES = st.binary(max_size=60) | _DOCUMENTS.map(lambda value: json.dumps(value)
 @settings(max_examples=60)
 @given(data=_BYTES)
 def test_json_of_every_shape_is_read_or_is_a_value_error(data: bytes) -> None:
-    for parse in (parse_json, Record.from_json, Marker.from_json, parse_marker, ledger.parse_event):
+    for parse in (parse_json, Record.from_json, Marker.from_json, parse_marker, events.parse_event):
         with suppress(ValueError):
             parse(data)
 

@@ -11,8 +11,8 @@ from cluster.fault_classes import FaultClass
 from jobs.worker.answer import Code, State
 from orchestrator.dispatch.job_states import JobState
 from orchestrator.plan.decisions import Decision
+from orchestrator.records.events import LaunchState
 from orchestrator.records.failure import Consequence, NextTry, Result
-from orchestrator.records.ledger import LaunchState
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/states.md").read_text()

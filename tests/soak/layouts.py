@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cluster.storage import Storage
-from orchestrator.records.ledger import Ended, Submitted, read_events
+from orchestrator.records.events import Ended, Submitted
+from orchestrator.records.ledger import read_events
 from tests.soak.soaking import Soak, hang_rank, launch_undisturbed
 
 STUDY = Path(__file__).with_name("layouts.yaml")

@@ -18,8 +18,8 @@ from jobs.worker.mounted_root import require_mounted
 from jobs.worker.whose_fault import class_of
 from orchestrator.console import note
 from orchestrator.dispatch.waiting.patience import Patience
+from orchestrator.records.events import Waiting
 from orchestrator.records.failure import WAITED_FOR, describe_wait
-from orchestrator.records.ledger import Waiting
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,14 +8,16 @@ import sys
 from cluster.chaos.drawing import read_plan
 from cluster.chaos.injector import ChaosFolder
 from cluster.storage import Storage
-from orchestrator.records.ledger import Holding, read_events
+from orchestrator.records.events import Holding
+from orchestrator.records.ledger import read_events
 from orchestrator.records.ledger_lines import damaged_lines
 
 CHILD = """
 import sys
 from cluster.chaos.injector import ChaosFolder, Injector
 from cluster.storage import Storage
-from orchestrator.records.ledger import Holding, Ledger
+from orchestrator.records.events import Holding
+from orchestrator.records.ledger import Ledger
 root = Storage(sys.argv[1])
 with Injector(folder=ChaosFolder(root, "studies/s/chaos/x"), who="launch").armed():
     ledger = Ledger(root, "s", "launch")

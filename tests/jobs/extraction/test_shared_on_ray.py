@@ -15,10 +15,11 @@ from jobs.artifacts.job import InputRef, Job
 from jobs.kinds.extract import Extract
 from jobs.store.store_layout import MARKER, UNITS
 from orchestrator.dispatch.execution import run_study
+from orchestrator.records.events import Ended, LaunchState
 from orchestrator.records.failure import Result
 from orchestrator.records.history import History
 from orchestrator.records.launch_id import new_launch_id
-from orchestrator.records.ledger import Ended, LaunchState, read_events
+from orchestrator.records.ledger import read_events
 from tests.real_ray import TICK, holder_of
 
 extract = Extract()

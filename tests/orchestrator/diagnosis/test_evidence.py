@@ -9,8 +9,9 @@ from cluster.executors.local import Executor as LocalExecutor
 from cluster.fault_classes import FaultClass
 from orchestrator.diagnosis.evidence import Evidence, RankEvidence, evidence_name, read_evidence
 from orchestrator.dispatch.waiting.patience import Patience
+from orchestrator.records.events import Ended
 from orchestrator.records.failure import Result
-from orchestrator.records.ledger import Ended, read_events
+from orchestrator.records.ledger import read_events
 
 TOKEN = "hf_" + "aBcDeFgHiJkLmNoPqRsTuVwXyZ01234567"
 

@@ -19,9 +19,10 @@ from jobs.worker.assignment import Assignment
 from jobs.worker.batch import batch_payload, do_in_turn, read_answers, turn_of
 from orchestrator.dispatch import batches
 from orchestrator.dispatch.batches import Batches, Pace, may_share_call
+from orchestrator.records.events import Ended, LaunchState
 from orchestrator.records.failure import Result
 from orchestrator.records.history import JobHistory, read_history
-from orchestrator.records.ledger import Ended, LaunchState, read_events
+from orchestrator.records.ledger import read_events
 from tests.real_ray import process_that_holds
 
 ALONE = Surroundings(stop_requested=lambda: False, node="here")

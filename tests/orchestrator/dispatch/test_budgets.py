@@ -15,8 +15,9 @@ from orchestrator.budget.spending import spent_on, unpriced_seconds
 from orchestrator.dispatch.job_states import JobState
 from orchestrator.dispatch.waiting.patience import Patience
 from orchestrator.dispatch.watcher import Watcher
+from orchestrator.records.events import Holding, LaunchState, Submitted
 from orchestrator.records.history import read_history
-from orchestrator.records.ledger import Holding, LaunchState, Submitted, read_events
+from orchestrator.records.ledger import read_events
 
 
 @dataclass

@@ -4,8 +4,9 @@ import pytest
 
 from orchestrator.dispatch.requests import ask_to_cancel
 from orchestrator.dispatch.watcher import Watcher
+from orchestrator.records.events import Ended, LaunchState
 from orchestrator.records.failure import Result
-from orchestrator.records.ledger import Ended, LaunchState, read_events
+from orchestrator.records.ledger import read_events
 
 
 @pytest.mark.parametrize("chosen", ["one job", "everything"])

@@ -10,10 +10,11 @@ from jobs.worker.answer import Answer, State
 from orchestrator.dispatch.execution import run_study
 from orchestrator.dispatch.requests import ask_to_cancel
 from orchestrator.dispatch.waiting.patience import Patience
+from orchestrator.records.events import Ended, LaunchState
 from orchestrator.records.failure import Result
 from orchestrator.records.history import History, gather
 from orchestrator.records.launch_id import new_launch_id
-from orchestrator.records.ledger import Ended, LaunchState, read_events
+from orchestrator.records.ledger import read_events
 
 probe = Probe()
 

@@ -11,9 +11,10 @@ from cluster.machine.resources import Resources
 from jobs.worker.answer import Answer, State
 from jobs.worker.attempt_folder import AttemptFolder
 from orchestrator.dispatch import job_queue
+from orchestrator.records.events import Ended, LaunchState, Refused, Submitted
 from orchestrator.records.failure import Result
 from orchestrator.records.history import History, add
-from orchestrator.records.ledger import Ended, LaunchState, Ledger, Refused, Submitted, read_events
+from orchestrator.records.ledger import Ledger, read_events
 
 
 class Nodes(LocalExecutor):

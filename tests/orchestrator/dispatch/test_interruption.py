@@ -14,9 +14,10 @@ import pytest
 
 from cluster.storage import Storage
 from orchestrator.cli import main
+from orchestrator.records.events import Ended, LaunchState, Submitted
 from orchestrator.records.failure import Result
 from orchestrator.records.history import gather
-from orchestrator.records.ledger import Ended, LaunchState, Submitted, read_events
+from orchestrator.records.ledger import read_events
 from orchestrator.records.lock import current_holder
 from orchestrator.views.progress import PlainLines
 

@@ -13,9 +13,10 @@ from cluster.executors.local import Executor as LocalExecutor
 from cluster.fault_classes import FaultClass
 from cluster.machine.resources import Resources
 from orchestrator.dispatch.waiting.patience import Patience
+from orchestrator.records.events import Ended, LaunchState
 from orchestrator.records.failure import Result
 from orchestrator.records.history import gather
-from orchestrator.records.ledger import Ended, LaunchState, read_events
+from orchestrator.records.ledger import read_events
 
 SMALL, LARGE = Resources(num_cpus=1), Resources(num_cpus=8)
 

@@ -9,8 +9,9 @@ import pytest
 
 from orchestrator.diagnosis.evidence import read_evidence
 from orchestrator.dispatch.requests import ask_to_cancel
+from orchestrator.records.events import Ended, LaunchState
 from orchestrator.records.failure import Result
-from orchestrator.records.ledger import Ended, LaunchState, read_events
+from orchestrator.records.ledger import read_events
 from tests.real_ray import TICK, holder_of, process_that_holds
 
 

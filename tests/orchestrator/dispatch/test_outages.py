@@ -27,10 +27,11 @@ from orchestrator.dispatch.requests import ask_to_cancel
 from orchestrator.dispatch.waiting.outage import GaveUp, outlast_storage
 from orchestrator.dispatch.waiting.patience import Patience
 from orchestrator.dispatch.watcher import Watcher
+from orchestrator.records.events import Ended, LaunchState, Submitted, Waiting
 from orchestrator.records.failure import WAITED_FOR, Result
 from orchestrator.records.history import History, gather
 from orchestrator.records.launch_id import new_launch_id
-from orchestrator.records.ledger import Ended, LaunchState, Submitted, Waiting, read_events
+from orchestrator.records.ledger import read_events
 
 
 @dataclass

@@ -10,8 +10,9 @@ from cluster.executors.local import Executor as LocalExecutor
 from jobs.worker.answer import Answer, Fault, State
 from orchestrator.dispatch import batches, dispatcher, request_taker
 from orchestrator.dispatch.requests import ask_to_cancel, ask_to_retry, is_heeded
+from orchestrator.records.events import LaunchState, Renewed
 from orchestrator.records.history import read_history
-from orchestrator.records.ledger import LaunchState, Renewed, read_events
+from orchestrator.records.ledger import read_events
 
 
 @pytest.fixture(autouse=True)

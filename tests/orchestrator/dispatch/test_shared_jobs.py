@@ -9,9 +9,10 @@ from cluster.machine.resources import Resources
 from jobs.worker.assignment import Assignment
 from orchestrator.dispatch.requests import ask_to_cancel
 from orchestrator.dispatch.waiting.patience import Patience
+from orchestrator.records.events import Ended, LaunchState
 from orchestrator.records.failure import Result
 from orchestrator.records.history import gather
-from orchestrator.records.ledger import Ended, LaunchState, read_events
+from orchestrator.records.ledger import read_events
 
 
 class Wide(LocalExecutor):

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from orchestrator.dispatch.requests import ask_to_cancel
+from orchestrator.records.events import Ended, LaunchState, Submitted
 from orchestrator.records.failure import Result
-from orchestrator.records.ledger import Ended, LaunchState, Submitted, read_events
+from orchestrator.records.ledger import read_events
 from tests.real_ray import TICK, shared_ray
 
 PARTS = 10

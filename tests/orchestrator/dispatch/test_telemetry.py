@@ -12,8 +12,8 @@ from orchestrator.dispatch import telemetry
 from orchestrator.dispatch.telemetry import Telemetry
 from orchestrator.notebook import LaunchedStudy
 from orchestrator.plan.plan import make_plan
+from orchestrator.records.events import Ended, Submitted
 from orchestrator.records.failure import Result
-from orchestrator.records.ledger import Ended, Submitted
 from orchestrator.study.study import load_study
 from tests.chain import CHAIN
 

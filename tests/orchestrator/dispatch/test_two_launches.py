@@ -11,9 +11,10 @@ import pytest
 
 from orchestrator.dispatch.requests import ask_to_cancel
 from orchestrator.dispatch.watcher import Watcher
+from orchestrator.records.events import Ended, LaunchState, Submitted
 from orchestrator.records.failure import Result
 from orchestrator.records.history import gather
-from orchestrator.records.ledger import Ended, LaunchState, Submitted, read_events
+from orchestrator.records.ledger import read_events
 
 TICK = threading.Event()  # never set: a pause between two looks
 PROGRAM = textwrap.dedent(

@@ -12,8 +12,9 @@ import pytest
 from cluster.storage import Storage
 from orchestrator.cli import main
 from orchestrator.notices.digest import GpuHours, digest, gpu_hours
+from orchestrator.records.events import Ended, LaunchStarted, LaunchState, Submitted
 from orchestrator.records.failure import Result
-from orchestrator.records.ledger import Ended, LaunchStarted, LaunchState, Ledger, Submitted
+from orchestrator.records.ledger import Ledger
 from tests.orchestrator.notices.conftest import PATH
 
 STUDY = """\

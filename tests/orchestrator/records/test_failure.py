@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.fault_classes import FaultClass
+from orchestrator.records.events import Ended, Renewed
 from orchestrator.records.failure import (
     RETRIES,
     WAITED_FOR,
@@ -15,7 +16,6 @@ from orchestrator.records.failure import (
     result_of_class,
 )
 from orchestrator.records.history import gather
-from orchestrator.records.ledger import Ended, Renewed
 
 LOST, ERROR, MISTAKE = FaultClass.LOST_PROCESS, FaultClass.PROGRAM, FaultClass.MISTAKE
 

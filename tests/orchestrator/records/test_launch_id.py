@@ -3,9 +3,10 @@ from time import sleep
 import pytest
 
 from cluster.storage import Storage
+from orchestrator.records.events import LaunchStarted
 from orchestrator.records.history import read_history
 from orchestrator.records.launch_id import new_launch_id
-from orchestrator.records.ledger import LaunchStarted, Ledger
+from orchestrator.records.ledger import Ledger
 
 
 def begin(root, launch):

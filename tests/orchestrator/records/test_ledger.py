@@ -2,17 +2,10 @@ import pytest
 
 from cluster.fault_classes import FaultClass
 from cluster.storage import Storage
+from orchestrator.records.events import Ended, LaunchEnded, LaunchStarted, Refused, Submitted
 from orchestrator.records.failure import RETRIES, Result, result_of_class
 from orchestrator.records.history import gather
-from orchestrator.records.ledger import (
-    Ended,
-    LaunchEnded,
-    LaunchStarted,
-    Ledger,
-    Refused,
-    Submitted,
-    read_events,
-)
+from orchestrator.records.ledger import Ledger, read_events
 
 STARTED = LaunchStarted(at=1.0, launch="1", host="here", pid=7, executor="local", fresh=False)
 SUBMITTED = Submitted(at=2.0, key="k", attempt="1-000001")

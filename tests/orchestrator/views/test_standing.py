@@ -7,8 +7,9 @@ import pytest
 from cluster.storage import Storage
 from orchestrator.cli import main
 from orchestrator.plan.launched_plan import read_launched
+from orchestrator.records.events import Ended, LaunchStarted, Submitted
 from orchestrator.records.failure import Result
-from orchestrator.records.ledger import Ended, LaunchStarted, Ledger, Submitted
+from orchestrator.records.ledger import Ledger
 from orchestrator.records.lock import study_lock
 from orchestrator.views.standing import Standing
 

@@ -9,18 +9,17 @@ from cluster.fault_classes import FaultClass
 from orchestrator.dispatch import batches
 from orchestrator.dispatch.requests import ask_to_cancel
 from orchestrator.dispatch.watcher import Watcher
-from orchestrator.records.failure import Result
-from orchestrator.records.history import gather, read_history
-from orchestrator.records.ledger import (
+from orchestrator.records.events import (
     Ended,
     LaunchEnded,
     LaunchStarted,
-    Ledger,
     Stopping,
     Submitted,
     Waiting,
-    read_events,
 )
+from orchestrator.records.failure import Result
+from orchestrator.records.history import gather, read_history
+from orchestrator.records.ledger import Ledger, read_events
 from orchestrator.records.lock import study_lock
 from orchestrator.views.status import status_of
 

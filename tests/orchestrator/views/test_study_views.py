@@ -11,9 +11,9 @@ from orchestrator.launch import launch
 from orchestrator.plan.decided_plan import DecidedPlan, decide_plan
 from orchestrator.plan.decisions import decide_jobs
 from orchestrator.plan.plan import make_plan
+from orchestrator.records.events import Ended, LaunchStarted, Refused, Submitted
 from orchestrator.records.failure import Result
 from orchestrator.records.history import gather
-from orchestrator.records.ledger import Ended, LaunchStarted, Refused, Submitted
 from orchestrator.study.study import parse_study
 from orchestrator.views.study_views import collect_measured, comparisons, why_missing
 

@@ -6,17 +6,17 @@ from cluster.fault_classes import FaultClass
 from cluster.storage import Storage
 from jobs.comparing.reporting.time_use import Fate
 from orchestrator.plan.decided_plan import decide, plan_study
-from orchestrator.records.failure import Result
-from orchestrator.records.history import read_history
-from orchestrator.records.ledger import (
+from orchestrator.records.events import (
     Ended,
     Holding,
     LaunchEnded,
     LaunchStarted,
-    Ledger,
     Submitted,
     Waiting,
 )
+from orchestrator.records.failure import Result
+from orchestrator.records.history import read_history
+from orchestrator.records.ledger import Ledger
 from orchestrator.study.study import load_study
 from orchestrator.views.time_use import time_use
 from tests.chain import CHAIN, finish

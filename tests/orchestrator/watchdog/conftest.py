@@ -4,7 +4,8 @@ import pytest
 
 from orchestrator.dispatch.waiting.patience import Patience
 from orchestrator.dispatch.watcher import Watcher
-from orchestrator.records.ledger import Ended, LaunchState, read_events
+from orchestrator.records.events import Ended, LaunchState
+from orchestrator.records.ledger import read_events
 
 
 @pytest.fixture

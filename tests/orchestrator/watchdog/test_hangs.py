@@ -13,8 +13,9 @@ import pytest
 
 from orchestrator.dispatch import submitter
 from orchestrator.dispatch.watcher import Watcher
+from orchestrator.records.events import Ended, LaunchState
 from orchestrator.records.failure import Result
-from orchestrator.records.ledger import Ended, LaunchState, read_events
+from orchestrator.records.ledger import read_events
 from orchestrator.records.lock import current_holder
 from orchestrator.watchdog.limits import Limits
 from tests.orchestrator.watchdog import hanging

@@ -5,8 +5,9 @@ import threading
 import pytest
 
 from orchestrator.dispatch import hang_watch, submitter
+from orchestrator.records.events import Ended, LaunchState
 from orchestrator.records.failure import Result
-from orchestrator.records.ledger import Ended, LaunchState, read_events
+from orchestrator.records.ledger import read_events
 from orchestrator.watchdog.limits import Limits
 from tests.orchestrator.watchdog import hanging
 

@@ -12,8 +12,9 @@ from orchestrator.dispatch import batches
 from orchestrator.dispatch.nodes.quarantine import Quarantine
 from orchestrator.dispatch.waiting.patience import Patience
 from orchestrator.dispatch.watcher import Watcher
+from orchestrator.records.events import Ended, LaunchState, Quarantined
 from orchestrator.records.failure import NextTry, Result
-from orchestrator.records.ledger import Ended, LaunchState, Quarantined, read_events
+from orchestrator.records.ledger import read_events
 
 ONE = Resources(num_cpus=1)
 

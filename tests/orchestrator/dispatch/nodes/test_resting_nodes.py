@@ -13,8 +13,8 @@ from jobs.worker.answer import Answer, Fault, State
 from orchestrator.dispatch import batches
 from orchestrator.dispatch.nodes.resting_nodes import RestingNodes
 from orchestrator.dispatch.waiting.patience import Patience
+from orchestrator.records.events import LaunchState
 from orchestrator.records.failure import Result
-from orchestrator.records.ledger import LaunchState
 
 
 class Clock:
