@@ -24,7 +24,8 @@ import numpy as np
 
 from benchmarks.workload import arguments, settled, timed
 from jobs.behaviour.next_token_probabilities import read_next_token_probabilities
-from jobs.behaviour.toxic_words import SHARE, ToxicWords, read_toxic_masses
+from jobs.behaviour.toxic_masses import SHARE, read_toxic_masses
+from jobs.behaviour.toxic_words import ToxicWords
 from jobs.models.family import family_of
 from jobs.text import corpus
 from jobs.text.transform import load_transform

@@ -13,7 +13,8 @@ from jobs.behaviour.next_token_probabilities import (
     read_next_token_probabilities,
 )
 from jobs.behaviour.prompted_model import NO_WORDS, PromptedModel
-from jobs.behaviour.toxic_words import SHARE, ToxicMasses, ToxicWords, read_toxic_masses
+from jobs.behaviour.toxic_masses import SHARE, ToxicMasses, read_toxic_masses
+from jobs.behaviour.toxic_words import ToxicWords
 from jobs.tokens.positions import Position, find_positions
 from jobs.words.spellings import Spellings
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from jobs.behaviour.server_check import Probe, compare_with_weights
-from jobs.behaviour.toxic_words import ToxicWords, read_toxic_masses
+from jobs.behaviour.toxic_masses import read_toxic_masses
+from jobs.behaviour.toxic_words import ToxicWords
 from jobs.service.completions import ServedTokens
 from jobs.text.transform import load_transform
 from jobs.tokens.plan import build_token_plan

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.behaviour.toxic_words import ToxicWords, read_toxic_masses
+from jobs.behaviour.toxic_masses import read_toxic_masses
+from jobs.behaviour.toxic_words import ToxicWords
 from jobs.text.transform import load_transform
 from jobs.tokens.plan import build_token_plan
 from jobs.tokens.positions import find_positions
@@ -177,13 +178,13 @@ def test_the_bound_always_holds(case, share):
 
 
 def test_where_the_first_prompts_mislead_the_others_are_followed_further(case, monkeypatch):
-    from jobs.behaviour import toxic_words
+    from jobs.behaviour import toxic_masses
 
     def much_too_high(steps, share):
         return 0.25
 
     model, plan, toxic, whole = case
-    monkeypatch.setattr(toxic_words, "threshold_for_others", much_too_high)
+    monkeypatch.setattr(toxic_masses, "threshold_for_others", much_too_high)
     mass, left, _ = read(model, plan, toxic, share=0.1)
     assert 0 < left.sum() <= 0.1 * (mass + left).sum()
     assert whole.sum() == pytest.approx((mass + left / 2).sum(), rel=0.1)
