@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping
 
 from typing_extensions import TypedDict
 
-from cluster.errors import UserError
+from cluster.errors import DeltascaleError
 from jobs.sources.path_digests import digest_paths
+from jobs.sources.plain_files import inside_of
 
 _MOST_FILES = 1000
 """A folder of more is not looked at: that would take longer than the answer."""
@@ -58,21 +59,17 @@ def _stamp(path: str) -> Stamp | None:
 def _digest(path: str) -> str | None:
     try:
         return str(digest_paths(path))
-    except UserError:
+    except DeltascaleError:
         return None
 
 
 def _look(path: str) -> tuple[int, int] | None:
     """Return bytes and time of the last change; None where it is not here, or has many files."""
-    files = [path]
     try:
-        if os.path.isdir(path):
-            files = []
-            for folder, _, names in os.walk(path):
-                files += [os.path.join(folder, name) for name in names]
-                if len(files) > _MOST_FILES:
-                    return None
+        files = inside_of(path) if os.path.isdir(path) else [path]
+        if len(files) > _MOST_FILES:
+            return None
         found = [os.stat(file) for file in files]
-    except OSError:
+    except (OSError, DeltascaleError):
         return None
     return sum(one.st_size for one in found), max((one.st_mtime_ns for one in found), default=0)
