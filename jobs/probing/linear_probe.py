@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int64
@@ -11,6 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 from analysis.estimates.intervals import Estimate, jackknife
+from analysis.estimates.shares import estimated_share
 
 MAX_STEPS = 2000
 """Most steps of the optimiser; a probe that needs them all is reported as not converged."""
@@ -104,10 +105,13 @@ def judge_scores(
 ) -> Judgement:
     """Estimate every figure of a Judgement with a delete-group jackknife interval.
 
+    One that is 1, or 0, has the exact binomial interval of as many texts as the smaller class has:
+    so many pairs of a toxic and a neutral text share none, and all agree.
     There is no interval where one group holds all texts of a class.
     """
     numbers, counts = np.unique(groups, return_counts=True)
     others = [groups != number for number in numbers]
+    smaller = toxic if 2 * toxic.sum() <= len(toxic) else ~toxic
 
     def estimate(compute: Callable[[np.ndarray, np.ndarray], float]) -> Estimate:
         left_out = np.array(
@@ -117,7 +121,11 @@ def judge_scores(
             ]
         )
         whole = float(compute(toxic, scores))
-        return jackknife(whole, left_out, counts.astype(np.float64)).within(0.0, 1.0)
+        found = jackknife(whole, left_out, counts.astype(np.float64)).within(0.0, 1.0)
+        if found.low is None or whole not in (0.0, 1.0):
+            return found
+        exact = estimated_share(np.full(smaller.sum(), whole), groups[smaller])
+        return replace(found, low=exact.low, high=exact.high)
 
     return Judgement(
         auc=estimate(roc_auc_score),

@@ -51,9 +51,9 @@ _MOST_VECTORS_READ_OUT = 16
 _NUM_TOKENS_READ_OUT = 10
 _NUM_SVD_READ_OUT = 3
 _DEFINITION = (
-    "v1: {what} of {fit} on the mean residual of the "
+    "v2: {what} of {fit} on the mean residual of the "
     "last block over the tokens of the {averaged}, on held-out prompts; toxic: {labels}; "
-    "delete-group jackknife"
+    "delete-group jackknife, of 0 and 1 the exact binomial interval of the smaller class"
 )
 _FITTED = "a logistic regression (L2, C = {inverse_penalty:g})"
 _RELEASED = "released weights, their threshold alone fitted here,"

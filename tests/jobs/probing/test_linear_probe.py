@@ -71,3 +71,12 @@ def test_a_class_that_lies_in_one_group_gives_a_number_without_an_interval():
     scores, toxic = np.arange(12.0), np.arange(12) >= 9
     found = judge_scores(scores, toxic, np.arange(12) // 3)
     assert found.auc.value == 1 and found.auc.low is None
+
+
+def test_scores_that_separate_all_texts_are_as_sure_as_the_smaller_class_is_large():
+    toxic = np.arange(200) < 40
+    found = judge_scores(np.where(toxic, 1.0, -1.0), toxic, np.arange(200) % 20)
+    for estimate in (found.auc, found.balanced_accuracy, found.accuracy):
+        assert (estimate.value, estimate.high) == (1, 1)
+        # 0.025 ** (1 / 40) is 0.912 for 40 texts; 20 groups know a little less.
+        assert 0.89 < estimate.low < 0.912
