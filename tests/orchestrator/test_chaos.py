@@ -13,6 +13,7 @@ from orchestrator.cli import main
 from orchestrator.dispatch.waiting.patience import Patience
 from orchestrator.dispatch.watcher import Watcher
 from orchestrator.launch import launch
+from orchestrator.records.events import Ended, LaunchStarted, Submitted
 from orchestrator.records.injected import Injected
 from orchestrator.records.ledger import read_events
 from orchestrator.study.study import load_study
@@ -62,11 +63,11 @@ def test_a_launch_tells_the_screen_and_the_ledger_what_it_injects(launched) -> N
     assert done.exit_code == 0
     assert any("2 of 2 faults are still to be injected, on purpose" in line for line in lines)
     assert any("chaos: injected error@one into one[n=" in line for line in lines)
-    (started,) = [event for event in events if isinstance(event, events.LaunchStarted)]
+    (started,) = [event for event in events if isinstance(event, LaunchStarted)]
     assert started.chaos == "error@one,enospc@record (seed 0)"
     injected = [event for event in events if isinstance(event, Injected)]
     assert {event.fault for event in injected} == {"error@one", "enospc@record"}
-    failed = [event for event in events if isinstance(event, events.Ended) and event.message]
+    failed = [event for event in events if isinstance(event, Ended) and event.message]
     assert {event.attempt for event in failed} == {event.attempt for event in injected}
     assert all("injected by --chaos" in event.message for event in failed)
 
@@ -127,8 +128,8 @@ def test_a_storage_that_is_away_before_the_loop_begins_is_waited_for(launched, w
     done, _, events = launched(words)
     assert done.exit_code == 0
     assert len([event for event in events if isinstance(event, Injected)]) == 1
-    assert len([event for event in events if isinstance(event, events.LaunchStarted)]) == 1
-    assert len([event for event in events if isinstance(event, events.Submitted)]) == 3
+    assert len([event for event in events if isinstance(event, LaunchStarted)]) == 1
+    assert len([event for event in events if isinstance(event, Submitted)]) == 3
 
 
 def test_why_names_the_fault_that_was_injected(launched, tmp_path, capsys) -> None:
