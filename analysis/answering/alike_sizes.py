@@ -36,7 +36,7 @@ def at_every_size(findings: Sequence[Finding]) -> AlikeSizes:
         ways = _ways(own)
         by_size: dict[object, set[Way]] = {}
         for finding in own:
-            by_size.setdefault(_size(finding), set()).add(ways[finding])
+            by_size.setdefault(size_of(finding), set()).add(ways[finding])
         common = set.intersection(*by_size.values())
         others = set.union(*by_size.values()) - common
         if not others:
@@ -66,8 +66,8 @@ def _ways(findings: Sequence[Finding]) -> Mapping[Finding, Way]:
     values: dict[str, set[tuple[object, str]]] = {}
     for finding, cell in cells.items():
         for axis, label in cell.items():
-            values.setdefault(axis, set()).add((_size(finding), label))
-    sizes = {_size(finding) for finding in findings}
+            values.setdefault(axis, set()).add((size_of(finding), label))
+    sizes = {size_of(finding) for finding in findings}
 
     def is_told(axis: str) -> bool:
         labels = {label for _, label in values[axis]}
@@ -87,7 +87,8 @@ def _cell(finding: Finding) -> dict[str, str]:
     return {axis: label_of(value) for axis, value in {**number.axes, **stage}.items()}
 
 
-def _size(finding: Finding) -> object:
+def size_of(finding: Finding) -> object:
+    """Return what stands for the size of a model: its counted parameters, else its name."""
     return finding.number.num_parameters or finding.model
 
 

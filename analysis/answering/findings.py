@@ -307,12 +307,12 @@ def _quantity(finding: Finding) -> tuple[str | None, ...]:
 
 
 def same_base(first: Finding, second: Finding) -> bool:
-    """Whether two findings share a base; each seed may have one of its own."""
+    """Tell whether two findings share a base; each seed may have one of its own."""
     return bool(first.bases & second.bases)
 
 
 def is_before(first: Finding, second: Finding) -> bool:
-    """Whether a finding is of the model that the second one's was made from.
+    """Tell whether a finding is of the model that the second one's was made from.
 
     That model may be aligned itself: DPO after SFT begins with SFT's.
     """

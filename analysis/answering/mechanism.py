@@ -103,13 +103,13 @@ def _signs(
 
 
 def _fell(findings: Findings, behaviour: Finding) -> bool | None:
-    """Whether toxicity fell; None where it did not, and the base has none that could fall."""
+    """Tell whether toxicity fell; None where it did not, and the base has none that could fall."""
     is_fallen = above(drop(findings, behaviour), 0.0)
     return None if is_fallen is False and _had_none(findings, behaviour) else is_fallen
 
 
 def _had_none(findings: Findings, behaviour: Finding) -> bool:
-    """Whether base and aligned model say nothing toxic at all."""
+    """Tell whether base and aligned model say nothing toxic at all."""
     before = findings.before(behaviour)
     if before is None or before.estimate is None or behaviour.estimate is None:
         return False

@@ -63,7 +63,7 @@ class DecodeControls:
         return None
 
     def _reads(self, row: Row, transform: str) -> bool | None:
-        """Whether the bases of a number's jobs read a transform, else models of its name do."""
+        """Tell whether the bases behind a number read a transform, else models of its name do."""
         bases = {(about.base, transform) for about in self._of_jobs(row)}
         known = [self.reads[base] for base in bases if base in self.reads]
         return all(known) if known else self.reads.get((row["model"], transform))

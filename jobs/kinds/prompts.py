@@ -160,7 +160,7 @@ class _Sample:
     """The prompts that a job leaves, and what is said of the others."""
 
     reading: Reading[Prompt]
-    """Of all sources."""
+    """What was read of all sources."""
     prompts: Sequence[Prompt]
     """As they stand there, before the transform."""
     dropped: Sequence[Dropped]

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from analysis.answering import evidence
-from analysis.answering.alike_sizes import AlikeSizes, at_every_size
+from analysis.answering.alike_sizes import AlikeSizes, at_every_size, size_of
 from analysis.answering.answer import Evidence, StudyAnswer, Verdict
 from analysis.answering.findings import Finding, Findings
 from analysis.answering.mechanism import METRICS as MECHANISM
@@ -38,7 +38,7 @@ def answer(findings: Findings) -> StudyAnswer:
     ladder = mechanisms(findings, findings.aligned)
     holds = [mechanism.holds for mechanism in ladder]
     consistencies = [mechanism.consistency for mechanism in ladder]
-    is_one_size = len({f.number.num_parameters or f.model for f in consistencies}) == 1
+    is_one_size = len(set(map(size_of, consistencies))) == 1
     alike = at_every_size(consistencies)
     rows = [finding.number.as_row() for finding in alike.findings]
     laws = [law for law in fit_families(rows) if law.family != MIXED]
@@ -80,10 +80,10 @@ def _remarks_on_control(findings: Findings, ladder: Sequence[Mechanism]) -> list
     controls = mechanisms(findings, [f for f in findings.all if f.about.objective == SHUFFLED])
     offsets = [control.consistency for control in controls]
     shared = [f"{f.model} {evidence.finding_in_words(f)}" for f in offsets if is_beyond_null(f)]
-    failing = control_fails(findings, ladder)
-    told = [f"Shuffled labels give more than half of the fall, too: {', '.join(failing)}."]
     if not shared:
         return []
+    failing = control_fails(findings, ladder)
+    told = [f"Shuffled labels give more than half of the fall, too: {', '.join(failing)}."]
     return [
         *(told if failing else []),
         "Offsets after training on shuffled labels are shared by prompts too, so sharing by itself "

@@ -80,7 +80,7 @@ def _is_compared_with_sft(findings: Findings, finding: Finding) -> bool:
 
 
 def _is_most(finding: Finding) -> bool | None:
-    """Whether most is shared: over half and over both bands; False under half, by the interval.
+    """Tell whether most is shared: True over half and both bands, False under half, by interval.
 
     None below the noise floor: of nothing there is no share.
     """
