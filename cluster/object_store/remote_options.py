@@ -87,12 +87,12 @@ def whole_read_options(protocol: str) -> dict[str, object]:
 
 
 def _s3_options() -> dict[str, object]:
+    from cluster.object_store.impatient_session import SILENCE_S, ImpatientSession
+
     # s3fs retries SlowDown and broken connections itself, five rounds of botocore's own five tries
     # in mode "legacy", and a plain 500 only in the latter. Here botocore does the work in mode
     # "standard" (throttling, 500-504, timeouts; exponential back-off with jitter; a budget that
     # all requests share), and s3fs adds a second round. The user's own AWS settings go first.
-    from cluster.object_store.impatient_session import SILENCE_S, ImpatientSession
-
     retries: dict[str, object] = {}
     if "AWS_RETRY_MODE" not in os.environ:
         retries["mode"] = "standard"

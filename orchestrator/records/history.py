@@ -163,10 +163,10 @@ class HistoryTail:
         return self._history
 
 
-def gather(events: Iterable[events.Event]) -> History:
+def gather(ledgered: Iterable[events.Event]) -> History:
     """Read a ledger into a History; memory grows with jobs, not with events."""
     history = History()
-    for event in events:
+    for event in ledgered:
         add(history, event)
     return history
 
