@@ -32,7 +32,7 @@ from orchestrator.study.study import Axis
 if TYPE_CHECKING:
     import pandas as pd
 
-    from jobs.comparing.gathering import Source
+    from jobs.comparing.sources import Source
     from jobs.store.activation_store import ActivationStore
 
 _Jobs = Sequence[tuple[Cell, Artifact]]
@@ -209,7 +209,7 @@ class LaunchedStudy:
 
     def _sources(self, stage: str, jobs: "_Jobs") -> "list[Source]":
         """List the jobs of a stage, done or not; none when no job has measured anything."""
-        from jobs.comparing.gathering import Source
+        from jobs.comparing.sources import Source
 
         done = {artifact.key for _, artifact in jobs if artifact.find_record() is not None}
         if not any(FILE in artifact.record.files for _, artifact in jobs if artifact.key in done):

@@ -69,8 +69,9 @@ class Compare(Kind[View]):
 
     def run(self, work: Work[View]) -> dict[str, object]:
         """Write the long table, the comparison, the scaling table and the figures."""
-        from jobs.comparing.gathering import Source, collect
+        from jobs.comparing.gathering import collect
         from jobs.comparing.output_files import write_views
+        from jobs.comparing.sources import Source
 
         sources = [
             Source(

@@ -15,7 +15,7 @@ from orchestrator.views.study_views import comparisons, sources, view_params
 
 if TYPE_CHECKING:
     from jobs.comparing.comparison import Comparison
-    from jobs.comparing.gathering import Source
+    from jobs.comparing.sources import Source
     from jobs.comparing.view import View
 
 AXIS = "study"
@@ -84,7 +84,7 @@ def _has_snapshots(decided: DecidedPlan) -> bool:
 
 
 def _sources(studies: "Sequence[tuple[str, Storage, DecidedPlan]]") -> "list[Source]":
-    from jobs.comparing.gathering import OBJECTIVE, with_objectives
+    from jobs.comparing.telling_apart import OBJECTIVE, with_objectives
 
     names = [decided.plan.study.name for _, _, decided in studies]
     axes = {axis for _, _, decided in studies for axis in decided.plan.study.axes}

@@ -24,7 +24,7 @@ from orchestrator.records.failure import Result
 
 if TYPE_CHECKING:
     from jobs.comparing.comparison import Comparison
-    from jobs.comparing.gathering import Source
+    from jobs.comparing.sources import Source
 
 
 _NOT_RUN = {
@@ -147,8 +147,8 @@ def _files_of_view(root: Storage, decided: DecidedPlan, job: Job, scratch: Path)
 def _source(
     root: Storage, decided: DecidedPlan, ref: InputRef, checkpoints: "_Checkpoints"
 ) -> "Source":
-    from jobs.comparing.gathering import Source
     from jobs.comparing.measuring_kinds import expected_values
+    from jobs.comparing.sources import Source
 
     decision = decided.by_key[ref.key]
     if decision.decision in READABLE:

@@ -7,7 +7,7 @@ from analysis.long_table.files import to_parquet
 from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact, Record
 from jobs.artifacts.identity import key_of
-from jobs.comparing.gathering import Source
+from jobs.comparing.sources import Source
 from jobs.worker.attempt_folder import AttemptFolder
 
 FACTS = {"family": "gpt2", "num_parameters": 1000, "num_layers": 3, "d_model": 8}

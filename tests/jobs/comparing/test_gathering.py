@@ -10,9 +10,11 @@ from analysis.long_table.columns import to_table
 from analysis.long_table.files import to_parquet
 from analysis.measurement import label_of
 from cluster.errors import UserError
-from jobs.comparing import gathering
+from jobs.comparing import telling_apart
 from jobs.comparing.comparison import long_table
-from jobs.comparing.gathering import collect, details, with_objectives
+from jobs.comparing.details import details
+from jobs.comparing.gathering import collect
+from jobs.comparing.telling_apart import with_objectives
 from jobs.comparing.view import View
 
 
@@ -172,7 +174,7 @@ def test_a_job_that_failed_has_the_objective_that_its_stage_measured(done, lost,
         after.artifact.key: Circumstances(objective="sft"),
         before.artifact.key: Circumstances(),
     }
-    monkeypatch.setattr(gathering, "circumstances_of", lambda artifacts: known)
+    monkeypatch.setattr(telling_apart, "circumstances_of", lambda artifacts: known)
     told = with_objectives([after, lost("after", large), before, lost("before", large)])
     assert [source.cell.get("objective") for source in told] == ["sft", "sft", None, None]
     assert [source.cell["model"] for source in told] == ["a", "b", "a", "b"]
@@ -185,7 +187,7 @@ def test_the_base_is_no_seed_of_the_models_made_of_it(done, monkeypatch, axis):
     before = [done("before", {"model": "a"}, [value(number=0.5)])]
     aligned = Circumstances(objective="dpo")
     known = {source.artifact.key: aligned for source in after}
-    monkeypatch.setattr(gathering, "circumstances_of", lambda artifacts: known)
+    monkeypatch.setattr(telling_apart, "circumstances_of", lambda artifacts: known)
     comparison = collect([*after, *before], axis)
     table = comparison.table(View(metrics=["toxic_mass"], seeds=axis))
     assert [header[-1] for header in table.columns] == ["base", "dpo"]

@@ -9,7 +9,8 @@ import torch
 
 from analysis.long_table.files import from_parquet
 from cluster.errors import UserError
-from jobs.comparing.gathering import Source, collect
+from jobs.comparing.gathering import collect
+from jobs.comparing.sources import Source
 from jobs.comparing.view import View
 from jobs.kinds.weights import Weights
 from jobs.models.family import family_of
