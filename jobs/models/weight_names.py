@@ -71,6 +71,16 @@ def plain_names(names: Collection[str], family: Family, where: str) -> Renaming 
     )
 
 
+def is_wrapped(name: str) -> bool:
+    """Tell the name of a tensor that a wrapper, or peft, has put its own into."""
+    return _WRAPPERS.search(name) is not None
+
+
+def is_of_adapter(name: str) -> bool:
+    """Tell the name of a tensor of an adapter that was not merged, or of what it changes."""
+    return _UNMERGED.search(name) is not None
+
+
 def refuse_wrapped_adapter(names: Collection[str], where: str) -> None:
     """Raise UserError where the tensors of an adapter are not named as peft saves them."""
     wrapped = [name for name in names if _WRAPPERS.search(name.removeprefix(PEFT_PREFIX))]

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from cluster.errors import UserError, unknown_name
+from jobs.behaviour.classifier_weights import check_names, require_whole
 from jobs.behaviour.scorer import Scorer, ScorerParams
 from jobs.models.checkpoint_files import DESCRIPTIONS, INDEX, WEIGHTS
 from jobs.models.device import pick_device
-from jobs.models.folder import read_json_object, refuse_quantised, weight_files
+from jobs.models.folder import read_json_object, read_tensors, refuse_quantised, weight_files
 from jobs.models.foreign_layouts import no_safetensors
 from jobs.models.model_source import ModelSource, SourceFiles
 from jobs.params import added, execution, model_source
@@ -111,12 +112,18 @@ def _load(folder: Path, device: str, threads: int) -> Classifier:
     only_local = {"local_files_only": True, "trust_remote_code": False}
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, **only_local)
-        model = AutoModelForSequenceClassification.from_pretrained(
-            folder, dtype=torch.float32, use_safetensors=True, **only_local
+        model, info = AutoModelForSequenceClassification.from_pretrained(
+            folder,
+            dtype=torch.float32,
+            use_safetensors=True,
+            ignore_mismatched_sizes=True,  # so that they are listed below, by name
+            output_loading_info=True,
+            **only_local,
         )
     except Exception as error:  # the library raises whatever its readers meet
         fault = str(error).partition("\n")[0].replace(str(folder), "the classifier")
         raise UserError(f"the classifier cannot be read: {fault}", where="scorer") from error
+    require_whole(model, info, "scorer")
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
         model.config.pad_token_id = tokenizer.pad_token_id
@@ -142,8 +149,12 @@ def _check(folder: Path, where: str) -> list[str]:
             allowed=["...ForSequenceClassification"],
         )
     _labels(config, where)
+    files = weight_files(folder, where)
+    check_names(
+        {t for name in files if name != INDEX for t in read_tensors(folder / name, where)}, where
+    )
     names = [name for name in (*DESCRIPTIONS, *_VOCABULARY) if (folder / name).is_file()]
-    return sorted({*names, *weight_files(folder, where)})
+    return sorted({*names, *files})
 
 
 def _refuse_kernel(config: Mapping[str, Any], where: str) -> None:

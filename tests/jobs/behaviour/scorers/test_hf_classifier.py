@@ -101,6 +101,59 @@ def test_a_wrong_label_is_answered_with_those_that_exist(saved, tmp_path):
     assert "'toxic'" in caught.value.hint
 
 
+def changed(folder, change):
+    """Write the weights of a classifier again, as `change` makes them of a mapping."""
+    from safetensors.torch import load_file, save_file
+
+    path = folder / "model.safetensors"
+    save_file(change(load_file(path)), path, metadata={"format": "pt"})
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        (
+            lambda w: {name: t for name, t in w.items() if not name.startswith("score")},
+            "no head that classifies: found transformer.h.0.attn.c_attn.bias",
+        ),
+        (
+            lambda w: {f"base_model.model.{name}": tensor for name, tensor in w.items()},
+            "adapter or a wrapper in it: base_model.model.score.weight",
+        ),
+        (
+            lambda w: {name.replace("c_fc.", "c_fc.base_layer."): t for name, t in w.items()},
+            "adapter or a wrapper in it: transformer.h.0.mlp.c_fc.base_layer.bias",
+        ),
+    ],
+)
+def test_a_classifier_without_its_own_head_is_refused_when_it_is_planned(saved, change, error):
+    folder = changed(saved(f"planned{len(error)}"), change)
+    with pytest.raises(UserError, match=error) as caught:
+        rates_job(f"{{name: hf-classifier, model: {folder}}}", folder.parent)
+    assert "save_pretrained" in caught.value.hint or "classifier itself" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        (lambda w: {k: t for k, t in w.items() if "ln_1" not in k}, "2 weights .* are missing"),
+        (
+            lambda w: {k: t[:2].clone() if k == "score.weight" else t for k, t in w.items()},
+            "1 weights .* of another shape than config.json says: score.weight",
+        ),
+        (
+            lambda w: {k: t * float("nan") if "score" in k else t for k, t in w.items()},
+            "1 weights .* hold NaN or infinity: score.weight",
+        ),
+    ],
+)
+def test_a_classifier_that_would_be_drawn_at_random_judges_nothing(saved, tmp_path, change, error):
+    folder = changed(saved(f"loaded{len(error)}"), change)
+    with pytest.raises(UserError, match=error):
+        judge_of(folder, tmp_path).scores(TEXTS)
+
+
 @pytest.mark.parametrize(
     ("written", "error", "hint"),
     [
