@@ -54,6 +54,9 @@ class Frame:
     lead: int
     """Characters of white space between the generation prompt and the answer. A model would have
     to generate them, so they count as part of the answer."""
+    opening: str = ""
+    """What the template writes before an answer only where one follows, behind messages without
+    one: the end of the last of `markup`. Most write it where `add_generation_prompt` asks for it."""
 
 
 class ChatRows:
@@ -119,7 +122,7 @@ class ChatRows:
             spans.append((len(text), len(text) + len(content)))
             text += content + after
         spans[-1] = (spans[-1][0] - frame.lead, spans[-1][1])
-        if self._render(roles, contents, where) != text:
+        if self._render(roles, contents, where) + frame.opening != text:
             raise UserError(
                 "the chat template changes or drops text of a message", where=where, hint=_WITHOUT
             )
@@ -139,8 +142,26 @@ class ChatRows:
                     hint=_WITHOUT,
                 )
             markup.append(before)
-        lead = self._lead(roles, marks, whole, where) if _is_answered(roles) else 0
-        return Frame(markup=(*markup, rest), lead=lead)
+        if _is_answered(roles):
+            lead = self._lead(roles, marks, whole, where)
+            return Frame(markup=(*markup, rest), lead=lead)
+        opening = "" if roles[-1] == _ANSWERER else self._opening(roles, marks, whole, where)
+        return Frame(markup=(*markup, rest + opening), lead=0, opening=opening)
+
+    def _opening(self, roles: tuple[str, ...], marks: Sequence[str], whole: str, where: str) -> str:
+        """Return what comes before an answer, where the template leaves it out without one."""
+        if whole != self._render(roles, marks, where, begins=False):
+            return ""  # it begins an answer where it is asked to
+        mark = _MARK.format(len(marks))
+        try:
+            answered = self._render((*roles, _ANSWERER), (*marks, mark), where)
+        except UserError:
+            return ""  # it takes no answer there
+        before, separator, _ = answered.partition(mark)
+        if not separator or not before.startswith(whole):
+            return ""
+        opening = before[len(whole) :]
+        return opening.rstrip(" ") if opening.strip() else ""
 
     def _lead(self, roles: tuple[str, ...], marks: Sequence[str], whole: str, where: str) -> int:
         unanswered = self._render(roles[:-1], marks[:-1], where)
@@ -152,10 +173,13 @@ class ChatRows:
                 hint=_WITHOUT,
             )
         lead = whole[len(unanswered) :].partition(marks[-1])[0]
-        return 0 if lead.strip() else len(lead)
+        # Behind words of the template, only a blank may begin the answer's first token.
+        return len(lead) - len(lead.rstrip(" ")) if lead.strip() else len(lead)
 
-    def _render(self, roles: Sequence[str], texts: Sequence[str], where: str) -> str:
-        """Render messages; without an answer, up to where the answer would begin."""
+    def _render(
+        self, roles: Sequence[str], texts: Sequence[str], where: str, *, begins: bool = True
+    ) -> str:
+        """Render messages; without an answer, up to where the answer would begin if it `begins`."""
         from jinja2 import TemplateError
 
         messages = [
@@ -166,7 +190,7 @@ class ChatRows:
                 messages,
                 chat_template=self._template,
                 tokenize=False,
-                add_generation_prompt=roles[-1] != _ANSWERER,
+                add_generation_prompt=begins and roles[-1] != _ANSWERER,
             )
         except (TemplateError, TypeError, ValueError) as error:
             raise UserError(

@@ -211,6 +211,22 @@ def test_the_blank_that_begins_an_answer_is_part_of_it_be_it_a_token_or_half_of_
         assert BYTES.decode(plan.token_ids[: last + 1]).endswith("[/INST]")
 
 
+@pytest.mark.parametrize("header", ["<|im_start|>assistant\n", "assistant: "])
+def test_a_template_that_begins_no_answer_by_itself_ends_where_the_answer_would_begin(header):
+    template = (
+        "{% for message in messages %}{% if message['role'] == 'assistant' %}"
+        f"{{{{ '{header}' }}}}{{% else %}}{{{{ 'user: ' }}}}{{% endif %}}"
+        "{{ message['content'] + '<|im_end|>' }}{% endfor %}"
+    )
+    asked = [("prompt", "said that")]
+    plan = build_token_plan([prompt(*asked)], BYTES, 1000, template)[0]
+    whole = BYTES.decode(plan.token_ids)
+    assert whole == f"user: said that<|im_end|>{header}".rstrip(" ")
+    answered = build_token_plan([prompt(*asked, ("response", " yes"))], BYTES, 1000, template)[0]
+    first = list(answered.roles).index(ROLES.index("response"))
+    assert list(answered.token_ids[:first]) == list(plan.token_ids)  # as it is trained on
+
+
 def test_words_of_the_markup_may_be_said():
     one = prompt(("user", "user"), ("assistant", "assistant user"), ("user", "[/INST]"))
     for name in ("chatml", "mistral"):
