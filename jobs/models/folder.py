@@ -20,6 +20,7 @@ from jobs.models.foreign_layouts import first_names, no_safetensors, telling_nam
 from jobs.models.own_tokenizer import convert
 from jobs.models.shape import ConfigMapping
 from jobs.models.surplus_weights import refuse_surplus
+from jobs.models.weight_copies import refuse_another_head, refuse_two_saves
 from jobs.models.weight_names import plain_names, rename_in_index, rename_weights, wrapping
 from jobs.sources.disk_fault import fault_of_disk
 from jobs.sources.placeholders import answered_instead, require_target
@@ -215,6 +216,8 @@ def _check_weights(folder: Path, family: Family, config: ConfigMapping, where: s
             hint="files of two saves lie in one folder: copy or download the model again",
         )
     _refuse_quantised_tensors(tensors, where)
+    if INDEX not in names:
+        refuse_second_save(folder, where)
     plain_names(tensors.keys(), family, where)
     sizes = {name: tensor.size for name, tensor in tensors.items()}
     stored, (num_parameters, _) = sum(sizes.values()), family.num_parameters(config)
@@ -224,6 +227,19 @@ def _check_weights(folder: Path, family: Family, config: ConfigMapping, where: s
             where=where,
         )
     refuse_surplus(sizes, family, config, where)
+    files = {tensor: folder / name for name, kept in held.items() for tensor in kept}
+    refuse_another_head(files, family, config, where)
+
+
+def refuse_second_save(folder: Path, where: str) -> None:
+    """Raise UserError where shards of another save lie beside the one file of all weights."""
+    if (folder / WEIGHTS).is_file() and (folder / INDEX).is_file():
+        listed = read_json_object(folder / INDEX, where).get("weight_map")
+        if isinstance(listed, dict):
+            for name in sorted({*map(str, listed.values())}):
+                if (folder / name).is_file():
+                    read_tensors(folder / name, where)  # whole, or said to be broken
+            refuse_two_saves(folder, {str(t): str(f) for t, f in listed.items()}, where)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -55,8 +55,8 @@ class Frame:
     """Characters of white space between the generation prompt and the answer. A model would have
     to generate them, so they count as part of the answer."""
     opening: str = ""
-    """What the template writes before an answer only where one follows, behind messages without
-    one: the end of the last of `markup`. Most write it where `add_generation_prompt` asks for it."""
+    """What the template writes before an answer only where one follows: the end of the last of
+    `markup` behind messages without one. Most write it where `add_generation_prompt` asks."""
 
 
 class ChatRows:

@@ -14,7 +14,13 @@ from jobs.behaviour.classifier_weights import check_names, require_whole
 from jobs.behaviour.scorer import Scorer, ScorerParams
 from jobs.models.checkpoint_files import DESCRIPTIONS, INDEX, WEIGHTS
 from jobs.models.device import pick_device
-from jobs.models.folder import read_json_object, read_tensors, refuse_quantised, weight_files
+from jobs.models.folder import (
+    read_json_object,
+    read_tensors,
+    refuse_quantised,
+    refuse_second_save,
+    weight_files,
+)
 from jobs.models.foreign_layouts import no_safetensors
 from jobs.models.model_source import ModelSource, SourceFiles
 from jobs.params import added, execution, model_source
@@ -150,6 +156,7 @@ def _check(folder: Path, where: str) -> list[str]:
         )
     _labels(config, where)
     files = weight_files(folder, where)
+    refuse_second_save(folder, where)
     check_names(
         {t for name in files if name != INDEX for t in read_tensors(folder / name, where)}, where
     )
