@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from cluster.errors import SurroundingsError
 from cluster.fault_classes import FaultClass
+from cluster.object_store.remote_answers import ANSWERS
 from cluster.redaction.redactor import redacted
 
 _STORAGE_LIBRARIES = frozenset({"aiobotocore", "aiohttp", "botocore", "fsspec", "s3fs", "urllib3"})
@@ -22,9 +23,6 @@ _NO_CREDENTIALS = (
 )
 _CREDENTIAL_ERRORS = frozenset(
     {"NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError"}
-)
-_NOT_NOW = frozenset(
-    {"SlowDown", "ServiceUnavailable", "InternalError", "500", "502", "503", "504"}
 )
 
 
@@ -67,7 +65,9 @@ def _surroundings_error(error: Exception, url: str, doing: str) -> SurroundingsE
 
 
 def _fault_class(error: Exception) -> FaultClass:
-    """Return whose fault it is: refused access, a full local disk, else a storage that is away."""
+    """Return whose fault it is: as its code says, refused access, else a storage that is away."""
+    if answer := ANSWERS.get(code_of(error) or ""):
+        return answer.fault_class
     names = {base.__name__ for fault in _chain(error) for base in type(fault).__mro__}
     if isinstance(error, PermissionError) or names & _CREDENTIAL_ERRORS:
         return FaultClass.PERMISSION
@@ -85,13 +85,10 @@ def _cause_and_hint(error: Exception) -> tuple[str, str | None]:
         return "there is no such bucket", "create it, or choose another with --root"
     if names & _CREDENTIAL_ERRORS:
         return "no credentials for the storage were found", _NO_CREDENTIALS
+    if answer := ANSWERS.get(code or ""):
+        return answer.cause.format(code=code), answer.hint
     if isinstance(error, PermissionError):
         return f"access was denied ({code or error})", _DENIED
-    if code in _NOT_NOW:
-        return (
-            f"the storage keeps answering {code}",
-            "it is overloaded or out of order; try again later",
-        )
     if code is not None:
         return f"the storage refused ({code}): {error}", None
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):

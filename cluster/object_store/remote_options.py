@@ -107,7 +107,26 @@ def _s3_options() -> dict[str, object]:
     }
     if retries:
         config["retries"] = retries
+    if is_other_store():
+        # Since 1.36 botocore adds digests that many other stores do not know: they refuse each
+        # write. Every body is signed with its SHA-256 without them.
+        for name in ("request_checksum_calculation", "response_checksum_validation"):
+            if f"AWS_{name.upper()}" not in os.environ:
+                config[name] = "when_required"
     return {"config_kwargs": config, "max_concurrency": _PARTS_AT_ONCE}
+
+
+def is_other_store() -> bool:
+    """Tell whether requests go to a store that is none of Amazon's, by variables or a profile."""
+    from botocore.session import Session
+
+    if any(os.environ.get(name) for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")):
+        return True
+    try:
+        profile = Session().get_scoped_config()
+    except Exception:  # a file that cannot be read is told when the store is opened
+        return False
+    return "endpoint_url" in profile or "services" in profile
 
 
 def _require_plain(url: str) -> None:

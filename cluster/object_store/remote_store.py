@@ -7,13 +7,15 @@ never half of one. `create` is that PUT with `If-None-Match: *`, read back and c
 import contextlib
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 from cluster.errors import SurroundingsError
 from cluster.fault_points import fault_point
+from cluster.object_store.remote_answers import OF_CREDENTIALS
+from cluster.object_store.remote_deletion import delete_objects
 from cluster.object_store.remote_faults import code_of, remote_faults
 from cluster.object_store.remote_options import (
     PART_BYTES,
@@ -43,9 +45,25 @@ class RemoteStore:
     def _key(self, name: str) -> str:
         return self._prefix + name
 
+    @contextlib.contextmanager
+    def _faults(self, doing: str) -> Iterator[None]:
+        """Turn faults into SurroundingsErrors; after one of credentials, have them read again.
+
+        A process keeps those that it has found once, and a file of them may be written anew every
+        hour.
+        """
+        try:
+            with remote_faults(self.url, doing):
+                yield
+        except SurroundingsError as fault:
+            if self._protocol == "s3" and code_of(fault) in OF_CREDENTIALS:
+                with contextlib.suppress(SurroundingsError), remote_faults(self.url, "connect"):
+                    self._fs.connect(refresh=True)
+            raise
+
     def read(self, name: str) -> bytes:
         """Return all bytes of a name. Raises FileNotFoundError."""
-        with remote_faults(self.url, f"read {name}"):
+        with self._faults(f"read {name}"):
             fault_point("read", file=name)
             options = whole_read_options(self._protocol)
             data: bytes = self._fs.cat_file(self._key(name), **options)
@@ -57,7 +75,7 @@ class RemoteStore:
         if size is None:
             raise FileNotFoundError(name)
         for start in range(0, size, PART_BYTES):
-            with remote_faults(self.url, f"read {name}"):
+            with self._faults(f"read {name}"):
                 fault_point("read", file=name)
                 end = min(size, start + PART_BYTES)
                 piece: bytes = self._fs.cat_file(self._key(name), start=start, end=end)
@@ -65,7 +83,7 @@ class RemoteStore:
 
     def write(self, name: str, data: bytes) -> None:
         """Write bytes under a name, whole or not at all."""
-        with remote_faults(self.url, f"write {name}"):
+        with self._faults(f"write {name}"):
             fault_point("write", file=name)
             self._fs.pipe_file(self._key(name), data)
 
@@ -75,7 +93,7 @@ class RemoteStore:
         The object is read back in any case: a first try may have succeeded although its answer
         was lost, and a store that checks and writes in two steps lets two writers pass.
         """
-        with remote_faults(self.url, f"create {name}"), contextlib.suppress(FileExistsError):
+        with self._faults(f"create {name}"), contextlib.suppress(FileExistsError):
             fault_point("write", file=name)
             self._create(name, data)
         try:
@@ -107,6 +125,7 @@ class RemoteStore:
         except SurroundingsError as fault:
             if code_of(fault) not in _NOT_CONDITIONAL:
                 raise
+            self.write(probe, b"first")  # else it takes no write at all, which has another cause
             return f"it answers {code_of(fault)}"
         finally:
             with contextlib.suppress(SurroundingsError):
@@ -115,12 +134,12 @@ class RemoteStore:
 
     def copy(self, source: str, target: str) -> None:
         """Let the store copy a file. Raises FileNotFoundError."""
-        with remote_faults(self.url, f"copy {source}"):
+        with self._faults(f"copy {source}"):
             self._fs.cp_file(self._key(source), self._key(target))
 
     def size(self, name: str) -> int | None:
         """Return the number of bytes under a name, or None when there is nothing."""
-        with remote_faults(self.url, f"look for {name}"):
+        with self._faults(f"look for {name}"):
             try:
                 info = self._fs.info(self._key(name))
             except FileNotFoundError as error:
@@ -139,7 +158,7 @@ class RemoteStore:
     def survey(self, folder: str) -> Survey:
         """Return the files below a folder, in one listing; an object store holds nothing else."""
         prefix = f"{self._key(folder)}/"
-        with remote_faults(self.url, f"list {folder}"):
+        with self._faults(f"list {folder}"):
             infos = self._fs.find(self._key(folder), detail=True)
         sizes = {
             name[len(prefix) :]: int(info["size"])
@@ -150,13 +169,13 @@ class RemoteStore:
 
     def exists(self, name: str) -> bool:
         """Return True when the name is a file or a folder."""
-        with remote_faults(self.url, f"look for {name}"):
+        with self._faults(f"look for {name}"):
             return bool(self._fs.exists(self._key(name)))
 
     def list(self, folder: str) -> list[str]:
         """Return the names directly inside a folder."""
         prefix = f"{self._key(folder)}/"
-        with remote_faults(self.url, f"list {folder}"):
+        with self._faults(f"list {folder}"):
             try:
                 entries = self._fs.ls(self._key(folder), detail=False)
             except (FileNotFoundError, NotADirectoryError) as error:
@@ -170,15 +189,15 @@ class RemoteStore:
 
     def remove(self, name: str) -> None:
         """Delete a file or a whole folder."""
-        with remote_faults(self.url, f"delete {name}"), contextlib.suppress(FileNotFoundError):
+        with self._faults(f"delete {name}"), contextlib.suppress(FileNotFoundError):
             if self._protocol == "s3":
-                self._remove_objects(self._fs.find(self._key(name)))
+                delete_objects(self._fs, list(self._fs.find(self._key(name))))
             else:
                 self._fs.rm(self._key(name), recursive=True)
 
     def remove_only(self, name: str, data: bytes) -> bool:
         """Delete an object while it holds these bytes; return True when it was deleted."""
-        with remote_faults(self.url, f"delete {name}"):
+        with self._faults(f"delete {name}"):
             try:
                 if self._protocol != "s3":
                     is_same = bool(self._fs.cat_file(self._key(name)) == data)
@@ -210,7 +229,7 @@ class RemoteStore:
     def age_s(self, name: str) -> float | None:
         """Return the seconds since an object was written, by the storage's own clock."""
         key = self._key(name)
-        with remote_faults(self.url, f"look for {name}"):
+        with self._faults(f"look for {name}"):
             if self._protocol == "memory":
                 now, written = datetime.now(UTC), self._fs.modified(key)
             elif self._protocol == "s3":
@@ -226,25 +245,17 @@ class RemoteStore:
         age: timedelta = now - written
         return age.total_seconds()
 
-    def _remove_objects(self, keys: Sequence[str]) -> None:
-        """Delete a thousand objects a request; `rm` of a folder would ask for each object first."""
-        plain = [key for key in keys if not set("*?[") & set(key)]  # to `rm`, those are patterns
-        if plain:
-            self._fs.rm(plain)
-        for key in set(keys).difference(plain):
-            self._fs.rm_file(key)
-
     def upload(self, local: Path, name: str) -> None:
         """Copy a local file under a name, whole or not at all."""
         options = transfer_options(self._protocol, local.stat().st_size)
-        with remote_faults(self.url, f"upload {name}"):
+        with self._faults(f"upload {name}"):
             fault_point("write", file=name)
             self._fs.put_file(str(local), self._key(name), **options)
 
     def download(self, name: str, local: Path) -> None:
         """Copy a name to a local file. Raises FileNotFoundError."""
         local.parent.mkdir(parents=True, exist_ok=True)
-        with remote_faults(self.url, f"download {name}"):
+        with self._faults(f"download {name}"):
             fault_point("read", file=name)
             options = transfer_options(self._protocol, 0)
             self._fs.get_file(self._key(name), str(local), **options)
