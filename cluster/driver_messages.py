@@ -9,8 +9,16 @@ from dataclasses import dataclass
 
 from cluster.errors import SurroundingsError
 from cluster.executor import NodeRoom, Outcome
+from cluster.fault_classes import FaultClass
 from cluster.machine.resources import Resources
 from cluster.orphans.launch_label import LaunchLabel
+
+
+class SlowStart(SurroundingsError):
+    """The processes of a Ray of our own were not up when Ray gave up waiting for them."""
+
+    default_code = "cluster-unreachable"
+    default_class = FaultClass.CLUSTER
 
 
 @dataclass(frozen=True, kw_only=True)

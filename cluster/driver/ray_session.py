@@ -21,7 +21,7 @@ from cluster.driver.ray_access import AUTH_MODE, FIRST_MODE, enter, find_address
 from cluster.driver.ray_endings import first_line
 from cluster.driver.session_folder import SessionFolder
 from cluster.driver.spared_import import leave_out_pyarrow
-from cluster.driver_messages import Start
+from cluster.driver_messages import SlowStart, Start
 from cluster.errors import SurroundingsError
 from cluster.executor import STARTED_IN
 from cluster.fault_classes import FaultClass
@@ -43,6 +43,8 @@ _PRELOADED = "RAY_preload_python_modules"
 """Ray's variable: each of its processes imports these modules before it takes its first task."""
 _OBJECT_STORE_BYTES = 100_000_000
 """Payloads and answers are small text; the rest of the memory is for the calls."""
+_GAVE_UP = "timed out during startup"
+"""What Ray says when its processes are not up after the 30 s that it waits for them (2.60)."""
 _LEFT_FREE_BYTES = 4_000_000_000
 """Memory that Ray's monitor keeps free of a large host; by itself it keeps 5 % of any, which of a
 terabyte is 50 GB that no job could use."""
@@ -126,6 +128,13 @@ def open_session(start: Start, await_code: Callable[[], None]) -> RaySession:
     except Exception as fault:  # Ray raises many kinds here; all mean the same to a user
         if folder is not None:
             folder.remove()
+        if _GAVE_UP in str(fault):
+            raise SlowStart(
+                "Ray cannot be started: its processes were not up after half a minute",
+                where="this machine",
+                hint=f"it is slow, or busy with other things ({_load()}); "
+                "`--executor local` needs no Ray",
+            ) from fault
         raise SurroundingsError(
             f"Ray cannot be {'joined' if start.address else 'started'}: {first_line(fault)}",
             where=start.address or "this machine",
@@ -152,6 +161,11 @@ def open_session(start: Start, await_code: Callable[[], None]) -> RaySession:
         folder=folder,
         checks=checks,
     )
+
+
+def _load() -> str:
+    """Say how busy this machine is."""
+    return f"load {os.getloadavg()[0]:.0f} on {os.cpu_count()} cores"
 
 
 def _swept_here(start: Start) -> str | None:

@@ -20,6 +20,8 @@ from cluster.fault_classes import FaultClass
 _LOCK = "lock"
 _MOST_LETTERS = 37
 """Longest path of a session folder: Ray adds up to 70 for its sockets, the kernel takes 107."""
+_TRIED_BYTES = 1 << 16
+"""Bytes that are written to see whether a place has room at all."""
 _ELSEWHERE = ("/tmp", "/var/tmp", "/dev/shm")
 
 
@@ -27,13 +29,27 @@ class SessionFolder:
     """A new folder of our own, which nobody else may enter, held until `remove`."""
 
     def __init__(self) -> None:
-        base = _base()
-        with _alone_in(base):
-            sweep(base)
-            self.path = base / secrets.token_hex(4)
-            self.path.mkdir(mode=0o700)
-            self._lock = _locked(self.path / _LOCK)
-        assert self._lock is not None, f"somebody holds the new folder {self.path}"
+        """Make and lock the folder, in the temp folder or where else one can be had.
+
+        Raises:
+            SurroundingsError: none can be had: names are too long or taken, disks full or without
+                locks.
+        """
+        self._lock: int | None
+        tried = []
+        for place in _places():
+            try:
+                self.path, self._lock = _made_in(place)
+            except OSError as error:
+                tried.append(f"{place}: {error.strerror or error}")
+            else:
+                return
+        raise SurroundingsError(
+            "no private folder can be made for Ray",
+            where="; ".join(tried),
+            hint="set TMPDIR to a short path that only you can write, as /tmp/me",
+            fault_class=FaultClass.CLUSTER,
+        )
 
     def write_private(self, name: str, text: str) -> Path:
         """Write a file that only its owner may read; return its path."""
@@ -62,34 +78,43 @@ def sweep(base: Path) -> None:
             os.close(lock)
 
 
-def _base() -> Path:
-    """Return this user's folder of such folders, made or checked, where paths are short enough."""
-    name = f"dscale-{os.getuid()}"
-    tried = []
-    for place in (tempfile.gettempdir(), *_ELSEWHERE):
-        folder = Path(place) / name
-        if len(str(folder)) + len("/") + 8 > _MOST_LETTERS:
-            tried.append(f"{folder}: too long a name for Ray's sockets")
-            continue
+def _places() -> list[str]:
+    """List the folders to try, the temp folder first, where there is one."""
+    with suppress(FileNotFoundError):
+        return [tempfile.gettempdir(), *_ELSEWHERE]
+    return [*_ELSEWHERE]
+
+
+def _made_in(place: str) -> tuple[Path, int]:
+    """Make a folder in this user's folder of such folders there, and hold its lock.
+
+    Raises:
+        OSError: it cannot be had there.
+    """
+    base = _base(Path(place) / f"dscale-{os.getuid()}")
+    with _alone_in(base):
+        sweep(base)
+        path = base / secrets.token_hex(4)
+        path.mkdir(mode=0o700)
         try:
-            with suppress(FileExistsError):
-                folder.mkdir(mode=0o700)
-            found = folder.lstat()
-        except OSError as error:
-            tried.append(f"{folder}: {error.strerror}")
-            continue
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
-            tried.append(f"{folder}: it belongs to somebody else")
-            continue
-        if found.st_mode & 0o077:
-            folder.chmod(0o700)
-        return folder
-    raise SurroundingsError(
-        "no private folder can be made for Ray",
-        where="; ".join(tried),
-        hint="set TMPDIR to a short path that only you can write, as /tmp/me",
-        fault_class=FaultClass.CLUSTER,
-    )
+            return path, _lock_of_new(path)
+        except OSError:
+            shutil.rmtree(path, ignore_errors=True)
+            raise
+
+
+def _base(folder: Path) -> Path:
+    """Return a folder of this user, made or checked; raises OSError where it is none for us."""
+    if len(str(folder)) + len("/") + 8 > _MOST_LETTERS:
+        raise OSError("too long a name for Ray's sockets")
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise OSError(f"{folder.name} belongs to somebody else")
+    if found.st_mode & 0o077:
+        folder.chmod(0o700)
+    return folder
 
 
 @contextmanager
@@ -101,6 +126,18 @@ def _alone_in(base: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _lock_of_new(folder: Path) -> int:
+    """Lock the file of a folder that nobody else can know yet; return its descriptor."""
+    descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        os.write(descriptor, bytes(_TRIED_BYTES))
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def _locked(path: Path) -> int | None:

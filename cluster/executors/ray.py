@@ -30,6 +30,7 @@ from cluster.driver_messages import (
     Looked,
     Lost,
     Refused,
+    SlowStart,
     Start,
     Started,
     Submit,
@@ -43,6 +44,9 @@ from cluster.orphans.launch_label import VARIABLE, current_label
 
 _CHILD = "cluster.driver.ray_driver"
 _STARTED_WITHIN_S = 180.0
+_STARTS = 3
+"""Starts of our own Ray on a machine that is too slow for it: what was read once from a disk far
+away is read faster."""
 _CLOSED_WITHIN_S = 30.0
 _LOOKED_WITHIN_S = 5.0
 """How long an answer about the nodes is waited for; then what was known before stands."""
@@ -132,17 +136,22 @@ class Executor:
                 variables |= self._access
         if (label := current_label()) is not None:
             variables[VARIABLE] = str(label)
-        self._process = DriverProcess(_CHILD, variables)
-        try:
-            self._open(self._process)
-        except SurroundingsError as fault:
-            self._end_process()
-            if self._address is None:
-                raise with_set_variables(fault, variables) from None
-            raise
-        except BaseException:
-            self._end_process()
-            raise
+        for number in range(1, _STARTS + 1):
+            self._process = DriverProcess(_CHILD, variables)
+            try:
+                self._open(self._process)
+            except SurroundingsError as fault:
+                self._end_process()
+                if self._address is not None:
+                    raise
+                if number == _STARTS or not isinstance(fault, SlowStart):
+                    raise with_set_variables(fault, variables) from None
+                logging.getLogger(__name__).warning("warning: %s; it is tried again", fault.error)
+            except BaseException:
+                self._end_process()
+                raise
+            else:
+                break
         self._survey()
 
     def _open(self, process: DriverProcess) -> None:

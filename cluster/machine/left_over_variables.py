@@ -1,8 +1,8 @@
 """Environment variables that another launcher, or a shell profile, left around a call.
 
 Libraries read them when they are imported or when training begins, and would take one process for a
-rank of a program that somebody else started (and wait for the others for ever), or compute in
-another precision than the params of the job say.
+rank of a program that somebody else started (and wait for the others for ever), compute in another
+precision than the params of the job say, or all on one core.
 """
 
 import os
@@ -59,6 +59,10 @@ _WARNINGS = "PYTHONWARNINGS"
 """`error` makes an error of every word of a library that something will be called otherwise."""
 _OF_ANOTHER_PROCESS = frozenset({BACKEND, OPTIMIZE, _WARNINGS})
 """What was meant for the process around a launch, and keeps libraries from being used."""
+_BOUND = frozenset({"OMP_PROC_BIND", "OMP_PLACES", "GOMP_CPU_AFFINITY", "KMP_AFFINITY"})
+"""Bind the threads of a process to cores, from its first one on: all processes of a machine, and
+what they start, would share the first core. What a batch system binds a process to stays."""
+_NAMES = _SETTINGS | _OF_ANOTHER_PROCESS | _BOUND
 _FIXED = {"USE_HUB_KERNELS": "NO"}
 """What is set: transformers would load compiled kernels from the hub where it can."""
 
@@ -124,5 +128,5 @@ def _is_rank(name: str) -> bool:
 
 
 def is_setting(name: str) -> bool:
-    """Tell whether a variable changes what libraries compute, or keeps them from being imported."""
-    return name in _SETTINGS or name in _OF_ANOTHER_PROCESS or name.startswith(_SETTING_PREFIXES)
+    """Tell whether a variable changes what libraries compute, or where, or keeps them away."""
+    return name in _NAMES or name.startswith(_SETTING_PREFIXES)

@@ -9,7 +9,7 @@ import pytest
 
 from cluster.errors import SurroundingsError
 from cluster.executor import Ending
-from cluster.executors.ray import Executor
+from cluster.executors.ray import _STARTS, Executor
 from cluster.fault_classes import FaultClass
 from cluster.machine.resources import Resources
 
@@ -32,6 +32,10 @@ def main(descriptor):
     (HERE / "command").write_bytes(Path("/proc/self/cmdline").read_bytes())
     if (HERE / "refuse").exists():
         connection.send(Refused(SurroundingsError("no Ray today", hint="come again")))
+        return
+    if (HERE / "slow").exists():
+        (HERE / "slow").unlink()
+        connection.send(Refused(SlowStart("not up in time")))
         return
     if (HERE / "dumb").exists():
         print("the last words")
@@ -132,6 +136,23 @@ def test_a_start_that_fails_may_be_tried_again_and_keeps_the_calls(executor, fol
     executor.start()
     (outcome,) = executor.wait(5)
     assert (outcome.ticket, outcome.ending) == ("a", Ending.LOST)
+
+
+def test_a_ray_of_our_own_that_is_too_slow_to_come_up_is_started_again(executor, folder):
+    (folder / "slow").touch()
+    executor.start()
+    assert executor.nodes()
+
+
+def test_a_ray_that_never_comes_up_is_told_after_some_starts(executor, folder, monkeypatch):
+    text = CHILD.replace("""(HERE / "slow").unlink()""", """(HERE / str(os.getpid())).touch()""")
+    (folder / "pretended_ray.py").write_text(text)
+    (folder / "slow").touch()
+    monkeypatch.setenv("RAY_something", "1")
+    with pytest.raises(SurroundingsError, match="not up in time") as fault:
+        executor.start()
+    assert "RAY_something" in fault.value.hint
+    assert sum(path.name.isdecimal() for path in folder.iterdir()) == _STARTS
 
 
 def test_files_where_a_launch_was_started_are_no_libraries_of_the_child(

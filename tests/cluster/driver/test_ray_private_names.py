@@ -86,6 +86,14 @@ def test_ray_still_imports_modules_in_processes_before_their_first_task():
     assert "try_import_each_module" in source
 
 
+def test_ray_still_says_by_these_words_that_its_processes_were_not_up_in_time():
+    from ray._private import node
+
+    from cluster.driver.ray_session import _GAVE_UP
+
+    assert _GAVE_UP in Path(node.__file__).read_text()
+
+
 def test_ray_still_has_the_exceptions_that_say_whose_fault_it_is():
     from cluster.driver.ray_endings import _CLASSES
 

@@ -1,5 +1,7 @@
 """The private folder of a Ray of our own: who may enter, and when it goes."""
 
+import errno
+import fcntl
 import os
 import subprocess
 import sys
@@ -102,3 +104,43 @@ def test_what_a_killed_process_left_is_swept_at_the_next_start_and_the_livings_i
     assert outside.exists()
     mine.remove()
     holders[1].communicate("")
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK])
+def test_a_place_without_locks_is_passed_over(place, monkeypatch, number):
+    """As a Lustre that is mounted without `flock`, where batch jobs may have their TMPDIR."""
+    there = place / "t"
+    there.mkdir()
+    real = fcntl.flock
+
+    def flock(descriptor, operation):
+        if not Path(os.readlink(f"/proc/self/fd/{descriptor}")).is_relative_to(there):
+            raise OSError(number, os.strerror(number))
+        real(descriptor, operation)
+
+    monkeypatch.setattr(session_folder.fcntl, "flock", flock)
+    with pytest.raises(SurroundingsError, match="no private folder") as fault:
+        SessionFolder()
+    assert fault.value.where == f"{place}: {os.strerror(number)}"
+    monkeypatch.setattr(session_folder, "_ELSEWHERE", (str(there),))
+    folder = SessionFolder()
+    assert folder.path.is_relative_to(there)
+    folder.remove()
+
+
+def test_a_place_without_room_is_passed_over_and_keeps_nothing(place, monkeypatch):
+    there = place / "t"
+    there.mkdir()
+    real = os.write
+
+    def write(descriptor, data):
+        if Path(os.readlink(f"/proc/self/fd/{descriptor}")).is_relative_to(there):
+            return real(descriptor, data)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(session_folder.os, "write", write)
+    monkeypatch.setattr(session_folder, "_ELSEWHERE", (str(there),))
+    folder = SessionFolder()
+    assert folder.path.is_relative_to(there)
+    assert [path.name for path in (place / f"dscale-{os.getuid()}").iterdir()] == ["lock"]
+    folder.remove()

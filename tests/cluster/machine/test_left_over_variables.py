@@ -1,4 +1,6 @@
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -24,6 +26,10 @@ LEFT_OVER = {
     "MPLBACKEND": "module://matplotlib_inline.backend_inline",
     "PYTHONOPTIMIZE": "2",
     "PYTHONWARNINGS": "error",
+    "OMP_PROC_BIND": "spread",
+    "OMP_PLACES": "threads",
+    "GOMP_CPU_AFFINITY": "0-63",
+    "KMP_AFFINITY": "compact",
 }
 OURS = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT", "TORCHELASTIC_RUN_ID")
 
@@ -53,3 +59,31 @@ def test_a_rank_of_ours_keeps_its_place_and_nothing_of_other_launchers(left_over
     forget_other_launchers()
     assert LEFT_OVER.keys() & os.environ.keys() == set(OURS)
     assert os.environ["KEPT_BY_ALL"] == "yes"
+
+
+BOUND = """
+import os
+from cluster.executor import Surroundings, call_entry
+before = os.sched_getaffinity(0)
+entry = "tests.cluster.machine.test_left_over_variables:cores"
+outcome = call_entry("t", entry, "", Surroundings())
+print(outcome.answer == str(sorted(before)))
+"""
+
+
+def cores(payload, surroundings):
+    """The entry point of a worker: which cores has a process that computes?"""
+    import torch
+
+    assert torch.ones(2).sum() == 2
+    return str(sorted(os.sched_getaffinity(0)))
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) == 1, reason="one core is all there is")
+def test_the_threads_of_jobs_are_not_all_bound_to_the_first_core():
+    """As the profiles of some clusters have it, for programs that have a node to themselves."""
+    environment = {**os.environ, "OMP_PROC_BIND": "true"}
+    done = subprocess.run(
+        [sys.executable, "-c", BOUND], env=environment, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "True", done.stderr

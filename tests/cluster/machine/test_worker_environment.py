@@ -17,6 +17,10 @@ SHELL = {
     "MPLBACKEND": "module://matplotlib_inline.backend_inline",
     "PYTHONOPTIMIZE": "2",
     "PYTHONWARNINGS": "error",
+    "OMP_PROC_BIND": "spread",
+    "OMP_PLACES": "threads",
+    "GOMP_CPU_AFFINITY": "0-63",
+    "KMP_AFFINITY": "compact",
 }
 
 
