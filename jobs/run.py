@@ -69,8 +69,7 @@ def _set_up(surroundings: Surroundings) -> Iterator[Surroundings]:
     """Let this process be a worker while the block runs; yield surroundings that heed signals."""
     prepare_process()
     sweep_now_and_then()
-    if surroundings.is_own_process:
-        set_loaded_code_apart()
+    set_loaded_code_apart(is_own_process=surroundings.is_own_process)
     alone = one_process() if surroundings.num_ranks == 1 else nullcontext()
     with alone, own_temp_folder(), heeding_signals(surroundings) as heedful:
         yield heedful

@@ -2,6 +2,7 @@
 proxy before it that misbehaves as a test asks."""
 
 import contextlib
+import gc
 import http.client
 import http.server
 import os
@@ -21,6 +22,17 @@ from tests.serving import LocalServer
 # A machine that does something else beside is slow, not wrong.
 hypothesis.settings.register_profile("without a deadline", deadline=None)
 hypothesis.settings.load_profile("without a deadline")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _earlier_objects_set_apart():
+    """Keep collections of garbage from looking at what was there before the tests of a file.
+
+    Libraries and collected tests are millions of objects; trainers collect at both ends of a run.
+    """
+    gc.collect()
+    gc.freeze()
+
 
 WORDS = ["<unk>", "<end>", *(f"word{number}" for number in range(20))]
 

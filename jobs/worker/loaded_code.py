@@ -6,12 +6,38 @@ quarter of a second, which trainers ask for at both ends of every run, and Pytho
 
 import gc
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 
+_LAUNCHING: ContextVar[bool] = ContextVar("_LAUNCHING", default=False)
 
-def set_loaded_code_apart() -> None:
-    """Exclude what there is from collections, before a job begins; in a worker's own process."""
-    _set_apart(len(sys.modules))
+
+@contextmanager
+def launch_set_apart() -> Iterator[None]:
+    """Exclude the plan of a launch from collections, and code that its jobs load in this process.
+
+    Both stay as long as the launch, and there is much of them.
+    """
+    launching = _LAUNCHING.set(True)
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        _LAUNCHING.reset(launching)
+
+
+def set_loaded_code_apart(*, is_own_process: bool) -> None:
+    """Exclude what there is from collections, before a job begins.
+
+    Args:
+        is_own_process: The process is a worker's own. Where it is not, this is done while a launch
+            has set its plan apart alone: other programs' objects are theirs to look at.
+    """
+    if is_own_process or _LAUNCHING.get():
+        _set_apart(len(sys.modules))
 
 
 @lru_cache(maxsize=1)

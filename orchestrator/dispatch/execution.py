@@ -1,6 +1,5 @@
 """One launch, from jobs to its report; the executor starts only when there is something to run."""
 
-import gc
 import hashlib
 import os
 import platform
@@ -18,6 +17,7 @@ from cluster.orphans.launch_label import LaunchLabel, labelled
 from cluster.storage import Storage
 from jobs.artifacts.job import Job
 from jobs.hub.offline import is_hub_offline
+from jobs.worker.loaded_code import launch_set_apart
 from jobs.worker.versions import code_commit, library_versions
 from orchestrator.budget.budget import Budget
 from orchestrator.budget.prices import Prices
@@ -215,7 +215,7 @@ def run_study(
         dispatcher.queue.settle_past()
         if states.unsettled and not dispatcher.is_spent_already():
             label = LaunchLabel(root=_label(storage, identity), study=study, launch=launch)
-            with labelled(label), _open_executor(executor), _plan_set_apart():
+            with labelled(label), _open_executor(executor), launch_set_apart():
                 dispatcher.run()
         state = _state(states, dispatcher)
     except GaveUp:
@@ -247,16 +247,6 @@ def _open_executor(executor: Executor) -> Iterator[None]:
     finally:
         with suppress(SurroundingsError):  # the machines have gone
             executor.close()
-
-
-@contextmanager
-def _plan_set_apart() -> Iterator[None]:
-    """Exclude the plan from collections of garbage: it stays, and there is much of it."""
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
 
 
 def _state(states: JobStates, dispatcher: Dispatcher) -> LaunchState:

@@ -5,6 +5,8 @@ import subprocess
 import sys
 import weakref
 
+from cluster.executor import Surroundings
+from jobs.run import run
 from jobs.worker import loaded_code
 
 
@@ -18,7 +20,7 @@ class Ring:
 def test_a_collection_looks_at_what_came_later_alone_and_still_finds_it():
     code = (
         "import gc, tests.jobs.worker.test_loaded_code as t;"
-        "t.loaded_code.set_loaded_code_apart();"
+        "t.loaded_code.set_loaded_code_apart(is_own_process=True);"
         "print(len(gc.get_objects()), gc.get_freeze_count());"
         "t.check_rings_go()"
     )
@@ -32,8 +34,30 @@ def check_rings_go():
     gc.disable()
     before = weakref.ref(Ring())
     sys.modules["another module"] = sys
-    loaded_code.set_loaded_code_apart()
+    loaded_code.set_loaded_code_apart(is_own_process=True)
     after = weakref.ref(Ring())
     assert before() is None and after() is not None
     gc.collect()
     assert after() is None
+
+
+def is_looked_at(ring):
+    return any(each is ring for each in gc.get_objects())
+
+
+def test_what_jobs_load_in_the_process_of_a_launch_is_apart_until_it_ends(monkeypatch):
+    with loaded_code.launch_set_apart():
+        loaded = Ring()
+        monkeypatch.setitem(sys.modules, "loaded by a job", sys)
+        run("no job", Surroundings())
+        assert not is_looked_at(loaded)
+    assert is_looked_at(loaded)
+
+
+def test_objects_of_a_process_that_is_neither_a_workers_nor_a_launchs_stay_where_they_are(
+    monkeypatch,
+):
+    made = Ring()
+    monkeypatch.setitem(sys.modules, "loaded by somebody", sys)
+    run("no job", Surroundings())
+    assert is_looked_at(made)
