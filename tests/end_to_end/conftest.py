@@ -7,8 +7,11 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from tests.forked import ForkedCommand
 
 MINIATURE = Path(__file__).parent / "miniature.yaml"
 SECRETS = {"HF_TOKEN": "hf_notToBeWritten1234567", "AWS_SECRET_ACCESS_KEY": "alsoNotToBeWritten"}
@@ -20,21 +23,37 @@ class Command:
     """`deltascale` against one root."""
 
     root: Path
+    wandb_mode: str = "offline"
 
     def start(self, *words: str) -> "subprocess.Popen[str]":
-        """Begin in a process group of its own; the caller waits or kills."""
-        environment = {**os.environ, **SECRETS, "WANDB_MODE": "offline", "COLUMNS": "200"}
+        """Begin as a shell would; the caller waits or kills."""
         return subprocess.Popen(
-            [sys.executable, "-m", "orchestrator.cli", *words, "--root", str(self.root)],
+            [sys.executable, "-m", "orchestrator.cli", *self._with_root(words)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env=environment,
+            env={**os.environ, **self._environment()},
         )
 
+    def fork(self, *words: str) -> ForkedCommand:
+        """Begin in a process that has imported already what a launch does; see `forked`."""
+        return ForkedCommand(self._with_root(words), self._environment())
+
     def run(self, *words: str) -> "subprocess.CompletedProcess[str]":
-        """Run to its end."""
-        process = self.start(*words)
+        """Run to its end, forked."""
+        return self._ended(words, self.fork(*words))
+
+    def run_cold(self, *words: str) -> "subprocess.CompletedProcess[str]":
+        """Run to its end as a shell would."""
+        return self._ended(words, self.start(*words))
+
+    def _with_root(self, words: tuple[str, ...]) -> list[str]:
+        return [*words, "--root", str(self.root)]
+
+    def _environment(self) -> dict[str, str]:
+        return {**SECRETS, "WANDB_MODE": self.wandb_mode, "COLUMNS": "200"}
+
+    def _ended(self, words: tuple[str, ...], process: Any) -> "subprocess.CompletedProcess[str]":
         out, err = process.communicate(timeout=_LONGEST_S)
         return subprocess.CompletedProcess(words, process.returncode, out, err)
 
@@ -49,7 +68,8 @@ class Command:
 
 @pytest.fixture
 def command(tmp_path: Path) -> Command:
-    return Command(root=tmp_path / "results")
+    """Without W&B, which takes a third of a tiny launch's time."""
+    return Command(root=tmp_path / "results", wandb_mode="disabled")
 
 
 @pytest.fixture(scope="session")
@@ -67,7 +87,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Command:
     command = Command(root=folder / "undisturbed")
     with (folder / "undisturbed.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        done = command.run("launch", str(MINIATURE), "--executor", "local")
+        done = command.run_cold("launch", str(MINIATURE), "--executor", "local")
     assert done.returncode == 0, done.stderr
     return command
 

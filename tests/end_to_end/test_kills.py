@@ -1,5 +1,6 @@
 """Real SIGKILLs at any moment: the same command completes, and the csv is the same."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 MINIATURE = str(Path(__file__).parent / "miniature.yaml")
+SMALLER = str(Path(__file__).parent / "killed.yaml")
 _LONGEST_S = 240
 
 
@@ -26,46 +28,86 @@ def _reached(condition: Callable[[], bool], process: Any) -> bool:
     raise AssertionError("neither the moment nor the end came")
 
 
-def _moments(command: Any) -> list[Callable[[], bool]]:
-    """Moments to kill at: in pretraining, in alignment twice, among short jobs, near the end.
+def _in_training(command: Any, kind: str, times: int = 1) -> Callable[[], bool]:
+    """So many attempts have saved a checkpoint, and one of them has no record yet.
 
     A job as short as these may end between the look and the kill.
     """
 
-    def is_training(kind: str) -> bool:
+    def is_reached() -> bool:
         found = command.root.glob(f"artifacts/{kind}/*/attempts/*/checkpoints/*/COMPLETE.json")
-        return any(not (file.parents[4] / "record.json").exists() for file in found)
+        attempts = {file.parents[2] for file in found}
+        is_open = any(not (attempt.parents[1] / "record.json").exists() for attempt in attempts)
+        return is_open and len(attempts) >= times
 
-    return [
-        lambda: is_training("pretrain"),
-        lambda: is_training("align"),
-        lambda: is_training("align"),
-        lambda: len(command.records()) >= 25,
-        lambda: len(command.records()) >= 50,
-    ]
+    return is_reached
 
 
-@pytest.mark.parametrize("executor", ["local", "ray"])
-@pytest.mark.parametrize(
-    "moments",
-    [
-        pytest.param(slice(1, 4), id="in alignment and after"),
-        pytest.param(slice(None), id="from pretraining to the end", marks=pytest.mark.slow),
-    ],
-)
-def test_a_launch_killed_again_and_again_completes_with_the_same_bytes(
-    undisturbed: Any, command: Any, executor: str, moments: slice
-) -> None:
-    for moment in _moments(command)[moments]:
-        process = command.start("launch", MINIATURE, "--executor", executor)
+def _after(command: Any, records: int) -> Callable[[], bool]:
+    """So many jobs are done."""
+    return lambda: len(command.records()) >= records
+
+
+def _kill_at(moments: list[Callable[[], bool]], command: Any, *words: str) -> None:
+    """Launch and kill at one moment after the other, then launch to the end."""
+    for moment in moments:
+        process = command.fork("launch", *words)
         if _reached(moment, process):
             os.kill(process.pid, signal.SIGKILL)
         process.communicate(timeout=_LONGEST_S)
-    done = command.run("launch", MINIATURE, "--executor", executor)
+    done = command.run("launch", *words)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def calm(command_at: Any, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The long table of the smaller study, launched once without disturbance."""
+    command = command_at(root=tmp_path_factory.mktemp("calm"), wandb_mode="disabled")
+    done = command.run("launch", SMALLER, "--executor", "local")
+    assert done.returncode == 0, done.stderr
+    return command.measurements("killed")
+
+
+def test_a_launch_killed_again_and_again_completes_with_the_same_bytes(
+    calm: bytes, command: Any
+) -> None:
+    moments = [
+        _in_training(command, "align"),
+        _in_training(command, "align", times=2),
+        _after(command, records=12),
+    ]
+    _kill_at(moments, command, SMALLER, "--executor", "local")
+    assert command.measurements("killed") == calm
+    assert _resumed_steps(command.root), "no training job went on from a checkpoint"
+
+
+def test_a_launch_on_ray_killed_twice_completes_with_the_same_bytes(
+    calm: bytes, command: Any
+) -> None:
+    moments = [_in_training(command, "align"), _after(command, records=12)]
+    _kill_at(moments, command, SMALLER, "--executor", "ray")
+    assert command.measurements("killed") == calm
+    # Whether a job went on is left open: a worker outlives its driver by a moment, enough to end
+    # so small a job.
+    _resumed_steps(command.root)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("executor", ["local", "ray"])
+def test_a_launch_killed_from_pretraining_to_the_end_completes_with_the_same_bytes(
+    undisturbed: Any, command: Any, executor: str
+) -> None:
+    command = dataclasses.replace(command, wandb_mode="offline")
+    moments = [
+        _in_training(command, "pretrain"),
+        _in_training(command, "align"),
+        _in_training(command, "align", times=2),
+        _after(command, records=25),
+        _after(command, records=50),
+    ]
+    _kill_at(moments, command, MINIATURE, "--executor", executor)
     assert command.measurements() == undisturbed.measurements()
     resumed = _resumed_steps(command.root)
-    # On Ray a worker outlives its driver by a moment, enough to end so small a job.
     assert resumed or executor == "ray", "no training job went on from a checkpoint"
 
 
@@ -88,7 +130,7 @@ def _resumed_steps(root: Path) -> list[int]:
 def test_two_launches_at_once_are_refused_by_name(command: Any, tmp_path: Path) -> None:
     study = tmp_path / "long.yaml"
     study.write_text("study: long\nstages: {one: {kind: probe, params: {seconds: 100}}}\n")
-    first = command.start("launch", str(study), "--executor", "local")
+    first = command.fork("launch", str(study), "--executor", "local")
     try:
         assert _reached(
             lambda: any(command.root.glob("artifacts/probe/*/attempts/*/progress.json")), first

@@ -127,7 +127,7 @@ def test_a_damaged_file_is_found_and_only_it_is_made_again(
 
     root = tmp_path / "copy"
     shutil.copytree(undisturbed.root, root)
-    damaged = type(undisturbed)(root=root)
+    damaged = type(undisturbed)(root=root, wandb_mode="disabled")
     victim = next(root.glob("artifacts/align/*/attempts/*/model/model.safetensors"))
     data = bytearray(victim.read_bytes())
     data[-1] ^= 1

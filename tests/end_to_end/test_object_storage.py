@@ -30,8 +30,8 @@ def _kill_while_the_second_checkpoint_goes_up(command: Any, proxy: Any) -> None:
         request.hang_up()
 
     proxy.passing(lambda request: request.path.endswith("checkpoint-10/COMPLETE.json"), hold)
-    process = command.start("launch", STUDY, "--executor", "local")
-    assert reached.wait(_LONGEST_S), process.communicate()
+    process = command.fork("launch", STUDY, "--executor", "local")
+    assert reached.wait(_LONGEST_S), process.communicate(timeout=1)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate(timeout=_LONGEST_S)
     over.set()

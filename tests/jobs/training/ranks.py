@@ -2,17 +2,13 @@
 
 import itertools
 import json
-import multiprocessing
-import os
 import signal
 import socket
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 
+from tests.forked import forked
 from tests.jobs.root import Root
-
-IMPORTED = ("deepspeed", "jobs.run", "jobs.training.alignment", "trl.trainer.sft_trainer")
-"""What processes of these tests are forked with: it takes 10 s, and starts no thread."""
 
 
 def tiny_pretraining(num_documents, global_batch):
@@ -25,15 +21,6 @@ def tiny_pretraining(num_documents, global_batch):
         "global_batch": global_batch,
     }
 
-
-BEGIN = """
-import os, sys
-os.environ.update(ENVIRONMENT)
-sys.argv = ["-c", *WORDS]
-heard = os.open(SAID, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-os.dup2(heard, 1), os.dup2(heard, 2)
-exec(CODE)
-"""
 
 KILLED_AT_A_STEP = """
 import os, signal, sys
@@ -130,7 +117,7 @@ class RankedRoot(Root):
     def run_code(self, code, *words, ends=0):
         """Run a program with these arguments in a process that must end with this code."""
         said = self.folder.parent / "said.txt"
-        process = started(code, words, said)
+        process = forked(code, words, said)
         process.join(LIMIT_S)
         ended = process.exitcode
         process.kill()
@@ -192,23 +179,7 @@ def _start_rank(order, place, rank, num_ranks):
         "GLOO_SOCKET_IFNAME": "lo",
         "OMP_NUM_THREADS": "1",
     }
-    return started(ONE_RANK, [json.dumps(order)], place / f"rank-{rank}.txt", environment)
-
-
-def started(code, words, said, environment=None):
-    """A process that runs a program; what it says goes to a file."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(list(IMPORTED))
-    # The server has the environment of the first test that used it.
-    given = {
-        "CODE": code,
-        "WORDS": list(words),
-        "SAID": str(said),
-        "ENVIRONMENT": {**os.environ, **(environment or {})},
-    }
-    process = context.Process(target=exec, args=(BEGIN, given))
-    process.start()
-    return process
+    return forked(ONE_RANK, [json.dumps(order)], place / f"rank-{rank}.txt", environment)
 
 
 def _until_all_end(ranks):

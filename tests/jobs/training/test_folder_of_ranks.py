@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from jobs.models.opened_model import OPENS, Opening, Source
-from tests.jobs.training.ranks import started
+from tests.forked import forked
 
 pytestmark = pytest.mark.slow
 
@@ -52,7 +52,7 @@ def test_the_first_one_does_it_for_all(root, tmp_path):
             "MASTER_PORT": str(port),
             "GLOO_SOCKET_IFNAME": "lo",
         }
-        processes.append(started(ONE_RANK, words, said[rank], environment))
+        processes.append(forked(ONE_RANK, words, said[rank], environment))
     for process in processes:
         process.join(120)
         process.kill()
