@@ -24,17 +24,29 @@ def texts():
     return rows
 
 
-@pytest.fixture
-def root(tmp_path, texts, tiny_model, word_tokenizer):
-    """A root that holds `model` (tiny gpt2) and `pairs`."""
-    made = RankedRoot(tmp_path / "root")
+@pytest.fixture(scope="session")
+def first_root(tmp_path_factory, texts, tiny_model, word_tokenizer):
+    """A root that holds `model` (tiny gpt2), `pairs` and `reference`; never changed."""
+    made = RankedRoot(tmp_path_factory.mktemp("first") / "root")
     made.model("model", tiny_model("gpt2"), word_tokenizer(eos_token="<end>"), "pretrained")
     made.parquet("pairs", "pairs", texts)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WANDB_MODE", "disabled")
+        made.done("reference", {"max_length": 32}, name="reference", model="model", pairs="pairs")
     return made
 
 
 @pytest.fixture
-def scored(root):
+def root(tmp_path, first_root):
+    """A root that holds `model` and `pairs`."""
+    made = RankedRoot(tmp_path / "root")
+    made.take("model", first_root)
+    made.take("pairs", first_root)
+    return made
+
+
+@pytest.fixture
+def scored(root, first_root):
     """The same root with `reference`."""
-    root.done("reference", {"max_length": 32}, name="reference", model="model", pairs="pairs")
+    root.take("reference", first_root)
     return root
