@@ -50,7 +50,8 @@ class ExportParams(ComputeParams):
 class Export(Kind[ExportParams]):
     """Writes a model in another dtype, and beside its base measures what rounding took."""
 
-    VERSION = 1
+    # 2: settings under the names of transformers 4, too.
+    VERSION = 2
     INPUTS = {"model": WEIGHTS, "base": replace(WEIGHTS, dispensable=True)}
     Params = ExportParams
     LEAVES = Model.SAME

@@ -19,8 +19,11 @@ from torch import Tensor
 
 from cluster.errors import UserError
 from jobs.models.checkpoint_files import DESCRIPTIONS, INDEX
-from jobs.models.folder import check_model_folder, read_config, weight_files
+from jobs.models.folder import check_model_folder, read_config, read_json_object, weight_files
 from jobs.models.model_facts import Dtype
+from jobs.models.older_names import config_with_older_names, tokenizer_with_older_names
+
+_TOKENIZER_CONFIG = "tokenizer_config.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +38,8 @@ class Rounding:
 
 def export_checkpoint(folder: Path, dtype: Dtype, target: Path) -> None:
     """Write a checkpoint with its floating-point weights in `dtype`; all else as it is.
+
+    Settings stand there under the names of transformers 4, too.
 
     Raises:
         UserError: the folder is not whole, or a weight is beyond what the dtype holds.
@@ -51,10 +56,13 @@ def export_checkpoint(folder: Path, dtype: Dtype, target: Path) -> None:
         index["metadata"] = {**index.get("metadata", {}), "total_size": num_bytes}
         _write_json(target / INDEX, index)
     for name in DESCRIPTIONS:
-        if (folder / name).is_file() and name != "config.json":
+        if (folder / name).is_file() and name not in ("config.json", _TOKENIZER_CONFIG):
             shutil.copyfile(folder / name, target / name)
+    if (folder / _TOKENIZER_CONFIG).is_file():
+        settings = read_json_object(folder / _TOKENIZER_CONFIG, str(folder))
+        _write_json(target / _TOKENIZER_CONFIG, tokenizer_with_older_names(settings))
     config = {name: value for name, value in read_config(folder).items() if name != "torch_dtype"}
-    _write_json(target / "config.json", {**config, "dtype": dtype})
+    _write_json(target / "config.json", config_with_older_names({**config, "dtype": dtype}))
     check_model_folder(target)
 
 

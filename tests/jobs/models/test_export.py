@@ -8,10 +8,12 @@ import pytest
 import torch
 from huggingface_hub import ModelCard, constants
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from cluster.errors import UserError
 from jobs.kinds.export import Export
+from jobs.models.loading import load_tokenizer
+from jobs.models.older_names import config_with_older_names
 from tests.serving import LocalServer
 
 export = Export()
@@ -57,6 +59,66 @@ def test_it_is_the_same_model_rounded_and_transformers_loads_it_in_that_dtype(mo
     assert loaded.dtype == getattr(torch, dtype)
     assert artifact.facts["model"]["num_parameters"] == loaded.num_parameters()
     assert artifact.facts["rounding"] is None
+
+
+LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
+
+
+@pytest.mark.parametrize(
+    ("model_type", "rope", "older"),
+    [
+        ("llama", {"rope_type": "default", "rope_theta": 5e5}, {"rope_theta": 5e5}),
+        ("llama", {**LLAMA3, "rope_theta": 5e5}, {"rope_theta": 5e5, "rope_scaling": LLAMA3}),
+        (
+            "phi",
+            {"rope_type": "default", "rope_theta": 9.0, "partial_rotary_factor": 0.4},
+            {"rope_theta": 9.0, "partial_rotary_factor": 0.4},
+        ),
+        (
+            "gpt_neox",
+            {"rope_type": "default", "rope_theta": 9.0, "partial_rotary_factor": 0.5},
+            {"rotary_emb_base": 9.0, "rotary_pct": 0.5},
+        ),
+        (
+            "gemma3_text",
+            {
+                "full_attention": {"rope_type": "linear", "factor": 4.0, "rope_theta": 1e6},
+                "sliding_attention": {"rope_type": "default", "rope_theta": 1e4},
+            },
+            {
+                "rope_theta": 1e6,
+                "rope_local_base_freq": 1e4,
+                "rope_scaling": {"rope_type": "linear", "factor": 4.0},
+            },
+        ),
+    ],
+)
+def test_positions_are_named_as_transformers_4_reads_them_and_5_reads_the_same(
+    model_type, rope, older
+):
+    config = {"model_type": model_type, "rope_parameters": rope, "dtype": "bfloat16"}
+    named = config_with_older_names(config)
+    assert named == {**config, **older, "torch_dtype": "bfloat16"}
+    sizes = {"hidden_size": 16, "num_attention_heads": 2, "num_hidden_layers": 2, "head_dim": 8}
+    before, after = (AutoConfig.for_model(**{**given, **sizes}) for given in (config, named))
+    assert after.to_dict()["rope_parameters"] == before.to_dict()["rope_parameters"]
+
+
+def test_a_model_and_its_tokenizer_are_written_under_both_names(root, tiny_model, word_tokenizer):
+    model, tokenizer = tiny_model("llama"), word_tokenizer(eos_token="<end>")
+    tokenizer.add_special_tokens({"extra_special_tokens": ["word1"]})
+    root.model("llama", model, tokenizer, "align")
+    written = done(root, {"model": "llama"}, dtype="float16").directory("model")
+    config = json.loads((written / "config.json").read_text())
+    assert config["rope_theta"] == config["rope_parameters"]["rope_theta"]
+    assert config["torch_dtype"] == config["dtype"] == "float16"
+    settings = json.loads((written / "tokenizer_config.json").read_text())
+    assert settings["tokenizer_class"] == "PreTrainedTokenizerFast"
+    assert settings["additional_special_tokens"] == ["word1"]
+    assert "extra_special_tokens" not in settings
+    again = load_tokenizer(written)
+    assert again("word1 word2")["input_ids"] == tokenizer("word1 word2")["input_ids"]
+    assert again.extra_special_tokens == ["word1"]
 
 
 def test_shards_stay_shards(root, tiny_model, word_tokenizer):
