@@ -20,7 +20,12 @@ from jobs.text.rows.json_rows import parse_json
 from jobs.text.rows.lines import read_lines
 from jobs.text.rows.table import Row, Table
 from jobs.text.shard_names import ABOUT, shards_in
-from jobs.text.side_columns import note_of_order
+from jobs.text.side_columns import (
+    SCORES_OF_SIDES,
+    note_of_order,
+    note_of_scores,
+    score_columns,
+)
 
 Made = TypeVar("Made")
 
@@ -115,13 +120,14 @@ def read_files(
         if column not in names:
             raise unknown_name("column", column, names, where="option columns")
     wanted = [columns.get(name, name) for name in names]
+    looked_at = [*chain(*SCORES_OF_SIDES)] if {"chosen", "rejected"} <= {*needed} else []
     rows: list[Row] = []
     malformed: list[Dropped] = []
     unused: dict[str, None] = {}
     unseen = {columns[name] for name in chain(*optional) if name in columns}
     start, empty = 0, 0
     for file in files:
-        table = read_table(file, wanted)
+        table = read_table(file, [*wanted, *looked_at])
         if not table.num_rows:
             empty += 1  # writers of many shards leave some empty
             continue
@@ -148,6 +154,12 @@ def read_files(
     order = note_of_order(columns, [*unused])
     if order is not None:
         notes = [*notes, order]
+    scored = score_columns(unused)
+    if scored is not None and looked_at:
+        scores = note_of_scores(
+            scored, [(row.cell(scored[0]), row.cell(scored[1])) for row in rows]
+        )
+        notes = [*notes, *([scores] if scores else [])]
     return SourceRows(
         rows=rows, malformed=malformed, unused_columns=tuple(unused), notes=tuple(notes)
     )

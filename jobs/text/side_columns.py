@@ -1,7 +1,8 @@
 """Columns that say which of two answers is preferred, where rows do not have them in order."""
 
+import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
 
 _SIDES = ("chosen", "rejected")
@@ -19,6 +20,16 @@ _ANSWERS = frozenset(
 )
 """Names of columns that hold several answers to one prompt."""
 _ORDINALS = ("0", "1", "2", "a", "b")
+SCORES_OF_SIDES = tuple(
+    (f"{first}{mark}{second}", f"{other}{mark}{last}")
+    for mark in ("_", "-", " ", ".")
+    for score in ("score", "rating", "reward", "scores", "quality")
+    for first, second, other, last in (
+        ("chosen", score, "rejected", score),
+        (score, "chosen", score, "rejected"),
+    )
+)
+"""Names of two columns that score the sides of a row."""
 _NUMBERED = re.compile(r"(.*?)[ _-]?([012abAB])")
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|\d+")
 
@@ -66,6 +77,38 @@ def note_of_order(columns: Mapping[str, str], unread: Sequence[str]) -> str | No
         f"nothing reads {_either(deciding)}: if it says which side of a row is preferred, "
         "the sides must be ordered by it first"
     )
+
+
+def score_columns(names: Collection[str]) -> tuple[str, str] | None:
+    """Return the columns of a file that score the chosen and the rejected side, if it has both."""
+    return next((pair for pair in SCORES_OF_SIDES if pair[0] in names and pair[1] in names), None)
+
+
+def note_of_scores(names: tuple[str, str], scores: Sequence[tuple[object, object]]) -> str | None:
+    """Say in how many rows the rejected side has the higher score, or both have the same.
+
+    Args:
+        names: of the columns of scores.
+        scores: of the chosen and of the rejected side, row by row, as they stand there.
+    """
+    numbers = [both for both in map(_numbers, scores) if both is not None]
+    reversed_ = sum(1 for chosen, rejected in numbers if rejected > chosen)
+    equal = sum(1 for chosen, rejected in numbers if rejected == chosen)
+    told = [
+        *([f"{names[1]!r} is more than {names[0]!r} in {reversed_}"] if reversed_ else []),
+        *([f"both are equal in {equal}"] if equal else []),
+    ]
+    if not told:
+        return None
+    return f"of {len(numbers)} rows with scores {' and '.join(told)}: are these sides preferred?"
+
+
+def _numbers(scores: tuple[object, object]) -> tuple[float, float] | None:
+    try:
+        chosen, rejected = (float(str(score)) for score in scores)
+    except ValueError:
+        return None
+    return None if math.isnan(chosen) or math.isnan(rejected) else (chosen, rejected)
 
 
 def deciding_columns(names: Sequence[str]) -> list[str]:

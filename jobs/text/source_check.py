@@ -18,6 +18,7 @@ from jobs.text.pair_artifact import without_duplicates
 from jobs.text.reading import Labelled, Pair, Prompt, Reading, by_reason
 from jobs.text.rows.fault import listed
 from jobs.text.shard_names import files_in
+from jobs.text.spoiled_texts import note_on_both_orders, notes_on_texts
 
 
 def max_dropped() -> Any:
@@ -121,6 +122,9 @@ def _check(
     reading = read_source(role, name, source, json.loads(options), most)
     broken = reading.malformed()
     notes = [f"{source}: {note}" for note in reading.notes]
+    if source is not None:
+        both = note_on_both_orders(reading.items) if role == "pairs" else []
+        notes += [f"{source}: {note}" for note in (*notes_on_texts(reading.items), *both)]
     if broken:
         count = len({row.row for row in broken})
         notes.append(
