@@ -17,7 +17,7 @@ from jobs.models.checkpoint_files import DESCRIPTIONS, INDEX, WEIGHTS
 from jobs.models.family import Family, family_of_config
 from jobs.models.file_content import half_downloads, require_content
 from jobs.models.foreign_layouts import first_names, no_safetensors, telling_name, way_on
-from jobs.models.own_tokenizer import convert
+from jobs.models.own_tokenizer import convert, refuse_drawn_ids
 from jobs.models.shape import ConfigMapping
 from jobs.models.surplus_weights import refuse_surplus
 from jobs.models.weight_copies import refuse_another_head, refuse_two_saves
@@ -313,6 +313,7 @@ def _check_tokenizer(folder: Path, family: Family, config: ConfigMapping, where:
         )
     is_written = (folder / "tokenizer.json").is_file()
     tokenizer = _read_tokenizer(folder, where) if is_written else convert(folder, where)
+    refuse_drawn_ids(tokenizer, where)
     _check_ids(tokenizer, family.shape(config).vocab_size, where)
 
 

@@ -18,7 +18,7 @@ from jobs.models.checkpoint_files import TOKENIZER_FILES
 from jobs.models.family import attention_kernel, family_of_config
 from jobs.models.folder import check_model_folder, read_config, read_json_object
 from jobs.models.model_facts import Dtype
-from jobs.models.own_tokenizer import first_difference, read_own
+from jobs.models.own_tokenizer import first_difference, read_own, refuse_drawn_ids
 from jobs.models.shape import ConfigMapping, ModelConfig, as_mapping
 
 if TYPE_CHECKING:
@@ -241,12 +241,16 @@ def _as_its_file_says(folder: Path) -> "PreTrainedTokenizerFast":
     reader = PreTrainedTokenizerFast if _is_generic(folder) else AutoTokenizer
     try:
         own = read_own(folder)
+        if own is not None:
+            refuse_drawn_ids(own, str(folder))
         tokenizer = _read(reader, folder)
         if own is not None and tokenizer.is_fast and first_difference(tokenizer, own):
             tokenizer = _read(PreTrainedTokenizerFast, folder)
             difference = first_difference(tokenizer, own)
         else:
             difference = None
+    except UserError:
+        raise
     except Exception as error:  # the library raises whatever its readers meet
         raise UserError(f"the tokenizer cannot be read: {error}", where=str(folder)) from error
     if difference is None:

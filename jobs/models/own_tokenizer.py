@@ -64,6 +64,20 @@ def first_difference(
     return None
 
 
+def refuse_drawn_ids(tokenizer: Tokenizer, where: str) -> None:
+    """Raise UserError for a tokenizer that draws how it cuts words: no text has the same ids twice.
+
+    It was saved with the BPE-dropout that it was trained with.
+    """
+    if dropout := getattr(tokenizer.model, "dropout", None):
+        raise UserError(
+            f"the tokenizer draws at random how it cuts words (dropout {dropout:g} in "
+            "tokenizer.json): the same text would have other ids each time",
+            where=where,
+            hint="set dropout of the model in tokenizer.json to null",
+        )
+
+
 def convert(folder: Path, where: str) -> Tokenizer:
     """Make the tokenizer of a folder without `tokenizer.json` from its other files.
 

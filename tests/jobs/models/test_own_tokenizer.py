@@ -1,10 +1,13 @@
 """A tokenizer gives the ids of its own `tokenizer.json`, or of its `.gguf` file's own name."""
 
+import json
+
 import gguf
 import pytest
 
 from cluster.errors import UserError
 from jobs.models import loading
+from jobs.models.folder import check_model_folder
 from jobs.models.gguf.header import GgufHeader
 from jobs.models.gguf.pre_tokenizers import PRE_TOKENIZERS
 from jobs.models.gguf.tokenizer import build_tokenizer, check_tokenizer
@@ -53,9 +56,20 @@ def test_what_cannot_be_loaded_as_its_file_says_is_refused(folder, monkeypatch):
         load_tokenizer(folder)
 
 
-def header(**settings):
-    import json
+@pytest.mark.parametrize("check", [load_tokenizer, check_model_folder])
+def test_a_tokenizer_that_draws_its_ids_is_refused_with_the_setting(folder, check):
+    path = folder / "tokenizer.json"
+    written = json.loads(path.read_text())
+    written["model"]["dropout"] = 0.1
+    path.write_text(json.dumps(written))
+    with pytest.raises(
+        UserError, match="draws at random .*dropout 0.1 in tokenizer.json"
+    ) as caught:
+        check(folder)
+    assert "dropout of the model in tokenizer.json to null" in caught.value.hint
 
+
+def header(**settings):
     numbered = {number: token for token, number in TOKENIZER.get_vocab().items()}
     merges = json.loads(TOKENIZER.to_str())["model"]["merges"]
     usual = {

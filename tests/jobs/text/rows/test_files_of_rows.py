@@ -91,6 +91,15 @@ def test_every_kind_of_file_gives_the_same_cells(tmp_path, suffix):
     assert cells(path) == ROWS
 
 
+def test_what_pzstd_packs_in_many_frames_is_read_whole(tmp_path):
+    skipped = b"\x50\x2a\x4d\x18\x04\x00\x00\x00size"
+    halves = (b'{"text": "one"}\n', b'{"text": "two"}\n')
+    packed = (pyarrow.compress(half, codec="zstd", asbytes=True) for half in halves)
+    path = tmp_path / "texts.jsonl.zst"
+    path.write_bytes(b"".join(skipped + frame for frame in packed))
+    assert [row.cells["text"] for row in read_table(path, ["text"]).rows] == ["one", "two"]
+
+
 @pytest.mark.parametrize("suffix", ["jsonl.gz", "jsonl.bz2", "jsonl.xz", "jsonl.zst"])
 def test_a_packed_file_that_was_cut_off_is_refused(tmp_path, suffix):
     path = tmp_path / f"rows.{suffix}"
