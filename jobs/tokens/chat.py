@@ -128,6 +128,14 @@ class ChatRows:
             )
         return text, spans
 
+    def ends_of(self, roles: tuple[str, ...]) -> Frame:
+        """Return the markup around messages of these roles. Raises UserError where it is not known.
+
+        Args:
+            roles: of the messages, in order.
+        """
+        return self._frame(roles, "template")
+
     def _frame(self, roles: tuple[str, ...], where: str) -> Frame:
         """Render stand-ins in these roles, and return the markup around them."""
         marks = [_MARK.format(number) for number in range(len(roles))]
@@ -165,6 +173,9 @@ class ChatRows:
 
     def _lead(self, roles: tuple[str, ...], marks: Sequence[str], whole: str, where: str) -> int:
         unanswered = self._render(roles[:-1], marks[:-1], where)
+        if not whole.startswith(unanswered):
+            # Some ask for thoughts (`<think>`) that an answer which is given stands without.
+            unanswered = self._render(roles[:-1], marks[:-1], where, begins=False)
         if not whole.startswith(unanswered):
             raise UserError(
                 "in the chat template an answered prompt does not begin as the same prompt does "
@@ -292,6 +303,33 @@ def no_template(tokenizer: PreTrainedTokenizerBase, whose: str) -> UserError:
         where="template",
         allowed=["none"],
         hint=hint,
+    )
+
+
+def notes_on_openings(tokenizer: PreTrainedTokenizerBase, template: str) -> Sequence[str]:
+    """Say where prompts end otherwise before an answer that is asked for and one that is given.
+
+    Args:
+        tokenizer: renders the template.
+        template: the chat template (Jinja).
+    """
+    asked = ("user",)
+    try:
+        rows = ChatRows(tokenizer, template)
+        ends = rows.ends_of(asked), rows.ends_of((*asked, _ANSWERER))
+    except UserError:
+        return ()  # whoever renders prompts says it of them
+    if ends[0].opening:
+        return (
+            "the chat template begins no answer where it is asked to (add_generation_prompt): "
+            f"{ends[0].opening!r}, which it writes before answers, is put behind prompts",
+        )
+    begun, given = ends[0].markup[-1], ends[1].markup[-2]
+    if given.rstrip() == begun.rstrip():
+        return ()
+    return (
+        f"before an answer that is asked for the chat template writes {begun!r}, before one that "
+        f"is given {given!r}: prompts with an answer, and pairs, end as the second",
     )
 
 

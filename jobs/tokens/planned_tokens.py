@@ -185,8 +185,9 @@ def _try(
 
 
 def _marks(prompts: First[PromptLine], tokenizer: PlannedTokenizer, markup: str) -> Sequence[str]:
-    from jobs.tokens.chat import note_on_marks
+    from jobs.tokens.chat import note_on_marks, notes_on_openings
 
     said = [" ".join(part["text"] for part in line["segments"]) for line in prompts.items]
     texts = [(line["prompt"], text) for line, text in zip(prompts.items, said, strict=True)]
-    return note_on_marks(tokenizer.load(), markup, texts, "prompt", prompts.as_far_as)
+    marks = note_on_marks(tokenizer.load(), markup, texts, "prompt", prompts.as_far_as)
+    return [*marks, *notes_on_openings(tokenizer.load(), markup)]

@@ -95,7 +95,12 @@ def _notes(
     shown = planned_pairs.first
     if not shown.items:
         return ()
-    from jobs.tokens.chat import chat_template_of, no_template, note_on_marks
+    from jobs.tokens.chat import (
+        chat_template_of,
+        no_template,
+        note_on_marks,
+        notes_on_openings,
+    )
 
     tokenizer, template = planned.load(), None
     if name != "none":
@@ -105,7 +110,10 @@ def _notes(
     marks: Sequence[str] = ()
     if template is not None:
         texts = [(pair.row, f"{pair.prompt} {pair.chosen} {pair.rejected}") for pair in shown.items]
-        marks = note_on_marks(tokenizer, template, texts, "row", shown.as_far_as)
+        marks = [
+            *note_on_marks(tokenizer, template, texts, "row", shown.as_far_as),
+            *notes_on_openings(tokenizer, template),
+        ]
     pairs = shown.items if shown.count == len(shown.items) else planned_pairs.read()
     refused, num_tried = _refused(pairs, tokenizer, template, planned.num_rows)
     if not refused:

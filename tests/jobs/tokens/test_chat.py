@@ -1,11 +1,14 @@
 """Chat templates: whose each token is, whatever is said, in the ways that templates are written."""
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cluster.errors import UserError
+from jobs.tokens.chat import notes_on_openings
 from jobs.tokens.plan import ROLES, build_token_plan
 from jobs.tokens.positions import find_positions
 from tests.jobs.byte_level import byte_level_bpe
@@ -225,6 +228,43 @@ def test_a_template_that_begins_no_answer_by_itself_ends_where_the_answer_would_
     answered = build_token_plan([prompt(*asked, ("response", " yes"))], BYTES, 1000, template)[0]
     first = list(answered.roles).index(ROLES.index("response"))
     assert list(answered.token_ids[:first]) == list(plan.token_ids)  # as it is trained on
+
+
+R1 = (
+    "{% for message in messages %}{% if message['role'] == 'user' %}"
+    "{{ '<|im_start|>' + message['content'] }}{% else %}"
+    "{{ '<|im_end|>' + message['content'].split('</think>')[-1] + '</s>' }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_end|><think>\\n' }}{% endif %}"
+)
+
+
+def test_a_template_that_asks_for_thoughts_takes_an_answer_without_them():
+    asked = ("prompt", "said that")
+    plan = build_token_plan([prompt(asked, ("response", "that"))], BYTES, 1000, R1)[0]
+    assert BYTES.decode(plan.token_ids) == "<|im_start|>said that<|im_end|>that</s>"
+    roles = [ROLES[role] for role in plan.roles]
+    said = [token for token, role in zip(plan.token_ids, roles, strict=True) if role == "response"]
+    assert BYTES.decode(said) == "that"
+    open_ended = build_token_plan([prompt(asked)], BYTES, 1000, R1)[0]
+    assert BYTES.decode(open_ended.token_ids) == "<|im_start|>said that<|im_end|><think>\n"
+
+
+@pytest.mark.parametrize(
+    ("template", "told"),
+    [
+        (CHATML, None),
+        (LLAMA3, None),
+        (MISTRAL, None),
+        (
+            R1,
+            "before an answer that is asked for .*<think>.* before one that is given '<|im_end|>'",
+        ),
+        (CHATML.partition("{% if add")[0], "begins no answer .*'<|im_start|>assistant"),
+    ],
+)
+def test_where_prompts_end_otherwise_with_an_answer_is_said(template, told):
+    notes = notes_on_openings(BYTES, template)
+    assert not notes if told is None else re.search(told.replace("|", r"\|"), notes[0])
 
 
 def test_words_of_the_markup_may_be_said():
