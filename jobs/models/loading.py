@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 SHARD_SIZE = "5GB"
 """Weights of a model are written in files of at most this size."""
+_GENERATION = "generation_config.json"
 _MOST_KEYS_SHOWN = 3
 _RETURNED = {"return_dict": True, "output_attentions": False, "output_hidden_states": False}
 _MOST_OF_REASON = 300
@@ -127,11 +128,25 @@ def _faults_of_config(folder: Path, config: ConfigMapping) -> Iterator[None]:
         if is_of_machine or import_fault(error, os.environ) is not None:
             raise
         reason = " ".join(str(error).split())[:_MOST_OF_REASON]
+        name = _GENERATION if _is_of_generation(folder, error) else "config.json"
         raise UserError(
-            f"no model can be built from config.json ({type(error).__name__}: {reason})",
+            f"no model can be built from {name} ({type(error).__name__}: {reason})",
             where=str(folder),
-            hint="compare it with the config.json that the model was published with",
+            hint=f"compare it with the {name} that the model was published with",
         ) from error
+
+
+def _is_of_generation(folder: Path, error: Exception) -> bool:
+    """Tell whether transformers finds this wrong in the settings for generation, read alone."""
+    from transformers import GenerationConfig
+
+    try:
+        GenerationConfig.from_pretrained(folder, local_files_only=True)
+    except (AttributeError, KeyError, TypeError, ValueError) as own:
+        return str(own) == str(error)
+    except OSError:  # there are none
+        return False
+    return False
 
 
 def _require_whole(info: Mapping[str, Iterable[str | tuple[str, ...]]], folder: Path) -> None:

@@ -23,7 +23,7 @@ from jobs.text.messages_as_text import messages_in
 from jobs.text.reading import Dropped, Pair, Prompt, Reading, Segment
 from jobs.text.row_options import PairRowOptions
 from jobs.text.rows.cell import is_nothing, optional_text, text_cell
-from jobs.text.rows.fault import RowFault
+from jobs.text.rows.fault import RowFault, row_numbers
 from jobs.text.rows.table import Row
 from jobs.text.transcripts import note_of_transcripts
 
@@ -32,6 +32,8 @@ _BEFORE = ("prompt", "conversations", "conversation")
 _QUESTION = ("prompt", "question")
 _SYSTEM = ("system", "system_prompt")
 _ROLES = tuple(HUMAN_ASSISTANT)
+_PARTS = ("reasoning_content", "reasoning", "thinking", "thought", "images", "audio")
+"""What messages have beside their content, and a chat template may print."""
 
 
 class MessagesOptions(PairRowOptions):
@@ -84,7 +86,24 @@ def _preferences(
     preferences, broken = rows.make(_preference)
     _refuse_unread_prompts(source, rows, preferences)
     answers = [(each.chosen[-1].text, each.rejected[-1].text) for each in preferences]
-    return rows.noting(note_of_transcripts(answers, source)), preferences, broken
+    noted = rows.noting(note_of_transcripts(answers, source)).noting(_note_of_unread_parts(rows))
+    return noted, preferences, broken
+
+
+def _note_of_unread_parts(rows: SourceRows) -> str | None:
+    """Say in which rows messages have parts beside what is said, such as thoughts, if any do."""
+    found: dict[str, list[int]] = {}
+    for row in rows.rows:
+        for name in _SIDES:
+            messages = row.cell(name)
+            for message in messages if isinstance(messages, list) else ():
+                for part in _PARTS if isinstance(message, Mapping) else ():
+                    if message.get(part):
+                        found.setdefault(part, []).append(row.number)
+    if not found:
+        return None
+    parts = " and ".join(f"{part!r} ({row_numbers(at)})" for part, at in found.items())
+    return f"of messages nothing reads {parts}: put it into their content if it is to be learned"
 
 
 def _refuse_unread_prompts(

@@ -93,16 +93,31 @@ def _cells(path: Path, lines: Sequence[str], delimiter: str) -> list[_Line]:
     except csv.Error as error:
         if may_be_plain and _share_of_width(plain, width) >= _PLAIN_FROM:
             return plain
-        raise UserError(
-            f"{error}: it is not quoted throughout",
-            where=str(path),
-            hint='double the quotes inside quoted cells (`"say ""so"""`), or write jsonl',
-        ) from error
+        raise _not_quoted(path, lines, error) from error
     if may_be_plain and _swallows_rows(quoted, plain, width):
         return plain
     if delimiter != "\t":
         _refuse_blanks_before_quotes(path, lines, delimiter)
     return quoted
+
+
+def _not_quoted(path: Path, lines: Sequence[str], error: csv.Error) -> UserError:
+    """Make the fault for text that is not quoted throughout."""
+    row = str(error).partition(":")[0]
+    if "new-line character" in str(error):
+        return UserError(
+            f"{row}: a carriage return (\\r) stands in a cell without quotes",
+            where=str(path),
+            hint="quote the cells that hold one, take it out, or write jsonl",
+        )
+    if any('\\"' in line for line in lines):
+        hint = (
+            'quotes are written `\\"`, as Spark and MySQL do: write them again with doubled quotes '
+            "(Spark: option escape='\"'), or write jsonl"
+        )
+    else:
+        hint = 'double the quotes inside quoted cells (`"say ""so"""`), or write jsonl'
+    return UserError(f"{error}: it is not quoted throughout", where=str(path), hint=hint)
 
 
 def _has_plain_quotes(plain: Sequence[_Line], width: int) -> bool:

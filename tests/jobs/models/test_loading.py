@@ -35,6 +35,20 @@ def test_what_is_saved_is_loaded_bit_for_bit(saved_models, name, tiny_model):
     assert tokenizer("word0 word4 other").input_ids == [2, 6, 0]
 
 
+def test_settings_for_generation_that_transformers_refuses_are_named_as_such(copied):
+    (copied / "generation_config.json").write_text('{"num_return_sequences": 4}')
+    with pytest.raises(
+        UserError, match=r"from generation_config\.json \(ValueError: Greedy"
+    ) as told:
+        load_model(copied)
+    assert "the generation_config.json that" in told.value.hint
+    (copied / "generation_config.json").write_text("{}")
+    config = json.loads((copied / "config.json").read_text())
+    (copied / "config.json").write_text(json.dumps({**config, "hidden_act": "odd"}))
+    with pytest.raises(UserError, match=r"no model can be built from config\.json"):
+        load_model(copied)
+
+
 @pytest.mark.parametrize("name", names())
 def test_a_sharded_checkpoint_loads_like_a_single_file(saved_models, name):
     folder = saved_models / f"{name}-sharded"

@@ -83,6 +83,21 @@ def test_messages_give_the_pair_that_their_transcripts_would(tmp_path, explicit)
     assert (pair.prompt, pair.chosen, pair.rejected) == (START, " a", " b")
 
 
+def test_thoughts_beside_what_is_said_are_named(tmp_path):
+    rows = [
+        {
+            side: [said("user", f"so {n}"), said("assistant", side) | {"reasoning_content": "hm"}]
+            for side in ("chosen", "rejected")
+        }
+        for n in range(2)
+    ]
+    found = format.read("pairs", "messages", written(tmp_path / "pairs.jsonl", rows), {})
+    assert found.notes == (
+        "of messages nothing reads 'reasoning_content' (rows 1, 2): put it into their content if "
+        "it is to be learned",
+    )
+
+
 def test_markers_of_turns_can_be_chosen(tmp_path):
     row = {
         "prompt": [said("system", "be kind"), said("user", "hi")],

@@ -183,6 +183,19 @@ def test_an_open_quote_is_a_clear_fault(tmp_path):
     assert "row 2" in fault(tmp_path / "rows.csv", b'prompt,chosen\n"a,b\nc,d\n').error
 
 
+@pytest.mark.parametrize(
+    ("cell", "error", "hint"),
+    [
+        (b"one\rtwo", "row 2: a carriage return (\\r) stands in a cell", "quote the cells"),
+        (b'"say \\"so\\" then"', "row 2: ',' expected", "as Spark and MySQL do"),
+        (b'"say "so" then"', "row 2: ',' expected", "double the quotes"),
+    ],
+)
+def test_what_keeps_a_csv_from_being_read_is_told_with_the_way_on(tmp_path, cell, error, hint):
+    told = fault(tmp_path / "rows.csv", b"prompt,chosen\n%s,b\n" % cell)
+    assert error in told.error and hint in told.hint
+
+
 @pytest.mark.parametrize("suffix, content", [("csv", b"prompt,chosen\n"), ("jsonl", b"")])
 def test_a_file_without_rows_is_refused(tmp_path, suffix, content):
     path = written(tmp_path / f"rows.{suffix}", content)
