@@ -38,6 +38,7 @@ from jobs.worker.logs import add_to_log, captured
 from jobs.worker.mounted_root import require_mounted
 from jobs.worker.out_of_memory import as_out_of_memory
 from jobs.worker.returned_facts import checked_facts
+from jobs.worker.stop_signals import ended_by_interrupts
 from jobs.worker.tracking import Tracker
 from jobs.worker.versions import library_versions
 from jobs.worker.visible_records import digest_of_input
@@ -115,14 +116,16 @@ class Attempt:
                 fault_point("attempt")
                 with self._hub_offline(), self._own_entries():
                     state = self._run_kind()
-            except (Stopped, KeyboardInterrupt):
+            except Stopped:
                 state = State.STOPPED
+            except KeyboardInterrupt:
+                state = State.INTERRUPTED
             except (Exception, SystemExit) as error:  # the boundary; a library may end its process
                 traceback.print_exc(file=sys.stderr)
                 # An interrupt that meets a library's import or callback becomes an error of its.
                 is_stop = self.surroundings.stop_requested() and not isinstance(error, UserError)
                 state, fault = (
-                    (State.STOPPED, None) if is_stop else (State.FAILED, self._fault(error))
+                    (State.INTERRUPTED, None) if is_stop else (State.FAILED, self._fault(error))
                 )
             if state is None:
                 self.alive, self._worked_s = alive.pop_all(), self._seconds()
@@ -214,7 +217,10 @@ class Attempt:
                 held_to_part(num_gpus) if shares else nullcontext(),
             ):
                 absent = None if kind.GATHERS else absence_of_inputs(work)
-                facts: dict[str, object] = kind.run(work) if absent is None else {ABSENT: absent}
+                with ended_by_interrupts():
+                    facts: dict[str, object] = (
+                        kind.run(work) if absent is None else {ABSENT: absent}
+                    )
             if absent is None and self.surroundings.rank == 0:
                 measures = bool(kind.MEASURES) and not kind.GATHERS
                 facts = checked_facts(assignment.kind, facts, self.folder.path, measures=measures)

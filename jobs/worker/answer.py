@@ -17,7 +17,7 @@ from cluster.redaction.redactor import redacted
 from jobs.worker.assignment import check_version
 from jobs.worker.whose_fault import class_of
 
-VERSION = 1
+VERSION = 2
 """Version of the JSON; both sides must agree on it."""
 
 
@@ -32,6 +32,8 @@ class State(Enum):
     """Another attempt holds the claim."""
     STOPPED = "stopped"
     """It was asked to stop, and saved what it had."""
+    INTERRUPTED = "interrupted"
+    """It was ended by an interrupt; what it had saved by then is kept."""
     FAILED = "failed"
     """It raised an error."""
 
@@ -151,6 +153,11 @@ class Answer:
 
     def __post_init__(self) -> None:
         assert (self.state is State.FAILED) == (self.fault is not None), self
+
+    @property
+    def has_stopped(self) -> bool:
+        """Whether it came to its end because it was asked to."""
+        return self.state in (State.STOPPED, State.INTERRUPTED)
 
     def to_json(self) -> str:
         """Write the answer for another process."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from cluster.executor import Surroundings
-from jobs.worker.answer import Answer, State
+from jobs.worker.answer import Answer
 
 _BEGINS_WITHIN_S = 0.5
 """After so long no further job is begun: another worker may be idle."""
@@ -59,6 +59,6 @@ def do_in_turn(
                 break
             done = work(assignment, surroundings)
             answers.append(done if isinstance(done, str) else publishers.submit(done))
-            if isinstance(done, str) and Answer.from_json(done).state is State.STOPPED:
+            if isinstance(done, str) and Answer.from_json(done).has_stopped:
                 break
     return json.dumps([one if isinstance(one, str) else one.result() for one in answers])

@@ -24,7 +24,7 @@ from orchestrator.dispatch.running_launch import RunningLaunch
 from orchestrator.dispatch.submitter import Submitter
 from orchestrator.dispatch.waiting.outage import OF_STORAGE, Wait
 from orchestrator.dispatch.worker_messages import AttemptResult, result_of
-from orchestrator.records.attempt_progress import read_progress, what_was_saved
+from orchestrator.records.attempt_progress import Stop, read_progress, what_was_saved
 from orchestrator.records.events import Ended
 from orchestrator.records.failure import FAILURES, Consequence, Result, decide
 from orchestrator.records.failure_decision import explain
@@ -224,8 +224,9 @@ class AttemptEndings:
             )
         if attempt.result is Result.CANCELLED:
             has_begun = self._has_begun(outcome.ticket, job.key)
-            storage, has_saved = self._launch.assigner.storage, outcome.ending is Ending.RETURNED
-            saved = what_was_saved(storage, job, outcome.ticket, has_saved=has_saved)
+            stop = Stop.SAVED if attempt.has_saved else Stop.INTERRUPTED
+            stop = stop if outcome.ending is Ending.RETURNED else Stop.ENDED
+            saved = what_was_saved(self._launch.assigner.storage, job, outcome.ticket, stop)
             attempt = replace(attempt, message=saved if has_begun else "cancelled before it began")
         if attempt.result in FAILURES:
             progress = read_progress(self._launch.assigner.storage, job, [outcome.ticket])

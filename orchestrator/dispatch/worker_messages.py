@@ -197,6 +197,8 @@ class AttemptResult:
     """What the worker knows of its failure; empty where it did not fail, or died."""
     diagnosis: Diagnosis | None = None
     """What its failure was, once its words were read; None where it did not fail."""
+    has_saved: bool = False
+    """Whether it was asked to stop and has saved its work."""
 
 
 def result_of(outcome: Outcome) -> AttemptResult:
@@ -221,6 +223,7 @@ def result_of(outcome: Outcome) -> AttemptResult:
             turn_s=answer.turn_s,
             node=outcome.node,
             peak_gb=answer.peak_gb,
+            has_saved=answer.state is State.STOPPED,
         )
     return AttemptResult(
         result=result_of_class(answer.fault.fault_class),
@@ -244,6 +247,7 @@ _STATES = {
     State.REUSED: Result.REUSED,
     State.BUSY: Result.BUSY,
     State.STOPPED: Result.CANCELLED,
+    State.INTERRUPTED: Result.CANCELLED,
 }
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import Enum
 
 from pydantic import ConfigDict, TypeAdapter, with_config
 
@@ -38,22 +39,26 @@ def read_progress(storage: Storage, job: Job, attempts: Iterable[str]) -> Progre
     )
 
 
-def what_was_saved(storage: Storage, job: Job, attempt: str, *, has_saved: bool) -> str:
-    """Say how far an attempt was that was asked to stop, and what its job goes on from.
+class Stop(Enum):
+    """How an attempt that was asked to stop came to its end."""
 
-    Args:
-        storage: the output root.
-        job: the job.
-        attempt: id of the attempt.
-        has_saved: whether it stopped by itself, and so has saved its work.
-    """
+    SAVED = "it saved its work and stopped"
+    """By itself."""
+    INTERRUPTED = "it was interrupted"
+    """At once: it does not ask whether it should stop, or did not yet."""
+    ENDED = "it did not stop in time, and was ended"
+    """Its process was."""
+
+
+def what_was_saved(storage: Storage, job: Job, attempt: str, stop: Stop) -> str:
+    """Say how far an attempt was that was asked to stop, and what its job goes on from."""
     fraction = read_progress(storage, job, [attempt]).fraction
     at = "" if fraction is None else f" at {fraction:.0%}"
     checkpoint = _last_checkpoint(storage, job, attempt)
     kept = f"; {checkpoint} is kept" if checkpoint else ""
-    if has_saved:
-        return f"it saved its work and stopped{at}{kept}"
-    return f"it did not stop in time, and was ended{at}{kept or '; what it had saved is kept'}"
+    if stop is not Stop.SAVED:
+        kept = kept or "; what it had saved is kept"
+    return f"{stop.value}{at}{kept}"
 
 
 def _last_checkpoint(storage: Storage, job: Job, attempt: str) -> str | None:

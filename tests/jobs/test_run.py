@@ -61,7 +61,7 @@ class FaultThenStop:
         raise SystemError("initialisation raised unreported exception")
 
 
-@pytest.mark.parametrize(("stops", "state"), [(True, "stopped"), (False, "failed")])
+@pytest.mark.parametrize(("stops", "state"), [(True, "interrupted"), (False, "failed")])
 def test_a_fault_of_a_job_that_was_asked_to_stop_is_its_stopping(tmp_path, stops, state):
     surroundings = Surroundings(stop_requested=FaultThenStop(stops))
     answer = json.loads(run.run(payload(tmp_path), surroundings))

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import signal
 import socket
 from dataclasses import dataclass, field
@@ -102,6 +103,18 @@ def crash_at(step):
         return False
 
     return crash
+
+
+def interrupted_at(step):
+    """Return what asks for nothing, and has the process interrupted after this many steps."""
+    asked = itertools.count(1)
+
+    def interrupt():
+        if next(asked) == step:
+            os.kill(os.getpid(), signal.SIGINT)
+        return False
+
+    return interrupt
 
 
 class RankedRoot(Root):

@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from cluster.executor import Surroundings
-from jobs.worker.stop_signals import heeding_signals
+from jobs.worker.stop_signals import ended_by_interrupts, heeding_signals
 
 SIGNALS = [signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2]
 
@@ -38,3 +38,48 @@ def test_a_signal_that_is_handled_or_ignored_already_is_left_alone(number):
             assert surroundings.stop_requested()
     finally:
         signal.signal(number, before)
+
+
+@pytest.fixture
+def interrupt():
+    """What interrupts this process as Ray does; its handler is Python's own."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield lambda: os.kill(os.getpid(), signal.SIGINT)
+    signal.signal(signal.SIGINT, before)
+
+
+def test_an_interrupt_ends_only_what_never_asks_whether_to_stop(interrupt):
+    with (
+        heeding_signals(Surroundings()),
+        pytest.raises(KeyboardInterrupt),
+        ended_by_interrupts(),
+    ):
+        interrupt()
+        raise AssertionError("it went on")
+    with heeding_signals(Surroundings()) as surroundings, ended_by_interrupts():
+        assert not surroundings.stop_requested()
+        interrupt()
+        assert surroundings.stop_requested()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_an_interrupt_before_the_work_keeps_it_from_beginning_and_one_after_it_loses_nothing(
+    interrupt,
+):
+    with heeding_signals(Surroundings()) as surroundings:
+        with ended_by_interrupts():
+            done = True
+        interrupt()  # while the work is published
+        assert done and surroundings.stop_requested()
+        with pytest.raises(KeyboardInterrupt), ended_by_interrupts():
+            raise AssertionError("it began")
+    with heeding_signals(Surroundings()) as surroundings, ended_by_interrupts():
+        assert not surroundings.stop_requested(), "the next call inherits nothing"
+
+
+def test_an_interrupt_that_somebody_handles_is_left_to_him(interrupt):
+    heard = []
+    signal.signal(signal.SIGINT, lambda *arguments: heard.append(arguments[0]))
+    with heeding_signals(Surroundings()) as surroundings, ended_by_interrupts():
+        interrupt()
+        assert heard == [signal.SIGINT] and not surroundings.stop_requested()

@@ -190,7 +190,10 @@ def test_what_a_cancelled_job_saved_is_kept_in_the_ledger(ray, launch, make_prob
     job = make_probe(0, parts=4, seconds=3600)
 
     def cancel():
-        pid_at(launch.artifact(job))
+        until, artifact = time.monotonic() + 120, launch.artifact(job)
+        while not list(artifact.storage.path(artifact.folder).glob("attempts/*/progress.json")):
+            assert time.monotonic() < until, "the job never was at work"
+            TICK.wait(0.02)
         ask_to_cancel(root, "study", [job.key])
 
     canceller = in_background(cancel)

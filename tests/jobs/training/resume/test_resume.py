@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.jobs.training.ranks import crash_at, stop_at, tiny_pretraining
+from tests.jobs.training.ranks import crash_at, interrupted_at, stop_at, tiny_pretraining
 
 CORPUS = tiny_pretraining(num_documents=120, global_batch=4)
 SHARED = {"steps": 12, "checkpoint_every": 3, "keep_checkpoints": 2, "warmup_steps": 2}
@@ -95,10 +95,12 @@ def test_a_training_killed_at_step_after_step_ends_with_the_same_bits(scored):
     assert root.log_of("killed") == root.log_of("whole")
 
 
-def test_a_stopped_training_saves_what_it_has_and_continues_from_there(scored):
+@pytest.mark.parametrize("stop", [stop_at(4), interrupted_at(3)], ids=["asked", "interrupted"])
+def test_a_stopped_training_saves_what_it_has_and_continues_from_there(scored, stop):
+    """Ray interrupts what it cancels: the step that runs then is still done."""
     kind, params = JOBS["dpo"]
     scored.done(kind, params, name="whole", **INPUTS)
-    first, _ = scored.run(kind, params, name="stopped", attempt="1", stop=stop_at(4), **INPUTS)
+    first, _ = scored.run(kind, params, name="stopped", attempt="1", stop=stop, **INPUTS)
     assert first["state"] == "stopped"
     scored.done(kind, params, name="stopped", attempt="2", **INPUTS)
     assert resumed_from(scored, "stopped") == 4
