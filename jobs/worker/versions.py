@@ -1,5 +1,6 @@
 """Versions of this code, the interpreter and the libraries, as records keep them."""
 
+import os
 import subprocess
 import sys
 from contextlib import suppress
@@ -19,6 +20,7 @@ _RECORDED = (
     "trl",
 )  # fmt: skip
 _TOP = Path(__file__).parents[2]
+_HERE = "jobs/worker/versions.py"
 _CODE = ("analysis", "cluster", "jobs", "orchestrator")
 
 
@@ -42,7 +44,7 @@ def code_commit() -> str | None:
     with suppress(OSError):
         return (_TOP / COMMIT).read_text(encoding="utf-8").strip() or None
     try:
-        _git("ls-files", "--error-unmatch", str(Path(__file__).relative_to(_TOP)))
+        _git("ls-files", "--error-unmatch", _HERE)
         commit = _git("rev-parse", "--short=12", "HEAD")
         changed = _git("status", "--porcelain", "--", *_CODE)
     except (OSError, subprocess.SubprocessError):
@@ -51,7 +53,19 @@ def code_commit() -> str | None:
 
 
 def _git(*words: str) -> str:
+    """Ask git of this checkout, whatever repository a hook or a shell works on.
+
+    A checkout that a group shares belongs to somebody else, whom git would not trust; its code is
+    running here already.
+    """
+    environment = {name: text for name, text in os.environ.items() if not name.startswith("GIT_")}
     done = subprocess.run(
-        ["git", *words], cwd=_TOP, capture_output=True, text=True, check=True, timeout=10
+        ["git", "-c", f"safe.directory={_TOP}", *words],
+        cwd=_TOP,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=10,
     )
     return done.stdout.strip()
