@@ -17,11 +17,13 @@ from importlib import metadata
 from typing import TYPE_CHECKING, NoReturn
 
 from cluster.errors import DeltascaleError, UserError, unknown_name
+from cluster.home import missing_home
 from cluster.machine.left_over_variables import BACKEND
 from cluster.machine.set_variables import variables_set
 from orchestrator.console import (
     NobodyReads,
     answers,
+    hear_children,
     open_closed_streams,
     say,
     say_json,
@@ -48,12 +50,13 @@ def main(words: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if words is None else words)
     open_closed_streams()
+    hear_children()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # No text of a user's may end in an error because this terminal cannot show it.
             stream.reconfigure(errors="backslashreplace")
     # Commands show no windows, and a notebook's backend would keep matplotlib from being imported.
-    with taken_for_answers(), variables_set({BACKEND: None}):
+    with taken_for_answers(), variables_set({BACKEND: None, **missing_home()}):
         return _run(words)
 
 

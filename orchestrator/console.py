@@ -6,7 +6,9 @@ What libraries print while a verb runs is no answer, and goes to standard error,
 import io
 import json
 import os
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TextIO
@@ -61,6 +63,17 @@ _taken: TextIO | None = None
 def answers() -> TextIO:
     """Return where answers are written: standard output, or what took its place."""
     return _taken or sys.stdout
+
+
+def hear_children() -> None:
+    """Have children leave their exit codes, where whoever started this process ignores its own.
+
+    Who ignores SIGCHLD hands that on (some window managers do), and then every program that this
+    one runs counts as one that ended well.
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    if is_main and signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
+from cluster.home import home_folder
 from cluster.redaction.secret_names import is_secret_name
 
 _MOST_BYTES = 1_000_000
@@ -31,7 +32,7 @@ def credential_files(environment: Mapping[str, str]) -> Mapping[str, Path]:
 @lru_cache(maxsize=8)
 def _files_named_by(variables: tuple[tuple[str, str | None], ...]) -> Mapping[str, Path]:
     environment = dict(variables)
-    home = Path(environment.get("HOME") or Path.home())
+    home = Path(environment.get("HOME") or home_folder())
     config = Path(environment.get("XDG_CONFIG_HOME") or home / ".config")
     cache = Path(environment.get("XDG_CACHE_HOME") or home / ".cache")
     hub = Path(environment.get("HF_HOME") or cache / "huggingface")

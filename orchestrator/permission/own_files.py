@@ -10,6 +10,7 @@ from pathlib import Path
 
 from cluster.checked_json import parse_json
 from cluster.errors import UserError
+from cluster.home import home_folder
 from cluster.storage import Storage
 
 CONFIG_VARIABLE = "DELTASCALE_CONFIG"
@@ -54,7 +55,7 @@ def kept_code_place() -> Path:
 def _base(variable: str, otherwise: str) -> Path:
     chosen = os.environ.get(variable, "")
     # A path that is not absolute is to be ignored, says the specification.
-    folder = Path(chosen) if os.path.isabs(chosen) else Path.home() / otherwise
+    folder = Path(chosen) if os.path.isabs(chosen) else home_folder() / otherwise
     return folder / "deltascale"
 
 

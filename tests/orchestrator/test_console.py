@@ -85,3 +85,23 @@ sys.exit(main(["gc"]))
         words = ["sh", "-c", 'exec "$@" <&- >&-', "sh", sys.executable, "-c", program, file.name]
         done = subprocess.run(words, capture_output=True, text=True, cwd=TOP, timeout=120)
         assert (done.returncode, done.stderr) == (0, "") and file.read() == b""
+
+
+IGNORES = """
+import os, signal, sys
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+os.execv(sys.executable, [sys.executable, "-m", "orchestrator.cli", *sys.argv[1:]])
+"""
+
+
+def test_a_program_that_fails_is_known_to_have_below_a_parent_that_ignores_its_children(tmp_path):
+    """As some window managers do: then all that is started from their terminals ends well."""
+    program = tmp_path / "tell"
+    program.write_text("#!/bin/sh\nexit 3\n")
+    program.chmod(0o700)
+    words = ["notify", "--notify", f"command:{program}"]
+    done = subprocess.run(
+        [sys.executable, "-c", IGNORES, *words], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 3
+    assert "ended with code 3" in done.stdout + done.stderr
