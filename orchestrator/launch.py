@@ -85,6 +85,8 @@ class Launched:
     """Counts and failures; None when there was nothing to do."""
     decided: DecidedPlan
     """The plan of the study, decided after the launch."""
+    asked_for: Set[str]
+    """Keys of the jobs that it was to run, with what they need: all of the study, or some."""
     figures: Sequence[Path | str]
     """Folders of figures."""
 
@@ -159,7 +161,8 @@ def launch(
         _require_index(root, decided, identifier, takeover=takeover)
         _let_go_read(root, decided, identifier, takeover=takeover)
         drop_outdated_views(root, decided)
-        return Launched(report=None, decided=decided, figures=complete_views(root, decided))
+        shown, asked_for = complete_views(root, decided), selected_keys(plan.jobs, only)
+        return Launched(report=None, decided=decided, asked_for=asked_for, figures=shown)
 
     def tell(wait: Wait | None) -> None:
         warn(str(wait) if wait else "the wait is over")
@@ -260,7 +263,7 @@ def launch(
             if report.state in _STOPPED:
                 with suppress(SurroundingsError):
                     decided = decide(plan, root, past)
-                return Launched(report=report, decided=decided, figures=[])
+                return Launched(report=report, decided=decided, asked_for=wanted, figures=[])
             decided = persist(lambda: decide(plan, root, past), patience, tell)
             # A job that was made again with other bytes leaves jobs downstream stale.
             if (
@@ -279,7 +282,7 @@ def launch(
                 with suppress(SurroundingsError), own_temp_folder():  # the study has its result
                     held.confirm()
                     _mirror(root, decided, report, figures, identifier)
-    return Launched(report=report, decided=decided, figures=figures)
+    return Launched(report=report, decided=decided, asked_for=wanted, figures=figures)
 
 
 def _armed(injected: Chaos | None) -> AbstractContextManager[Sequence[str]]:

@@ -346,13 +346,17 @@ def _print_ending(study: str, launched: "Launched") -> None:
     from orchestrator.text import first_line
 
     report, by_key = launched.report, launched.decided.plan.by_key
+    asked, num_jobs = len(launched.asked_for), len(by_key)
     if report is None:
-        say(f"nothing to do: all {len(by_key)} jobs of {study!r} are done")
+        which = "all" if asked == num_jobs else f"the {asked} asked for of the"
+        say(f"nothing to do: {which} {num_jobs} jobs of {study!r} are done")
         return
     say(
         f"{study}: {report.state.value}; {len(report.ran)} ran, {len(report.reused)} reused, "
         f"{len(report.failed)} failed, {len(report.blocked)} blocked, {report.seconds:.0f} s"
     )
+    if asked < num_jobs:
+        say(f"  {asked} of {num_jobs} jobs were asked for")
     if report.waited_for:
         say(f"  gave up {report.waited_for}; the same command goes on from here")
     if report.spent_budget:
@@ -365,12 +369,14 @@ def _print_ending(study: str, launched: "Launched") -> None:
 
 def _document(study: str, launched: "Launched") -> dict[str, object]:
     report = launched.report
-    done = len(launched.decided.plan.by_key)
+    asked = len(launched.asked_for)
     return {
         "study": study,
+        "jobs": len(launched.decided.plan.by_key),
+        "asked_for": asked,
         "state": report.state.value if report else "complete",
         "ran": len(report.ran) if report else 0,
-        "reused": len(report.reused) if report else done,
+        "reused": len(report.reused) if report else asked,
         "failed": dict(report.failed) if report else {},
         "blocked": dict(report.blocked) if report else {},
         "waited_for": report.waited_for if report else None,
