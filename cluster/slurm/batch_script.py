@@ -109,6 +109,7 @@ def _setup(setup: Setup) -> list[str]:
         'export PATH="$(dirname "$python"):$PATH"   # where `ray` is',
         "unset RAY_ADDRESS RAY_AUTH_TOKEN RAY_AUTH_TOKEN_PATH RAY_TMPDIR",
         "unset RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER",
+        "unset SLURM_CLUSTERS   # a job asks its own cluster of itself",
         "export RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO=0 RAY_USAGE_STATS_ENABLED=0 "
         "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S=5",
     ]

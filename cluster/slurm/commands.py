@@ -17,8 +17,9 @@ _ANSWER_S = 30.0
 (`MessageTimeout` is 10 s unless a site says otherwise)."""
 _FORMATS = ("SQUEUE_", "SACCT_", "SINFO_", "SCANCEL_", "SCONTROL_")
 """Variables that change what a command prints or looks at."""
-_KEPT = ("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_JWT")
-"""Variables of SLURM that say where it is; the others are of an allocation around this process."""
+_KEPT = ("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_JWT", "SLURM_CLUSTERS")
+"""Variables of SLURM that say where it is, and which of its clusters is meant; the others are of an
+allocation around this process."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Looks up what a machine lets a process have: descriptors, processes, locked memory, cores."""
+"""Looks up what a machine lets a process have: descriptors, processes, memory, time, cores."""
 
 import os
 import resource
@@ -26,6 +26,8 @@ def look(asked: Mapping[str, Any]) -> dict[str, Any]:
         "used_processes": _threads_of_user(),
         "group_processes": _room_in_group(),
         "locked_bytes": _limit(resource.RLIMIT_MEMLOCK),
+        "cpu_seconds": _limit(resource.RLIMIT_CPU),
+        "file_bytes": _limit(resource.RLIMIT_FSIZE),
         "has_infiniband": any(Path("/sys/class/infiniband").glob("*")),
         "cores": len(os.sched_getaffinity(0)),
         "group_cores": _finite(min(groups.num_cpus, given_cores())),

@@ -1,4 +1,4 @@
-"""May jobs open enough files, start enough processes, and lock memory for the network?"""
+"""May jobs open enough files, start enough processes, compute long enough, and lock memory?"""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -16,6 +16,10 @@ _FEW_PROCESSES, _MANY_PROCESSES = 200, 1000
 """Threads count: a worker of Ray has about 60 before torch adds one for each core."""
 _FILES = "raise it where Ray is started: `ulimit -n 65536`, LimitNOFILE= or limits.conf (nofile)"
 _PROCESSES = "raise `ulimit -u` (limits.conf: nproc), TasksMax= or the container's --pids-limit"
+_TIME = "compute elsewhere: login nodes limit it (`ulimit -t`), machines of a batch job do not"
+_SIZE = "raise `ulimit -f` (limits.conf: fsize): weights and stores are in large files"
+_ENOUGH_SECONDS = 7 * 24 * 3600
+_LARGE_FILE = 100 * 10**9
 _LOCKED = "`ulimit -l unlimited` where Ray is started (limits.conf: memlock; LimitMEMLOCK=)"
 
 
@@ -55,6 +59,11 @@ def _of_node(value: Mapping[str, Any]) -> Iterator[tuple[Any, str, str]]:
     if room is not None and room < _MANY_PROCESSES:
         verdict = bad if room < _FEW_PROCESSES else warning
         yield verdict, f"room for {room} more processes and threads", _PROCESSES
+    if (seconds := value["cpu_seconds"]) is not None and seconds < _ENOUGH_SECONDS:
+        text = f"a process is killed after {seconds:,} s of computing"
+        yield bad, text, _TIME
+    if (size := value["file_bytes"]) is not None and size < _LARGE_FILE:
+        yield warning, f"no file may be larger than {size / 1e9:.3g} GB", _SIZE
     if value["has_infiniband"] and value["locked_bytes"] is not None:
         text = f"InfiniBand is there, but only {value['locked_bytes'] // 1024} KiB may be locked"
         yield warning, text, _LOCKED

@@ -175,6 +175,11 @@ def test_ray_is_stopped_by_process_id_alone() -> None:
     assert not [line for line in code if "ray stop" in line or "pkill" in line or "killall" in line]
 
 
+def test_a_job_asks_its_own_cluster_of_itself_whichever_was_chosen_at_submission() -> None:
+    lines = write_script(REQUEST).splitlines()
+    assert any(line.startswith("unset SLURM_CLUSTERS") for line in lines)
+
+
 def test_symmetric_run_is_for_exclusive_nodes() -> None:
     with pytest.raises(UserError, match="exclusive nodes"):
         replace(REQUEST, is_symmetric=True)

@@ -90,6 +90,18 @@ def test_variables_that_change_what_is_printed_are_not_handed_on(answering, monk
     assert not [line for line in environment if line.startswith(("SQUEUE_", "SLURM_JOB"))]
 
 
+def test_of_several_clusters_the_one_that_the_user_has_chosen_is_asked(
+    answering, monkeypatch
+) -> None:
+    """As sites have it whose modules choose a cluster, and squeue names each that it lists."""
+    monkeypatch.setenv("SLURM_CLUSTERS", "large,small")
+    asked = answering("squeue", f"CLUSTER: large\nCLUSTER: small\n{_QUEUE}")
+    known = queue.look(["1"])
+    environment = asked.with_name("squeue.asked.environment").read_text().splitlines()
+    assert "SLURM_CLUSTERS=large,small" in environment
+    assert known.keys() == {"1"}
+
+
 def test_cancelling_a_job_that_is_gone_is_no_fault(answering) -> None:
     answering(
         "scancel", errors="scancel: error: Kill job error on job id 9: Invalid job id specified"

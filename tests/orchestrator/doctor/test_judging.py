@@ -51,6 +51,8 @@ LIMITS = {
     "used_processes": 400,
     "group_processes": None,
     "locked_bytes": None,
+    "cpu_seconds": None,
+    "file_bytes": None,
     "has_infiniband": False,
     "cores": 64,
     "group_cores": None,
@@ -149,6 +151,8 @@ def test_a_clock_is_off_where_its_time_lies_outside_question_and_answer(now, ver
         ("files", 2048, "warning", "2,048 open files"),
         ("processes", 500, "bad", "room for 100 more"),
         ("group_processes", 800, "warning", "room for 800 more"),
+        ("cpu_seconds", 1800, "bad", "killed after 1,800 s of computing"),
+        ("file_bytes", 2 * 10**9, "warning", "larger than 2 GB"),
     ],
 )
 def test_low_limits_are_told(field, value, verdict, text):
