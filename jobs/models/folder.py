@@ -70,10 +70,11 @@ def unwrap_weights(folder: Path, where: str) -> str | None:
     Raises:
         UserError: what to take away is not certain, or the folder is no checkpoint.
     """
-    family = family_of_config(read_config(folder, where), where)
+    config = read_config(folder, where)
+    family = family_of_config(config, where)
     files = [name for name in weight_files(folder, where) if name != INDEX]
     names = {tensor for file in files for tensor in read_tensors(folder / file, where)}
-    renaming = plain_names(names, family, where)
+    renaming = plain_names(names, family, where, tied=family.shape(config).tie)
     if renaming is None:
         return None
     for file in files:
@@ -218,7 +219,7 @@ def _check_weights(folder: Path, family: Family, config: ConfigMapping, where: s
     _refuse_quantised_tensors(tensors, where)
     if INDEX not in names:
         refuse_second_save(folder, where)
-    plain_names(tensors.keys(), family, where)
+    plain_names(tensors.keys(), family, where, tied=family.shape(config).tie)
     sizes = {name: tensor.size for name, tensor in tensors.items()}
     stored, (num_parameters, _) = sum(sizes.values()), family.num_parameters(config)
     if stored < num_parameters:

@@ -35,14 +35,27 @@ Renaming = Callable[[str], str]
 """Name of a tensor in the files -> its name as the family knows it."""
 
 
-def plain_names(names: Collection[str], family: Family, where: str) -> Renaming | None:
+def plain_names(
+    names: Collection[str], family: Family, where: str, *, tied: bool
+) -> Renaming | None:
     """Return how tensors must be renamed to be the family's; None where they are.
+
+    Args:
+        names: of the tensors.
+        family: of the model.
+        where: the folder's name in errors.
+        tied: whether unembedding and embedding are one, so that either name may stand for both.
 
     Raises:
         UserError: the names are another model's, or what to take away is not certain.
     """
     if _is_known(names, family) or not any("." in name for name in names):
         return None  # names that are no paths of modules tell nothing
+    alone = _only_head(names, family) if tied else None
+    if alone is not None:
+        as_embedding = partial(_renamed, *alone)
+        further = plain_names({*map(as_embedding, names)}, family, where, tied=False)
+        return as_embedding if further is None else lambda name: further(as_embedding(name))
     if any(name.endswith("_flat_param") for name in names):
         raise UserError(
             f"the weights were saved as FSDP holds them, many in one tensor: {_some(names)}",
@@ -69,6 +82,29 @@ def plain_names(names: Collection[str], family: Family, where: str) -> Renaming 
         where=where,
         hint=_advice(names, family),
     )
+
+
+def _only_head(names: Collection[str], family: Family) -> tuple[str, str] | None:
+    """Return the unembedding that stands for the embedding too, and the name of that.
+
+    safetensors keeps one name of what is shared, the first one, in `save_model`. None where the
+    embedding is there, or the blocks are not this family's.
+    """
+    if any(name.endswith(_embeddings(family)) for name in names):
+        return None
+    heads = [name for name in names if name.endswith(tuple(f"{head}weight" for head in _HEADS))]
+    if len(heads) != 1:
+        return None
+    before = heads[0][: heads[0].rindex(next(each for each in _HEADS if each in heads[0]))]
+    paths = (family.BLOCKS, family.BLOCKS.partition(".")[2])
+    for blocks, embedding in zip(paths, _embeddings(family), strict=True):
+        if any(_without_wrappers(name).startswith(f"{blocks}.") for name in names):
+            return heads[0], before + embedding
+    return None
+
+
+def _renamed(old: str, new: str, name: str) -> str:
+    return new if name == old else name
 
 
 def is_wrapped(name: str) -> bool:
@@ -106,7 +142,8 @@ def wrapping(names: Collection[str], renaming: Renaming) -> str:
     plain = renaming(first)
     if first.endswith(plain):
         return first.removesuffix(plain)
-    return ", ".join(sorted({found[0] for found in _WRAPPERS.finditer(first)}))
+    wrappers = ", ".join(sorted({found[0] for found in _WRAPPERS.finditer(first)}))
+    return wrappers or f"{first}, which is {plain}"
 
 
 def rename_weights(path: Path, renaming: Renaming) -> None:

@@ -6,7 +6,7 @@ import shutil
 import pytest
 import torch
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save_file, save_model
 
 from cluster.errors import UserError
 from jobs.kinds.pretrained import PretrainedParams
@@ -73,6 +73,35 @@ def test_names_without_the_backbone_are_left_as_they_are(saved_models, tmp_path)
     assert "names_without" not in pretrained.run(work)
     with safe_open(work.folder / "model" / "model.safetensors", "pt") as tensors:
         assert "wte.weight" in tensors.keys()  # noqa: SIM118
+
+
+@pytest.mark.parametrize("wrapper", ["", "module."])
+@pytest.mark.parametrize("family", ["gpt2", "opt", "gemma2"])
+def test_tied_weights_under_the_name_of_the_unembedding_alone_are_taken(
+    saved_models, tmp_path, family, wrapper
+):
+    folder = shutil.copytree(saved_models / family, tmp_path / "model")
+    whole = load_model(saved_models / family)
+    save_model(whole, str(folder / "model.safetensors"))
+    assert "lm_head.weight" in load_file(folder / "model.safetensors")
+    renamed(folder, lambda name: f"{wrapper}{name}")
+    (tmp_path / "root").mkdir()
+    work = work_on(tmp_path / "root", PretrainedParams(source=str(folder)))
+    facts = pretrained.run(work)
+    told = facts["names_without"]
+    assert told == wrapper or told.startswith("lm_head.weight, which is ")
+    assert Checkpoint(work.folder / "model", "taken").block(0)
+    taken = load_model(work.folder / "model")
+    for (name, weight), other in zip(taken.named_parameters(), whole.parameters(), strict=True):
+        assert torch.equal(weight, other), name
+
+
+def test_an_unembedding_that_is_not_tied_stands_for_nothing_else(saved_models, tmp_path):
+    folder = shutil.copytree(saved_models / "llama", tmp_path / "model")
+    held = load_file(folder / "model.safetensors")
+    del held["model.embed_tokens.weight"]
+    save_file(held, folder / "model.safetensors", {"format": "pt"})
+    assert "no model.embed_tokens.weight, but" in fault(folder)
 
 
 def fault(folder):
