@@ -26,12 +26,15 @@ def details(sources: Sequence[Source], name: str) -> "list[Detail]":
 
     file = f"{name}.parquet"
     found = dict[tuple[str, frozenset[tuple[str, str]]], Detail]()
+    # A stage without an axis of the others leaves it blank, as in the long table.
+    axes = dict.fromkeys(axis for source in sources for axis in axis_values(source))
     for source in sources:
         artifact = source.artifact
         if artifact is not None and file in artifact.names():
             same = artifact.record.files[file].xxh3, frozenset(source.cell.items())
             detail = Detail(
-                about=_detail_about(source, artifact), read=partial(_read_detail, artifact, file)
+                about={**axes, **_detail_about(source, artifact)},
+                read=partial(_read_detail, artifact, file),
             )
             found.setdefault(same, detail)
     return list(found.values())

@@ -221,6 +221,23 @@ def test_what_two_stages_say_alike_of_one_sample_is_drawn_once(done):
     assert found == [("a", 1.0), ("b", 1.0), ("b", 2.0)]
 
 
+@pytest.mark.parametrize("first", ["tuned", "released"])
+def test_what_a_stage_without_an_axis_leaves_is_drawn_beside_those_that_have_it(done, first):
+    from analysis.drawing.cuts import cuts
+    from analysis.tables.layout import TableLayout
+
+    def source(stage, cell):
+        table = to_parquet(pa.table({"along": [1.0 if stage == "tuned" else 2.0]}))
+        return done(stage, cell, [value()], files={"plane.parquet": table})
+
+    sources = [source("tuned", {"model": "a", "adapter": "x"}), source("released", {"model": "a"})]
+    found = details(sources if first == "tuned" else sources[::-1], "plane")
+    cells = [dict(each.about) for each in found]
+    assert {cell["adapter"] for cell in cells} == {"x", None}
+    (cut,) = cuts(cells, TableLayout())
+    assert len(cut.rows) == 2
+
+
 @pytest.mark.parametrize(
     ("values", "column"),
     [
