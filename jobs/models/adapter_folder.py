@@ -3,6 +3,7 @@
 An adapter must leave its base as it is: switched off, the base must be the base.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import UnionType
@@ -12,12 +13,17 @@ from cluster.errors import UserError
 from jobs.models.checkpoint_files import TOKENIZER_FILES
 from jobs.models.file_content import require_content
 from jobs.models.folder import check_descriptions, read_json_object, read_tensors
+from jobs.models.stored_bytes import tensors_in
 from jobs.models.weight_names import refuse_wrapped_adapter
 from jobs.sources.placeholders import require_target
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
 _PICKLE = "adapter_model.bin"
+_FACTOR = re.compile(
+    r"(?P<module>.+)\.lora_(?:embedding_)?(?P<factor>A|B|magnitude_vector)(\.weight)?"
+)
+_MOST_SHOWN = 3
 
 _TYPE = "LORA"
 _PASSED_ON = (
@@ -64,7 +70,37 @@ def check_adapter_folder(folder: Path, where: str) -> list[str]:
     check_descriptions(folder, TOKENIZER_FILES, where)
     tensors = read_tensors(folder / WEIGHTS, where)  # the file is as long as its header says
     refuse_wrapped_adapter(tensors.keys(), where)
+    _refuse_untrained(folder, where)
     return [CONFIG, WEIGHTS, *(name for name in TOKENIZER_FILES if (folder / name).is_file())]
+
+
+def _refuse_untrained(folder: Path, where: str) -> None:
+    """Raise UserError for an adapter that is empty, or whose every product is zero.
+
+    So it is before training, and after one that did not reach it (ZeRO-3, activation checkpointing
+    without gradients of the inputs).
+    """
+    tensors = tensors_in(folder / WEIGHTS)
+    hint = "save it again from the trained model, all ranks together: check that lora_B is not zero"
+    if empty := [name for name, tensor in tensors.items() if tensor.start == tensor.end]:
+        raise UserError(
+            f"tensors of the adapter are empty: {', '.join(sorted(empty)[:_MOST_SHOWN])}",
+            where=where,
+            hint=hint,
+        )
+    modules: dict[str, list[str]] = {}
+    for name in tensors:
+        found = _FACTOR.fullmatch(name)
+        if found is None:
+            return  # it changes something else, too
+        if found["factor"] != "magnitude_vector":
+            modules.setdefault(found["module"], []).append(name)
+    if modules and all(any(tensors[n].is_zero() for n in names) for names in modules.values()):
+        raise UserError(
+            "the adapter changes nothing: every lora_B is zero, as before training",
+            where=where,
+            hint=hint,
+        )
 
 
 def read_adapter_settings(folder: Path, where: str | None = None) -> dict[str, Any]:

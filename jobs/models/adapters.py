@@ -122,6 +122,7 @@ def attach(model: PreTrainedModel, folder: Path) -> PeftModel:
     except (ValueError, TypeError) as error:  # targets that the model does not have, odd settings
         raise _misfit(str(error).partition(". ")[0], folder) from error
     tensors = _without_embeddings_of_base(adapted, load_file(folder / WEIGHTS))
+    _require_finite(tensors, folder)
     _check_fit(adapted, tensors, folder)
     set_peft_model_state_dict(adapted, tensors)
     return adapted.eval()
@@ -138,6 +139,17 @@ def _without_embeddings_of_base(
         return own is not None and own.shape == tensor.shape and bool((own == tensor.to(own)).all())
 
     return {name: tensor for name, tensor in tensors.items() if not is_in_base(name, tensor)}
+
+
+def _require_finite(tensors: Mapping[str, Tensor], folder: Path) -> None:
+    wrong = sorted(name for name, tensor in tensors.items() if not bool(tensor.isfinite().all()))
+    if wrong:
+        raise UserError(
+            f"{len(wrong)} tensors of the adapter hold NaN or infinity: "
+            f"{', '.join(wrong[:_MOST_NAMES_SHOWN])}",
+            where=str(folder),
+            hint="a training that diverged leaves such an adapter: use an earlier checkpoint",
+        )
 
 
 def _wrapper_types() -> tuple[type, ...]:

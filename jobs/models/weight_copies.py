@@ -6,65 +6,16 @@ that differs from the embedding, whatever config.json says of it; other programs
 
 from __future__ import annotations
 
-import json
-import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from cluster.errors import UserError
 from jobs.models.checkpoint_files import INDEX, WEIGHTS
 from jobs.models.family import Family
 from jobs.models.shape import ConfigMapping
+from jobs.models.stored_bytes import tensors_in
 
 _HEADS = ("lm_head.weight", "embed_out.weight")
-_BLOCK = 1 << 24
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Stored:
-    """Where the bytes of a tensor lie."""
-
-    path: Path
-    """The file."""
-    kind: tuple[str, tuple[int, ...]]
-    """Type and shape."""
-    start: int
-    """Its first byte in the file."""
-    end: int
-    """The byte behind its last."""
-
-    def equals(self, other: _Stored) -> bool:
-        """Compare type, shape and every byte."""
-        if self.kind != other.kind:
-            return False
-        with self.path.open("rb") as first, other.path.open("rb") as second:
-            first.seek(self.start)
-            second.seek(other.start)
-            left = self.end - self.start
-            while left > 0:
-                size = min(left, _BLOCK)
-                if first.read(size) != second.read(size):
-                    return False
-                left -= size
-        return True
-
-
-def _tensors_in(path: Path) -> dict[str, _Stored]:
-    """Read where the tensors of a whole safetensors file lie."""
-    with path.open("rb") as file:
-        (length,) = struct.unpack("<Q", file.read(8))
-        header = json.loads(file.read(length))
-    return {
-        name: _Stored(
-            path=path,
-            kind=(entry["dtype"], tuple(entry["shape"])),
-            start=8 + length + entry["data_offsets"][0],
-            end=8 + length + entry["data_offsets"][1],
-        )
-        for name, entry in header.items()
-        if name != "__metadata__"
-    }
 
 
 def refuse_two_saves(folder: Path, listed: Mapping[str, str], where: str) -> None:
@@ -78,8 +29,8 @@ def refuse_two_saves(folder: Path, listed: Mapping[str, str], where: str) -> Non
     names = sorted({*listed.values()} - {WEIGHTS})
     if not names or not all((folder / name).is_file() for name in names):
         return  # a list that an earlier save has left, or one of this very file
-    single = _tensors_in(folder / WEIGHTS)
-    shards = {name: _tensors_in(folder / name) for name in names}
+    single = tensors_in(folder / WEIGHTS)
+    shards = {name: tensors_in(folder / name) for name in names}
     in_shards = {
         tensor: shards[file].get(tensor) for tensor, file in listed.items() if file in shards
     }
@@ -111,7 +62,7 @@ def refuse_another_head(
     embedding = next((name for name in files if name.endswith(bare) and name != head), None)
     if head is None or embedding is None or not family.shape(config).tie:
         return
-    first, second = _tensors_in(files[embedding])[embedding], _tensors_in(files[head])[head]
+    first, second = tensors_in(files[embedding])[embedding], tensors_in(files[head])[head]
     if first.kind[0] != second.kind[0] or first.equals(second):
         return
     raise UserError(

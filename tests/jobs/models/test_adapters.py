@@ -123,6 +123,59 @@ def test_on_is_the_merged_model_and_off_is_the_base_at_every_site(
         check_residual_stream(name, model, inputs, 1)
 
 
+def rewritten(folder, change):
+    """Write the tensors of an adapter again, each as `change` makes it of its name and itself."""
+    from safetensors.torch import load_file, save_file
+
+    path = folder / "adapter_model.safetensors"
+    held = {name: change(name, tensor) for name, tensor in load_file(path).items()}
+    save_file(held, path, {"format": "pt"})
+    return folder
+
+
+def without_update(name, tensor):
+    return tensor * 0 if "lora_B" in name else tensor
+
+
+@pytest.mark.parametrize("settings", [{}, {"use_dora": True}])
+@pytest.mark.parametrize("family", ["gpt2", "llama"])
+def test_an_adapter_that_was_saved_untrained_is_refused(adapter, family, settings):
+    folder = rewritten(adapter(family, **settings), without_update)
+    with pytest.raises(UserError, match="changes nothing: every lora_B is zero") as caught:
+        check_adapter_folder(folder, "tuned")
+    assert caught.value.where == "tuned"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda name, tensor: tensor * 0 if "lora_B" in name and "layers.0" in name else tensor,
+        lambda name, tensor: tensor * 0 if "lora_A" in name and "layers.0" in name else tensor,
+    ],
+)
+def test_an_adapter_of_which_one_block_was_trained_is_taken(adapter, change):
+    check_adapter_folder(rewritten(adapter("llama"), change), "tuned")
+
+
+def test_modules_that_were_saved_whole_are_a_change_of_their_own(adapter):
+    folder = rewritten(adapter("llama", modules_to_save=["input_layernorm"]), without_update)
+    check_adapter_folder(folder, "tuned")
+
+
+def test_an_adapter_that_zero3_held_in_pieces_is_refused(adapter):
+    folder = rewritten(adapter("llama"), lambda name, tensor: torch.zeros(0))
+    with pytest.raises(UserError, match="tensors of the adapter are empty: base_model"):
+        check_adapter_folder(folder, "tuned")
+
+
+def test_an_adapter_with_nan_is_refused_before_it_is_put_on_its_base(adapter, saved_models):
+    folder = rewritten(
+        adapter("llama"), lambda name, t: t * float("nan") if "layers.1" in name else t
+    )
+    with pytest.raises(UserError, match="12 tensors of the adapter hold NaN or infinity"):
+        load_pair_with_adapter(saved_models / "llama", folder)
+
+
 def test_stopping_early_leaves_the_other_state_as_it_is(adapter, inputs, saved_models):
     folder = adapter("llama")
     off, on = load_pair_with_adapter(saved_models / "llama", folder)
