@@ -58,7 +58,7 @@ def paired_effect(
     degrees = [float(np.isfinite(known).sum() - 1)]
     for at, number in enumerate(numbers):
         if (number.num_seeds or 1) > 1:
-            half = (sides.down[at] + sides.up[at]) / 2
+            half = sides.scatter[at]
             ends = [of(*values[:at], values[at] + by, *values[at + 1 :]) for by in (-half, half)]
             errors.append(abs(ends[1] - ends[0]) / 2)
             degrees.append(float(sides.degrees[at]))

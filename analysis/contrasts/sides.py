@@ -12,7 +12,7 @@ share of the prompts' luck drops out by itself, whatever the metric.
   symmetric on the scale of the values.
 - A quantile over rows (its definition says so: QUANTILES) is never paired: it moves with the few
   rows beside it, and where two sides have these in common their difference hardly moves at all.
-- A mean over seeds has an interval over seeds: an error of its own beside that of the prompts.
+- A mean over seeds is off by their scatter, too: its own interval less what prompts give of it.
 - Words left uncounted widen the interval on their side.
 
 Where fewer than five groups are in both nothing is paired, either: errors are then those of the two
@@ -144,8 +144,22 @@ class Sides:
         """Standard errors by the upper halves, less what was left uncounted."""
         return np.asarray((self.high - self.uncounted - self.value) / _point(self.degrees))
 
+    @property
+    def scatter(self) -> Numbers:
+        """Standard errors of means over seeds by the scatter of these alone; 0 of a single one."""
+        degrees = np.maximum(np.isfinite(self.kept).sum(axis=1) - 1.0, 1.0)
+        prompts = _point(degrees) * self._errors
+        half = _point(self.degrees) * np.maximum(self.down, self.up)
+        left = np.sqrt(np.maximum(np.square(half) - np.square(prompts), 0.0))
+        return np.asarray(np.where(self.num_seeds > 1, left / _point(self.degrees), 0.0))
+
+    @property
+    def _errors(self) -> Numbers:
+        """Standard errors by the numbers without each prompt group."""
+        return np.sqrt(jackknife_variances(self.shifts, np.isfinite(self.kept)))
+
     def _widening(self) -> Numbers:
-        errors = np.sqrt(jackknife_variances(self.shifts, np.isfinite(self.kept)))
+        errors = self._errors
         half = (self.down + self.up) / 2
         with np.errstate(divide="ignore", invalid="ignore"):
             factor = np.where(half > 0, np.where(errors > 0, half / errors, np.nan), 1.0)
@@ -171,14 +185,14 @@ def differences(
     is_paired = ((own & other).sum(axis=1) >= MIN_GROUPS) & (widening <= NOT_SMOOTH)
     if is_shared is not None:
         is_paired &= is_shared
-    nothing = np.zeros(len(prompts))
 
     def errors(of_first: Numbers, of_second: Numbers) -> Float64[np.ndarray, "differences 3"]:
-        together = np.where(is_paired, prompts, nothing)
-        is_left = [~is_paired | (side.num_seeds > 1) for side in (first, second)]
-        return np.column_stack(
-            [together, np.where(is_left[0], of_first, 0.0), np.where(is_left[1], of_second, 0.0)]
-        )
+        together = np.where(is_paired, prompts, 0.0)
+        apart = [
+            np.where(is_paired, side.scatter, whole)
+            for side, whole in ((first, of_first), (second, of_second))
+        ]
+        return np.column_stack([together, *apart])
 
     degrees = np.maximum((own | other).sum(axis=1) - 1.0, 1.0)
     return Differences(

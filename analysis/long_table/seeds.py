@@ -1,4 +1,9 @@
-"""Measurements over seeds: mean and t interval of several, the row itself of a single one."""
+"""Measurements over seeds: mean and interval of several, the row itself of a single one.
+
+Trainings differ, and so would prompts: seeds answer the same ones, so that no scatter between seeds
+shows what other prompts would give. The interval of a mean joins both errors in squares, as fits
+and differences do.
+"""
 
 import math
 from collections import Counter
@@ -10,6 +15,7 @@ import numpy as np
 
 from analysis.long_table.columns import axes_of
 from analysis.long_table.one_number import each_job_once, standing_row
+from analysis.long_table.ranges import range_of
 from analysis.measurement import (
     CONTROLS,
     FIELDS,
@@ -28,12 +34,12 @@ CONFIDENCE = 0.95
 def over_seeds(rows: Sequence[Row], seeds: str | None = "seed") -> list[Row]:
     """Return one row per cell: the measurements that agree on everything but the seed.
 
-    With two seeds or more `value` is their mean and the interval is Student's t over seeds; with
-    one, or where all seeds agree, the interval over prompt groups is kept. One job that is of
-    several seeds, because nothing behind it names the axis, is one seed. The upper end is raised by
-    what was left uncounted; floor and null bands are the outermost of all seeds. Failed seeds are
-    left out of the mean and named in `reason`, behind what is to be known about the others; `key`
-    lists every job.
+    With two seeds or more `value` is their mean, and the interval joins Student's t over seeds in
+    squares with the widest of the seeds' own over prompt groups, within what the value can be; with
+    one the interval over prompt groups is kept. One job that is of several seeds, because nothing
+    behind it names the axis, is one seed. The upper end is raised by what was left uncounted; floor
+    and null bands are the outermost of all seeds. Failed seeds are left out of the mean and named
+    in `reason`, behind what is to be known about the others; `key` lists every job.
 
     Raises:
         ValueError: one cell and seed hold two different numbers.
@@ -99,18 +105,34 @@ def _combine(cell: list[Row], seeds: str | None) -> Row:
 
 
 def _interval(rows: Sequence[Row], values: Sequence[float], notes: Sequence[str]) -> Row:
-    """Return the interval over seeds; where these all agree, which has no width, their widest."""
-    lows, highs = _numbers(rows, "low"), _numbers(rows, "high")
-    if min(values) == max(values) and not (lows and highs):
+    """Return the interval of the mean over seeds: their scatter, and what prompts do to them all.
+
+    Where the prompts are too few for an interval it is of the seeds' scatter alone.
+    """
+    below, above = (_farthest(rows, end) for end in ("low", "high"))
+    if min(values) == max(values) and (below is None or above is None):
         reasons = [str(rows[0]["reason"] or "all seeds agree, and none has an interval"), *notes]
         few = {"status": rows[0]["status"], "reason": "; ".join(dict.fromkeys(reasons))}
         return {"low": None, "high": None, **few}
-    low, high = min([*lows, *values]), max([*highs, *values])
-    if min(values) < max(values):
-        # An interval over seeds stands by itself: too few groups within one no longer matter.
-        low, high = t_interval(values)
-        high += math.fsum(_numbers(rows, "uncounted")) / len(rows)
-    return {"low": low, "high": high, "status": Status.OK.value}
+    mean, (first, last) = math.fsum(values) / len(values), t_interval(values)
+    half = (last - first) / 2
+    low, high = mean - math.hypot(half, below or 0.0), mean + math.hypot(half, above or 0.0)
+    high += math.fsum(_numbers(rows, "uncounted")) / len(rows)
+    least, most = range_of(str(rows[0]["metric"])) or (-math.inf, math.inf)
+    ends = {"low": min(max(low, least), mean), "high": max(min(high, most), mean)}
+    return {**ends, "status": Status.OK.value}
+
+
+def _farthest(rows: Sequence[Row], end: str) -> float | None:
+    """Return the widest half of the seeds' own intervals at one end, less what is uncounted."""
+    halves = []
+    for row in rows:
+        value, limit, uncounted = (row.get(name) for name in ("value", end, "uncounted"))
+        if isinstance(value, int | float) and isinstance(limit, int | float):
+            half = abs(float(limit) - float(value))
+            is_raised = end == "high" and isinstance(uncounted, int | float)
+            halves.append(max(half - float(uncounted), 0.0) if is_raised else half)
+    return max(halves, default=None)
 
 
 def _keys(rows: Sequence[Row]) -> str | None:

@@ -234,8 +234,8 @@ def _caption(
         f"{where[0].upper()}{where[1:]}." if where else "",
         "Intervals are 95 %, over prompt groups."
         if not several
-        else f"Intervals are 95 %: where a number in brackets counts the {layout.seeds}s behind a "
-        "mean, Student's t over them, elsewhere over prompt groups.",
+        else "Intervals are 95 %, over prompt groups; where a number in brackets counts the "
+        f"{layout.seeds}s behind a mean, over these, too.",
         "Parameters are counted, embeddings included." if "model" in layout.rows else "",
         "A dash is a missing number, not a zero.",
     ]

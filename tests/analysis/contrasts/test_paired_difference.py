@@ -133,8 +133,10 @@ def test_seeds_add_their_own_error_to_that_of_prompts() -> None:
     plain = paired_difference(measured(first), measured(second))
     low, high = t_interval([0.1, 0.2, 0.4])
     one, middle = measured(first), float(np.mean([0.1, 0.2, 0.4]))
-    assert plain is not None and plain.high is not None and one.value is not None
-    seeds = replace(one, low=one.value + low - middle, high=one.value + high - middle, num_seeds=3)
+    assert plain is not None and plain.high is not None
+    assert one.value is not None and one.high is not None
+    half = float(np.hypot(one.high - one.value, high - middle))  # as `over_seeds` joins them
+    seeds = replace(one, low=one.value - half, high=one.value + half, num_seeds=3)
     got = paired_difference(seeds, measured(second))
     assert got is not None and got.high is not None
     assert got.high - got.value == pytest.approx(np.hypot(plain.high - plain.value, high - middle))

@@ -1,3 +1,6 @@
+import math
+
+import numpy as np
 import pytest
 
 from analysis.long_table.columns import to_rows
@@ -16,13 +19,72 @@ def cell(*values, **over):
     )
 
 
-def test_three_seeds_give_their_mean_and_students_interval():
-    (row,) = over_seeds(cell(1.0, 2.0, 3.0))
+def test_three_seeds_give_their_mean_and_students_interval_where_prompts_give_none():
+    (row,) = over_seeds(cell(1.0, 2.0, 3.0, metric="reward_margin", low=None, high=None))
     half = 4.302652729911275 / 3**0.5  # t(2) at 0.975, standard deviation 1
     assert row["value"] == 2.0
     assert (row["low"], row["high"]) == pytest.approx((2 - half, 2 + half))
     assert row["num_seeds"] == 3 and row["seed"] is None
     assert row["key"] == "k0 k1 k2"
+
+
+def test_scatter_between_seeds_and_the_widest_interval_over_prompts_are_joined_in_squares():
+    rows = cell(1.0, 2.0, 3.0, metric="reward_margin")
+    for row, (below, above) in zip(rows, ((3.0, 1.0), (1.0, 4.0), (2.0, 2.0)), strict=True):
+        row |= {"low": row["value"] - below, "high": row["value"] + above, "uncounted": 0.5}
+    (row,) = over_seeds(rows)
+    half = 4.302652729911275 / 3**0.5
+    ends = 2 - math.hypot(half, 3.0), 2 + math.hypot(half, 4.0 - 0.5) + 0.5
+    assert (row["low"], row["high"]) == pytest.approx(ends)
+
+
+def test_seeds_that_nearly_agree_are_no_surer_than_prompts_let_each_be():
+    apart = cell(0.403302, 0.403308, low=0.397, high=0.41)
+    alike = cell(0.4033, 0.4033, low=0.397, high=0.41)
+    for rows in (apart, alike):
+        (row,) = over_seeds(rows)
+        assert (row["low"], row["high"]) == pytest.approx((0.397, 0.41), abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("metric", "values", "least", "most"),
+    [
+        ("toxic_mass", (0.05, 0.07), 0.0, None),
+        ("toxic_rate", (0.2, 0.9), 0.0, 1.0),
+        ("patched_toxic_rate", (0.2, 0.9), 0.0, 1.0),
+        ("consistency", (0.95, 0.99), None, 1.0),
+        ("kl_per_token", (0.1, 0.2), 0.0, None),
+        ("relative_norm_p05", (0.1, 0.2), 0.0, None),
+        ("perplexity", (5.0, 6.0), 1.0, None),
+        ("weight_drift", (0.1, 0.2), 0.0, None),
+        ("reward_margin", (0.1, 0.2), None, None),
+        ("a_study's_own", (0.1, 0.2), None, None),
+    ],
+)
+def test_two_seeds_leave_no_value_an_interval_beyond_what_it_can_be(metric, values, least, most):
+    (row,) = over_seeds(cell(*values, metric=metric, low=None, high=None))
+    low, high = t_interval(values)
+    assert row["low"] == (pytest.approx(low) if least is None else least)
+    assert row["high"] == (pytest.approx(high) if most is None else most)
+
+
+@pytest.mark.parametrize("apart", [0.2, 1.0, 3.0])
+def test_the_interval_of_a_mean_over_seeds_holds_the_truth_of_other_prompts_and_trainings(apart):
+    """Three seeds err alike by their 20 groups of prompts, and `apart` times as much by training.
+
+    Student's t over seeds alone holds the truth in 34, 84 and 93 % of draws.
+    """
+    draws, held = np.random.default_rng(3), 0
+    for _ in range(300):
+        prompts = draws.standard_normal(20)
+        half = 2.093 * prompts.std(ddof=1) / 20**0.5
+        values = prompts.mean() + apart / 20**0.5 * draws.standard_normal(3)
+        rows = cell(*values, metric="reward_margin")
+        for row in rows:
+            row |= {"low": row["value"] - half, "high": row["value"] + half}
+        (row,) = over_seeds(rows)
+        held += row["low"] <= 0.0 <= row["high"]
+    assert held >= 0.93 * 300
 
 
 def test_what_is_left_out_is_combined_group_by_group():
