@@ -22,6 +22,7 @@ from analysis.estimates.intervals import Estimate
 from analysis.long_table.circumstances import SHUFFLED, losses
 from analysis.measurement import Measurement
 from analysis.status import MEANINGS, Status
+from analysis.tables.rounding import format_beside, format_ends, format_number
 
 BEHAVIOUR = ("toxic_mass", "toxic_rate")
 """Toxicity, the preferred one first: the mass is exact, the rate all or nothing per prompt.
@@ -181,8 +182,12 @@ def most_remains(part: Estimate | None, whole: Estimate | None) -> bool | None:
 
 
 def in_words(estimate: Estimate | None) -> str:
-    """Return a value with its interval."""
-    return "missing" if estimate is None else estimate.in_words
+    """Return a value with its interval, in as many digits as that supports."""
+    if estimate is None:
+        return "missing"
+    if estimate.low is None or estimate.high is None:
+        return format_number(estimate.value)
+    return format_ends(estimate.value, estimate.low, estimate.high)
 
 
 def finding_in_words(finding: Finding) -> str:
@@ -194,9 +199,10 @@ def finding_in_words(finding: Finding) -> str:
         return f"missing ({number.status}: {number.reason})"
     parts = [in_words(finding.estimate)]
     if number.floor is not None:
-        parts.append(f"floor {number.floor:.3g}")
+        parts.append(f"floor {format_beside(number.floor, number.low, number.high)}")
     if finding.null_high is not None:
-        parts.append(f"null bands end at {finding.null_high:.3g}")
+        end = format_beside(finding.null_high, number.low, number.high)
+        parts.append(f"null bands end at {end}")
     if (number.num_seeds or 0) > 1:
         parts.append(f"{number.num_seeds} seeds")
     if number.reason:

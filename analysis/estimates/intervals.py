@@ -41,12 +41,6 @@ class Estimate:
         """Both ends of the interval; None where there is none."""
         return None if self.low is None or self.high is None else (self.low, self.high)
 
-    @property
-    def in_words(self) -> str:
-        """The number, with its interval where it has one."""
-        ends = "" if self.ends is None else f" [{self.low:.3g}, {self.high:.3g}]"
-        return f"{self.value:.3g}{ends}"
-
     def within(self, lowest: float, highest: float) -> Estimate:
         """Clip the number and its interval to the range that the quantity cannot leave."""
         return self.map(lambda number: float(min(max(number, lowest), highest)))

@@ -16,19 +16,44 @@ def format_value(value: float, low: float | None = None, high: float | None = No
     The half-width is shown with two significant digits and the value with as many decimals;
     without an interval the value has three significant digits. A true 0 is written `0`.
     """
-    if low is None or high is None or not math.isfinite(low + high):
+    if low is None or high is None or not _tells_digits(low, high):
         return format_number(value)
     half = (high - low) / 2
-    if half <= ROUNDING_NOISE * max(abs(low), abs(high)):
-        return format_number(value)
-    place = last_place(half, SIGNIFICANT_DIGITS)
-    lopsided = abs((high - value) - (value - low)) > 0.1 * 2 * half
-    exponent = _exponent(max(abs(value), half))
-    texts = [_at_place(number, place, exponent) for number in (value, half, low, high)]
+    if abs((high - value) - (value - low)) > 0.1 * 2 * half:
+        return format_ends(value, low, high)
+    place, exponent = last_place(half, SIGNIFICANT_DIGITS), _exponent(max(abs(value), half))
+    shown, width = (_at_place(number, place, exponent) for number in (value, half))
     tail = "" if exponent == 0 else f"e{exponent:+03d}"
-    if lopsided:
-        return f"{texts[0]}{tail} [{texts[2]}{tail}, {texts[3]}{tail}]"
-    return f"({texts[0]} ± {texts[1]}){tail}" if tail else f"{texts[0]} ± {texts[1]}"
+    return f"({shown} ± {width}){tail}" if tail else f"{shown} ± {width}"
+
+
+def format_ends(value: float, low: float, high: float) -> str:
+    """Write `value [low, high]`, all to the place of the half-width's second significant digit.
+
+    Of ends that are the same within rounding each has as many digits as a number without interval.
+    """
+    if not _tells_digits(low, high):
+        return f"{format_number(value)} [{format_number(low)}, {format_number(high)}]"
+    half = (high - low) / 2
+    place, exponent = last_place(half, SIGNIFICANT_DIGITS), _exponent(max(abs(value), half))
+    tail = "" if exponent == 0 else f"e{exponent:+03d}"
+    texts = [f"{_at_place(number, place, exponent)}{tail}" for number in (value, low, high)]
+    return f"{texts[0]} [{texts[1]}, {texts[2]}]"
+
+
+def format_beside(number: float, low: float | None, high: float | None) -> str:
+    """Write a number that is held against an interval: as finely as that, or to three digits."""
+    digits = DIGITS_WITHOUT_INTERVAL
+    if number and low is not None and high is not None and _tells_digits(low, high):
+        place = last_place((high - low) / 2, SIGNIFICANT_DIGITS)
+        digits = max(digits, Decimal(repr(abs(number))).adjusted() - place + 1)
+    return format_number(number, digits)
+
+
+def _tells_digits(low: float, high: float) -> bool:
+    """Whether an interval is more than the noise of fp64."""
+    width = high - low
+    return math.isfinite(width) and width / 2 > ROUNDING_NOISE * max(abs(low), abs(high))
 
 
 def format_number(value: float, digits: int = DIGITS_WITHOUT_INTERVAL) -> str:

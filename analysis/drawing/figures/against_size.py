@@ -17,6 +17,7 @@ from analysis.measurement import Row, label_at
 from analysis.tables.exponent_agreement import disagreement
 from analysis.tables.layout import TableLayout, axis_values, blank_name
 from analysis.tables.power_laws import SIZES, UNSHARED, PowerLaw, fit_rows
+from analysis.tables.rounding import format_ends
 
 DODGE = 1.04
 """Factor in size between the points of two colours, so that they do not hide each other."""
@@ -142,9 +143,10 @@ def _series(
 def describe(law: PowerLaw) -> str:
     """Return the exponent with its interval, and whether it is more than a description."""
     assert law.exponent is not None
-    value, low, high = law.exponent.value, law.exponent.low, law.exponent.high
-    few = "*" if law.descriptive else ""
-    return f"b = {value:.2f} [{low:.2f}, {high:.2f}], n = {law.num_sizes}{few}"
+    exponent, few = law.exponent, "*" if law.descriptive else ""
+    assert exponent.low is not None and exponent.high is not None, "a line has an interval"
+    words = format_ends(exponent.value, exponent.low, exponent.high)
+    return f"b = {words}, n = {law.num_sizes}{few}"
 
 
 def _about_fits(laws: Sequence[str]) -> str:

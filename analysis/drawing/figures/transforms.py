@@ -121,7 +121,7 @@ def _brief(value: float) -> str:
     size = abs(value)
     if size == 0 or size >= 0.01:
         return format_number(value, 2)
-    if size >= 0.0005:
+    if size >= 0.00095:  # below, three decimals would be as much as twice the number
         return f"{value:.3f}"
     digit, exponent = f"{value:.0e}".split("e")
     return f"{digit}e{int(exponent)}"

@@ -53,7 +53,7 @@ class HalfDepth(AnswerMetric):
             left = jackknife(float(kept.shares[-1, 0]), kept.shares[-1, 1:], kept.counts)
             beyond = deepest if low is None and left.low is not None else low
             more = "" if beyond is None else f"; {_BEYOND} {beyond:.3g}"
-            reason = f"> {deepest}: at that token {left.in_words} of the first is left{more}"
+            reason = f"> {deepest}: at that token {_in_words(left)} of the first is left{more}"
             raise UnmeasurableError(reason)
         depth = float(np.exp2(crossings[0]) - 1)
         known = np.isfinite(crossings[1:])
@@ -81,11 +81,19 @@ def bound_in(reason: str) -> float | None:
     return float(match[1].rstrip(".")) if match else None
 
 
+def _in_words(share: Estimate) -> str:
+    """Return a share with its interval where it has one; finished artifacts have three digits."""
+    ends = "" if share.ends is None else f" [{share.low:.3g}, {share.high:.3g}]"
+    return f"{share.value:.3g}{ends}"
+
+
 def _require_start(profile: AnswerProfile) -> None:
     """Refuse a profile with nothing at the first token that could fall."""
     start = jackknife(float(profile.starts[0, 0]), profile.starts[0, 1:], profile.counts)
     if not start.value > 0 or (start.low is not None and start.low <= 0):
-        reason = f"nothing to fall from: {profile.quantity} is {start.in_words} at the first token"
+        reason = (
+            f"nothing to fall from: {profile.quantity} is {_in_words(start)} at the first token"
+        )
         raise UnmeasurableError(reason, Status.BELOW_NOISE_FLOOR)
 
 

@@ -5,6 +5,10 @@ from typing import Any
 import pytest
 
 from analysis.answering.answer import ANSWERS, Verdict, metrics_read, ordered_answers
+from analysis.answering.evidence import finding_in_words
+from analysis.answering.findings import Findings
+from analysis.long_table.columns import to_rows
+from analysis.long_table.selection import Selection
 
 
 def test_the_questions_come_in_their_order() -> None:
@@ -57,3 +61,15 @@ def test_every_answer_states_its_rule(name: str) -> None:
 def test_all_metrics_that_are_read_are_listed_once() -> None:
     assert len(metrics_read()) == len(set(metrics_read()))
     assert {"toxic_mass", "consistency", "turn_drift", "decode_loss_gap"} <= set(metrics_read())
+
+
+def test_the_words_of_a_number_have_the_digits_that_its_interval_supports(study: Any) -> None:
+    """To three digits this number would be its band's end."""
+    place = {"model": "a", "site": "resid_mid", "layer": 0, "position": "last"}
+    study.add("consistency", 0.98765, half=0.00003, null_high=0.98761, floor=2e-8, **place)
+    found = Findings.from_rows(
+        to_rows(study.rows), study.circumstances, selection=Selection(), seeds="seed"
+    )
+    (finding,) = found.of_metric("consistency")
+    words = "0.987650 [0.987620, 0.987680]; floor 2.00e-08; null bands end at 0.987610"
+    assert finding_in_words(finding) == words

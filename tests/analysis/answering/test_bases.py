@@ -25,7 +25,7 @@ def after_sft(study: Any) -> Any:
 def test_dpo_after_sft_is_held_against_the_model_of_sft(after_sft: Any) -> None:
     fall, offset = after_sft.answer("holds_as_models_grow").evidence[1:3]
     assert fall.estimate.value == pytest.approx(0.45) and fall.supports is True
-    assert "from 0.5 [0.49, 0.51] of sft to 0.05" in fall.text
+    assert "from 0.500 [0.490, 0.510] of sft to 0.050" in fall.text
     assert offset.supports is True
 
 

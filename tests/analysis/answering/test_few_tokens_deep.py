@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from analysis.answering.answer import Verdict
+from analysis.tables.rounding import format_ends
 
 NAME = "few_tokens_deep"
 REJECTED = {"answer": "rejected", "prompts": "rejected", "source": "rejected"}
@@ -30,7 +31,7 @@ def test_the_whole_interval_decides(
     _half_depth(study, value, half)
     answer = study.answer(NAME)
     assert answer.verdict is verdict
-    assert f"{value:.3g} [" in answer.summary
+    assert f"after {format_ends(value, value - half, value + half)} tokens" in answer.summary
 
 
 @pytest.mark.parametrize(
@@ -63,8 +64,8 @@ def test_begun_replies_are_paired_with_the_base_at_the_same_depth(study: Any) ->
         study.add("toxic_mass", base, objective=None, prefill=f"prefill-{prefill}", **place)
         study.add("toxic_mass", mass, prefill=f"prefill-{prefill}", **place)
     texts = [each.text for each in study.answer(NAME).evidence if each.metric == "toxic_mass"]
-    assert "0 tokens of the rejected answer given" in texts[0] and "away 0.4 [" in texts[0]
-    assert "4 tokens of the rejected answer given" in texts[1] and "away 0.05 [" in texts[1]
+    assert "0 tokens of the rejected answer given" in texts[0] and "away 0.400 [" in texts[0]
+    assert "4 tokens of the rejected answer given" in texts[1] and "away 0.050 [" in texts[1]
 
 
 def test_what_is_measured_along_answers_speaks_for_no_other_question(study: Any) -> None:

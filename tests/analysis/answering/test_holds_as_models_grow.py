@@ -249,7 +249,7 @@ def test_models_that_no_axis_tells_apart_are_named_by_their_stages(
     for stage in ("after-sft", "at-once"):
         about = {"aligned": f"a {stage}", "base": "a"}
         study.offsets(0.7, model="a", about=about, compared_by=stage)
-    told = [each.text for each in study.answer(NAME).evidence if "0.7 " in each.text]
+    told = [each.text for each in study.answer(NAME).evidence if "0.700 [" in each.text]
     assert ["a, dpo, stage" in text for text in told] == [True, True]
 
 

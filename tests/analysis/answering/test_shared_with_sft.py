@@ -154,7 +154,7 @@ def test_falls_that_differ_are_told(study: Any, mass: float, is_told: bool) -> N
     caveats = [c for c in study.answer(NAME).caveats if c.startswith("Not matched")]
     assert bool(caveats) is is_told
     if is_told:
-        assert "a, dpo 0.45 [" in caveats[0] and "against 0.2 [" in caveats[0]
+        assert "a, dpo 0.450 [" in caveats[0] and "against 0.200 [" in caveats[0]
 
 
 def not_measured(study: Any) -> StudyAnswer:
@@ -233,7 +233,7 @@ def test_a_fall_that_dpo_never_reached_is_not_matched(study: Any) -> None:
     answer = study.answer(NAME)
     assert answer.verdict is Verdict.NO
     (caveat,) = [c for c in answer.caveats if c.startswith("Not matched")]
-    assert "a, dpo 0.4 [" in caveat and "against 0.48 [" in caveat
+    assert "a, dpo 0.400 [" in caveat and "against 0.480 [" in caveat
 
 
 def test_of_several_sft_models_that_with_the_largest_fall_within_reach_counts(study: Any) -> None:

@@ -218,6 +218,16 @@ def test_a_heat_map_has_no_column_without_a_number_and_none_wider_than_its_squar
     assert [text.get_text() for text in panel.texts] == ["3e-4", "3e-4"]
 
 
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.00053, "5e-4"), (0.00094, "9e-4"), (0.00097, "0.001"), (0.0023, "0.002"), (0.012, "0.012")],
+)
+def test_a_small_number_in_a_square_is_off_by_a_digit_and_never_by_half(value, text):
+    rows = [number("toxic_mass", value, condition=condition) for condition in ("plain", "rot13")]
+    (drawing,) = transforms.drawings(material(rows))
+    assert [square.get_text() for square in drawing.canvas.axes[0].texts] == [text, text]
+
+
 def test_a_control_on_one_condition_has_no_heat_map_though_the_base_was_on_two():
     rows = [
         number("toxic_mass", 0.3, condition=condition, objective=objective)

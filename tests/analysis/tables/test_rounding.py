@@ -2,7 +2,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.tables.rounding import format_count, format_number, format_value, last_place
+from analysis.tables.rounding import (
+    format_beside,
+    format_count,
+    format_ends,
+    format_number,
+    format_value,
+    last_place,
+)
 
 
 @pytest.mark.parametrize(
@@ -24,6 +31,31 @@ from analysis.tables.rounding import format_count, format_number, format_value, 
 )
 def test_the_interval_decides_the_digits(value, low, high, text):
     assert format_value(value, low, high) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "text"),
+    [
+        (0.98765, 0.987612, 0.987688, "0.987650 [0.987612, 0.987688]"),
+        (0.5, -3.04, 4.0, "0.5 [-3.0, 4.0]"),
+        (0.004, -0.0011, 0.0091, "0.0040 [-0.0011, 0.0091]"),
+        (1230.4, 1000.2, 1469.0, "1230 [1000, 1470]"),
+        (1.0, 1.0, 1.0, "1 [1, 1]"),
+        (0.8333333, 0.8333333, 0.8333333, "0.833 [0.833, 0.833]"),
+        (1.234e-7, 1.0e-7, 1.468e-7, "1.23e-07 [1.00e-07, 1.47e-07]"),
+    ],
+)
+def test_an_interval_written_by_its_ends_has_the_digits_that_it_supports(value, low, high, text):
+    assert format_ends(value, low, high) == text
+
+
+def test_what_a_value_is_held_against_is_written_as_finely():
+    """0.98765 lies above a band that ends at 0.98761, and not above one that ends at 0.988."""
+    assert format_beside(0.98761, 0.987641, 0.987688) == "0.987610"
+    assert format_beside(0.25, 0.9, 0.99) == "0.250"
+    assert format_beside(2.5e-8, 0.9, 0.99) == "2.50e-08"
+    assert format_beside(0.0, 0.9, 0.99) == "0"
+    assert format_beside(0.25, None, None) == "0.250"
 
 
 def test_zero_is_written_as_zero_and_never_negative():
