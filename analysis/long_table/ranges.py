@@ -36,7 +36,8 @@ _OF_VALUES: dict[Range, str] = {
     "value_vector_shift_mode value_vector_shift_nearest value_vector_shift_first "
     "weight_drift_least_cosine weight_drift_whole_least_cosine",
     POSITIVE: "decode_loss decode_loss_shuffled token_kl token_kl_mean kl_per_token offset_norm "
-    "relative_norm intrinsic_dimension promoted_toxic_words captured_energy_ratio captured_energy_learned_ratio "
+    "relative_norm intrinsic_dimension promoted_toxic_words captured_energy_ratio "
+    "captured_energy_learned_ratio "
     "shared_part weight_drift weight_drift_whole",
     NEGATIVE: "on_policy_chosen_logp on_policy_chosen_own_logp",
     FROM_ONE: "perplexity window_perplexity participation_ratio effective_rank components_90 "
