@@ -156,7 +156,7 @@ class Sides:
     @property
     def _errors(self) -> Numbers:
         """Standard errors by the numbers without each prompt group."""
-        return np.sqrt(jackknife_variances(self.shifts, np.isfinite(self.kept)))
+        return np.asarray(np.sqrt(jackknife_variances(self.shifts, np.isfinite(self.kept))))
 
     def _widening(self) -> Numbers:
         errors = self._errors
