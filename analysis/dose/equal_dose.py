@@ -42,6 +42,7 @@ from analysis.dose.trajectories import (
 )
 from analysis.estimates.intervals import MIN_GROUPS
 from analysis.long_table.circumstances import Circumstances
+from analysis.long_table.ranges import possible
 from analysis.measurement import CONTROLS, LeftOut, Measurement, Row
 from analysis.status import Status
 
@@ -242,7 +243,7 @@ class _Reading:
             value = float(curve.values[0])
             return replace(read, value=value, reason=read.reason or ONE_SNAPSHOT)
         course = turning(curve.steps, curve.values)
-        value = float(course(np.clip(step, *curve.steps[[0, -1]])))
+        value = possible(read.metric, float(course(np.clip(step, *curve.steps[[0, -1]]))))
         steepness = _steepness(course, curve, instant)
         gap = hypot(gap_of(course, curve.steps, curve.values, step), steepness * instant.gap)
         return self._with_interval(replace(read, value=value), curve, instant, steepness, gap)
@@ -292,9 +293,8 @@ class _Reading:
         if whole.present.sum() < MIN_GROUPS:
             return read
         value = number(read.as_row(), "value")
-        return replace(
-            read, low=value - halves[0], high=value + halves[1], left_out=_left_out(value, whole)
-        )
+        low, high = (possible(read.metric, end) for end in (value - halves[0], value + halves[1]))
+        return replace(read, low=low, high=high, left_out=_left_out(value, whole))
 
     def _half(self, curve: Curve, side: Values, step: float, of_dose: Shifts) -> float:
         """Return the distance to one end of the interval; `side`: those at the snapshots."""
@@ -394,4 +394,5 @@ def _step(reading: _Reading) -> Measurement:
     moved = replace(instant.shifts, moves=-pace * instant.shifts.moves)
     half = hypot(float(moved.halves[0]), pace * instant.gap)
     left_out = _left_out(instant.step, moved)
-    return replace(about, low=instant.step - half, high=instant.step + half, left_out=left_out)
+    low = possible(STEP_AT_DOSE, instant.step - half)
+    return replace(about, low=low, high=instant.step + half, left_out=left_out)

@@ -1,7 +1,8 @@
-"""The range that a value cannot leave, so that no interval over seeds says that it might.
+"""The range that a value cannot leave, so that nothing made of several numbers says that it might.
 
 Within one job an estimator keeps its interval in the range. Student's interval over few seeds knows
-of none: of a toxic mass of 0.05 and 0.07 it goes from -0.07 to 0.19.
+of none (of a toxic mass of 0.05 and 0.07 it goes from -0.07 to 0.19), nor does a curve through
+snapshots.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ _OF_VALUES: dict[Range, str] = {
     "weight_drift_least_cosine weight_drift_whole_least_cosine",
     POSITIVE: "decode_loss decode_loss_shuffled token_kl token_kl_mean kl_per_token offset_norm "
     "relative_norm intrinsic_dimension promoted_toxic_words captured_energy_ratio "
-    "captured_energy_learned_ratio "
+    "captured_energy_learned_ratio step_at_dose "
     "shared_part weight_drift weight_drift_whole",
     NEGATIVE: "on_policy_chosen_logp on_policy_chosen_own_logp",
     FROM_ONE: "perplexity window_perplexity participation_ratio effective_rank components_90 "
@@ -62,3 +63,9 @@ def range_of(value: str) -> Range | None:
     for ending in _SAME:
         name = name.removesuffix(ending)
     return _RANGES.get(name)
+
+
+def possible(value: str, number: float) -> float:
+    """Return a number, or where a value cannot be so small or large the end of its range."""
+    least, most = range_of(value) or ANY
+    return min(max(number, least), most)

@@ -15,7 +15,7 @@ import numpy as np
 
 from analysis.long_table.columns import axes_of
 from analysis.long_table.one_number import each_job_once, standing_row
-from analysis.long_table.ranges import range_of
+from analysis.long_table.ranges import possible
 from analysis.measurement import (
     CONTROLS,
     FIELDS,
@@ -118,8 +118,8 @@ def _interval(rows: Sequence[Row], values: Sequence[float], notes: Sequence[str]
     half = (last - first) / 2
     low, high = mean - math.hypot(half, below or 0.0), mean + math.hypot(half, above or 0.0)
     high += math.fsum(_numbers(rows, "uncounted")) / len(rows)
-    least, most = range_of(str(rows[0]["metric"])) or (-math.inf, math.inf)
-    ends = {"low": min(max(low, least), mean), "high": max(min(high, most), mean)}
+    metric = str(rows[0]["metric"])
+    ends = {"low": min(possible(metric, low), mean), "high": max(possible(metric, high), mean)}
     return {**ends, "status": Status.OK.value}
 
 
@@ -127,11 +127,11 @@ def _farthest(rows: Sequence[Row], end: str) -> float | None:
     """Return the widest half of the seeds' own intervals at one end, less what is uncounted."""
     halves = []
     for row in rows:
-        value, limit, uncounted = (row.get(name) for name in ("value", end, "uncounted"))
-        if isinstance(value, int | float) and isinstance(limit, int | float):
-            half = abs(float(limit) - float(value))
-            is_raised = end == "high" and isinstance(uncounted, int | float)
-            halves.append(max(half - float(uncounted), 0.0) if is_raised else half)
+        known = [_numbers([row], name) for name in ("value", end)]
+        if all(known):
+            raised = math.fsum(_numbers([row], "uncounted")) if end == "high" else 0.0
+            ((value,), (limit,)) = known
+            halves.append(max(abs(limit - value) - raised, 0.0))
     return max(halves, default=None)
 
 

@@ -48,6 +48,18 @@ def test_between_snapshots_the_interval_holds_a_smooth_course(trainings, power):
         assert number.low <= np.sin(80 * at ** (1 / power) / 30) <= number.high
 
 
+@pytest.mark.parametrize(
+    "masses", [{10: 0.4, 20: 0.1, 40: 0.01, 80: 0.005}, {10: 0.6, 20: 0.0, 40: 0.0, 80: 0.5}]
+)
+def test_a_probability_between_snapshots_and_its_interval_stay_one(trainings, masses):
+    """The curve through the second four goes below 0 between two of them, the interval of both."""
+    trainings.add("kl_per_token", lambda step: step / 80, error=0.02)
+    trainings.add("toxic_mass", masses, error=0.02)
+    for at in (0.375, 0.45):
+        number = read(trainings, Dose.named("kl", at), metric="toxic_mass")
+        assert 0.0 == number.low <= number.value <= number.high <= 1.0
+
+
 def test_a_dose_beyond_the_last_snapshot_is_not_guessed(trainings):
     trainings.add("kl_per_token", lambda step: step / 200)
     trainings.add("consistency", lambda step: 1.0)
@@ -179,14 +191,14 @@ def test_a_number_that_is_a_function_of_the_dose_group_by_group_is_sure(training
         return step / 80 * np.linspace(-0.5, 0.5, 20)
 
     trainings.add("kl_per_token", lambda step: step / 80, error=error)
-    trainings.add("consistency", lambda step: step / 40, error=lambda step: 2 * error(step))
-    sure = read(trainings)
+    trainings.add("reactivation", lambda step: step / 40, error=lambda step: 2 * error(step))
+    sure = read(trainings, metric="reactivation")
     assert sure.high - sure.low < 1e-4
     trainings.circumstances = {
         key: about if "kl" in key else _of_pairs(about)
         for key, about in trainings.circumstances.items()
     }
-    apart = read(trainings)
+    apart = read(trainings, metric="reactivation")
     alone = trainings.table[6]["high"] - trainings.table[6]["low"]
     assert apart.high - apart.low == pytest.approx(2**0.5 * alone, rel=1e-3)
 

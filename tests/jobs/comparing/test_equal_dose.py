@@ -43,12 +43,12 @@ def comparison():
         )
 
     for model, pace in (("small", 0.01), ("large", 0.02)):
-        add(model, "toxic_mass", 0.5)
+        add(model, "toxic_mass", 0.7)
         add(model, "toxic_mass", 0.1, aligned=f"{model}@whole")
         for step in STEPS:
             aligned = f"{model}@{step}"
             add(model, "kl_per_token", pace * step, step, aligned)
-            add(model, "toxic_mass", 0.5 - pace * step, step, aligned)
+            add(model, "toxic_mass", 0.7 - pace * step, step, aligned)
     rows.append(
         {
             "snapshot": "step-10",
@@ -77,9 +77,9 @@ def test_a_table_at_one_dose_has_the_base_and_every_training_there(comparison):
     view = View(at={"kl": 0.2}, metrics=["toxic_mass", "step_at_dose"])
     table = at_doses(comparison, view).table(view)
     found = cells(table)
-    assert found["small", "toxic_mass", "none"].number.value == 0.5
+    assert found["small", "toxic_mass", "none"].number.value == 0.7
     for model in ("small", "large"):
-        assert found[model, "toxic_mass", "kl=0.2"].number.value == pytest.approx(0.3)
+        assert found[model, "toxic_mass", "kl=0.2"].number.value == pytest.approx(0.5)
     assert found["small", "step_at_dose", "kl=0.2"].number.value == pytest.approx(20)
     assert found["large", "step_at_dose", "kl=0.2"].number.value == pytest.approx(10)
     assert "At equal dose: kl_per_token 0.2 nats per token" in table.caption
@@ -88,10 +88,10 @@ def test_a_table_at_one_dose_has_the_base_and_every_training_there(comparison):
 def test_several_doses_are_columns_and_one_that_is_not_reached_says_so(comparison):
     view = View(at={"kl": [0.2, 0.6], "toxic_mass_fall": 0.3}, metrics=["toxic_mass"])
     found = cells(at_doses(comparison, view).table(view))
-    assert found["large", "toxic_mass", "kl=0.6"].number.value == pytest.approx(-0.1)
+    assert found["large", "toxic_mass", "kl=0.6"].number.value == pytest.approx(0.1)
     lacking = found["small", "toxic_mass", "kl=0.6"].number
     assert lacking.status == "not_at_dose" and "0.4 at step 40" in lacking.reason
-    assert found["small", "toxic_mass", "toxic_mass_fall=0.3"].number.value == pytest.approx(0.2)
+    assert found["small", "toxic_mass", "toxic_mass_fall=0.3"].number.value == pytest.approx(0.4)
 
 
 def test_what_no_snapshot_measured_keeps_its_reason(comparison):
@@ -116,10 +116,10 @@ def test_a_cell_at_a_dose_is_traced_to_what_it_was_read_between(comparison):
     named = [f"{text},model=small" for text in refused.value.allowed]
     assert sorted(named)[0] == "toxic_mass,snapshot=kl=0.15,model=small"
     (read,), (lacking,), (base,) = (rows_of_cell(shown, view, text) for text in sorted(named))
-    assert read["value"] == pytest.approx(0.35)
+    assert read["value"] == pytest.approx(0.55)
     assert {key.rpartition("@")[2] for key in read["key"].split()} >= {"10", "20"}
     assert lacking["status"] == "not_at_dose" and lacking["snapshot"] == "kl=0.6"
-    assert base["value"] == 0.5
+    assert base["value"] == 0.7
     with pytest.raises(UserError, match="unknown value of snapshot") as refused:
         rows_of_cell(shown, view, "toxic_mass,model=small,snapshot=kl=0.16")
     assert "kl=0.15" in refused.value.allowed
