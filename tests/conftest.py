@@ -138,8 +138,12 @@ def bucket(s3, object_storage):
 
 
 @pytest.fixture
-def proxy(object_storage, bucket, s3):
-    """A proxy that this process's S3 goes through."""
+def proxy(object_storage, bucket, s3, monkeypatch):
+    """A proxy that this process's S3 goes through; its client tries again twenty times as soon."""
+    from botocore.retries.standard import ExponentialBackoff
+
+    delay_s = ExponentialBackoff.delay_amount
+    monkeypatch.setattr(ExponentialBackoff, "delay_amount", lambda *given: delay_s(*given) / SOONER)
     between = Proxy(object_storage)
     s3(between.address)
     yield between
@@ -153,6 +157,7 @@ def ray():
         yield executor
 
 
+SOONER = 20
 ERROR = "<Error><Code>{code}</Code><Message>as the test asked</Message></Error>"
 
 

@@ -27,6 +27,7 @@ from huggingface_hub import constants
 os.environ.clear()
 os.environ.update(ENVIRONMENT)
 importlib.reload(constants)
+os.chdir(FOLDER)
 sys.argv = ["-c", *WORDS]
 for file, descriptor in ((SAID, 1), (ERRORS or SAID, 2)):
     heard = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -45,10 +46,10 @@ sys.exit(main())
 """
 
 
-def forked(code, words, said, environment=None, errors=None):
+def forked(code, words, said, environment=None, errors=None, folder=None):
     """A process that runs a program; what it says goes to a file, its errors to another if named.
 
-    It has the environment of this process and what is given of another.
+    It has the environment and the folder of this process unless others are given.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(IMPORTED))
@@ -57,7 +58,8 @@ def forked(code, words, said, environment=None, errors=None):
         "WORDS": list(words),
         "SAID": str(said),
         "ERRORS": errors and str(errors),
-        "ENVIRONMENT": {**os.environ, **(environment or {})},
+        "ENVIRONMENT": dict(os.environ if environment is None else environment),
+        "FOLDER": str(folder or os.getcwd()),
     }
     process = context.Process(target=exec, args=(BEGIN, given))
     process.start()
@@ -67,12 +69,12 @@ def forked(code, words, said, environment=None, errors=None):
 class ForkedCommand:
     """`deltascale` with these words, as `subprocess.Popen` shows a process."""
 
-    def __init__(self, words, environment):
+    def __init__(self, words, environment, folder=None):
         self._folder = tempfile.TemporaryDirectory()
         self._said = [Path(self._folder.name) / stream for stream in ("out", "errors")]
         for file in self._said:
             file.touch()
-        self._process = forked(COMMAND, words, self._said[0], environment, self._said[1])
+        self._process = forked(COMMAND, words, self._said[0], environment, self._said[1], folder)
         self.pid = self._process.pid
 
     @property

@@ -32,7 +32,7 @@ class Command:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, **self._environment()},
+            env=self._environment(),
         )
 
     def fork(self, *words: str) -> ForkedCommand:
@@ -51,7 +51,7 @@ class Command:
         return [*words, "--root", str(self.root)]
 
     def _environment(self) -> dict[str, str]:
-        return {**SECRETS, "WANDB_MODE": self.wandb_mode, "COLUMNS": "200"}
+        return {**os.environ, **SECRETS, "WANDB_MODE": self.wandb_mode, "COLUMNS": "200"}
 
     def _ended(self, words: tuple[str, ...], process: Any) -> "subprocess.CompletedProcess[str]":
         out, err = process.communicate(timeout=_LONGEST_S)

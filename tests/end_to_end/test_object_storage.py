@@ -52,13 +52,14 @@ def test_a_study_on_object_storage_gives_the_bytes_of_a_local_one(
 ) -> None:
     # In this process, which in a whole run of the tests has long loaded torch; only what is killed
     # is another.
-    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_MODE", "disabled")
     assert main(["launch", STUDY, "--executor", "local", "--root", str(command.root)]) == 0
     _kill_while_the_second_checkpoint_goes_up(
         dataclasses.replace(command, root=f"{bucket}/folder/root"), proxy
     )
     s3(object_storage)
     root = Storage(f"{bucket}/folder/root")
+    monkeypatch.setenv("WANDB_MODE", "offline")
     assert _ask(root, "launch", STUDY, "--executor", "local") == 0
 
     assert root.read(TABLE) == (command.root / TABLE).read_bytes()

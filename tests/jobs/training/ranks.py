@@ -183,6 +183,7 @@ def _start_rank(order, place, rank, num_ranks):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]  # nothing may need it: the group stands already
     environment = {
+        **os.environ,
         "RANK": str(rank),
         "LOCAL_RANK": str(rank),
         "WORLD_SIZE": str(num_ranks),
