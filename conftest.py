@@ -10,6 +10,7 @@ Not checked: classes' fields, processes that tests start (workers of Ray, the co
 """
 
 import ast
+import os
 import random
 import sys
 from importlib.machinery import PathFinder, SourceFileLoader
@@ -22,6 +23,11 @@ from jaxtyping import _import_hook as hook
 # is a part of training checkpoints: runs with and without checks would leave other bytes.
 assert codemain.getrandbits is random.getrandbits
 codemain.getrandbits = random.Random(0).getrandbits
+
+# Images of containers set it. This process would then compile 600 files of tests anew every time,
+# and each of the hundreds that tests start what it imports of ours.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 UNCHECKED: frozenset[str] = frozenset()
 """Modules that are left out, each with its reason beside it."""
@@ -88,13 +94,16 @@ class ShapeChecks(hook.JaxtypingTransformer):
 
 
 class Loader(hook._JaxtypingLoader):
-    """Loads a module with its shapes checked, where it names any; nothing is cached on disk."""
+    """Loads a module with its shapes checked, where it names any; that is not cached on disk."""
 
     exec_module = SourceFileLoader.exec_module
 
     def get_code(self, fullname):  # type: ignore[no-untyped-def]
-        """Compile the module from its source."""
-        return self.source_to_code(self.get_data(self.path), self.path)
+        """Compile the module from its source; one that names no shapes is loaded as ever."""
+        data = self.get_data(self.path)
+        if b"jaxtyping" not in data:
+            return SourceFileLoader.get_code(self, fullname)
+        return self.source_to_code(data, self.path)
 
     def source_to_code(self, data, path, *, _optimize=-1):  # type: ignore[no-untyped-def]
         """Compile the module, decorated."""
