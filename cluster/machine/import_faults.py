@@ -82,9 +82,7 @@ def _fault(
         for prefix in (f"{library.upper()}_", *_ALSO.get(library, ()))
     )
     names = sorted(
-        name
-        for name in environment
-        if name.startswith(prefixes) and environment[name] and not is_secret_name(name)
+        name for name in environment if name.startswith(prefixes) and not is_secret_name(name)
     )
     certain = [
         name
@@ -92,9 +90,10 @@ def _fault(
         if re.search(rf"\b{re.escape(name)}\b", message)
         or (isinstance(error, _OF_VALUES) and _is_told(environment[name], message))
     ]
+    names = [name for name in names if environment[name]]  # most read an empty one as none
     if not certain and sys.flags.optimize > 1:
         names.append(OPTIMIZE)
-    if not names:
+    if not certain and not names:
         return None
     return ImportFault(
         library=libraries[-1], variables=tuple(certain or names), is_certain=bool(certain)
@@ -104,6 +103,8 @@ def _fault(
 def _is_told(value: str, message: str) -> bool:
     if f"'{value}'" in message or f'"{value}"' in message:
         return True
+    if not value.strip():
+        return False
     word = rf"(?<!\w){re.escape(value)}(?!\w)"
     return len(value) >= _SHORTEST_WORD and re.search(word, message) is not None
 

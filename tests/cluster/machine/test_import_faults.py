@@ -50,6 +50,19 @@ def test_the_variable_whose_value_an_import_could_not_read_is_certain(fault, nam
     assert known.is_certain and "READSTHEM_LEVEL" in str(known)
 
 
+@pytest.mark.parametrize("empty", ["", " "])
+def test_an_empty_value_that_an_import_could_not_read_is_certain(fault, empty):
+    """As files of containers leave them: `VARIABLE=${NOT_SET}`."""
+    known = fault({"READSTHEM_LEVEL": empty, "READSTHEM_OTHER": "5"}, "readsthem")
+    assert (known.variables, known.is_certain) == (("READSTHEM_LEVEL",), True)
+
+
+def test_an_empty_variable_is_not_suspected_of_what_it_is_not_told_in(fault):
+    known = fault({"BROKENLIB_A": "1", "BROKENLIB_B": ""}, "brokenlib")
+    assert (known.variables, known.is_certain) == (("BROKENLIB_A",), False)
+    assert fault({"BROKENLIB_A": "", "BROKENLIB_B": ""}, "brokenlib") is None
+
+
 def test_what_else_is_set_for_a_library_is_named_where_nothing_is_certain(fault):
     variables = {"BROKENLIB_A": "1", "BROKENLIB_TOKEN": "a-secret", "UNRELATED": "1"}
     known = fault(variables, "brokenlib")
@@ -68,6 +81,7 @@ def test_an_error_that_no_import_raised_or_of_a_library_without_variables_is_non
     [
         ("tqdm", "TQDM_MININTERVAL", "abc"),
         ("huggingface_hub.constants", "HF_HUB_ETAG_TIMEOUT", "x"),
+        ("huggingface_hub.constants", "HF_HUB_ETAG_TIMEOUT", ""),
         ("torch", "TORCH_LOGS", "garbage"),
         ("torch.distributed", "TORCH_DISTRIBUTED_DEBUG", "garbage"),
     ],
