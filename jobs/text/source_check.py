@@ -13,6 +13,7 @@ from typing import Any, Literal, overload
 from cluster.errors import DeltascaleError, UserError
 from jobs.hub.repository import DATA_SETS
 from jobs.params import added
+from jobs.text.beside_prompts import notes_on_some_repeats, notes_on_unread_columns
 from jobs.text.format import MAX_DROPPED, Role, read
 from jobs.text.pair_artifact import without_duplicates
 from jobs.text.reading import Labelled, Pair, Prompt, Reading, by_reason
@@ -123,8 +124,7 @@ def _check(
     broken = reading.malformed()
     notes = [f"{source}: {note}" for note in reading.notes]
     if source is not None:
-        both = note_on_both_orders(reading.items) if role == "pairs" else []
-        notes += [f"{source}: {note}" for note in (*notes_on_texts(reading.items), *both)]
+        notes += [f"{source}: {note}" for note in _looked_closer(role, reading)]
     if broken:
         count = len({row.row for row in broken})
         notes.append(
@@ -141,6 +141,16 @@ def _check(
             f"{listed(by_reason(useless))}"
         )
     return tuple(notes)
+
+
+def _looked_closer(role: Role, reading: Reading[Any]) -> list[str]:
+    """Say what may not be meant in what was read; nothing of it is changed or left out."""
+    notes = notes_on_texts(reading.items)
+    if role in ("pairs", "prompts"):
+        notes += notes_on_unread_columns(reading.unused_columns)
+    if role == "pairs":
+        notes += [*notes_on_some_repeats(reading.items), *note_on_both_orders(reading.items)]
+    return notes
 
 
 def modified(*sources: str | None) -> str:
