@@ -21,7 +21,7 @@ from jobs.worker.work import Work
 
 _LAYOUT = SourceFiles(
     wanted=(adapter_folder.CONFIG, adapter_folder.WEIGHTS, *TOKENIZER_FILES),
-    check=adapter_folder.check_adapter_folder,
+    check=adapter_folder.check_trained_adapter,
     weights=(adapter_folder.WEIGHTS,),
     absent=adapter_folder.no_adapter_weights,
 )

@@ -70,8 +70,18 @@ def check_adapter_folder(folder: Path, where: str) -> list[str]:
     check_descriptions(folder, TOKENIZER_FILES, where)
     tensors = read_tensors(folder / WEIGHTS, where)  # the file is as long as its header says
     refuse_wrapped_adapter(tensors.keys(), where)
-    _refuse_untrained(folder, where)
     return [CONFIG, WEIGHTS, *(name for name in TOKENIZER_FILES if (folder / name).is_file())]
+
+
+def check_trained_adapter(folder: Path, where: str) -> list[str]:
+    """List the files of an adapter that somebody trained; see `check_adapter_folder`.
+
+    Raises UserError for one that changes nothing, too; our own are kept untrained where that is
+    asked for (a snapshot before the first step).
+    """
+    names = check_adapter_folder(folder, where)
+    _refuse_untrained(folder, where)
+    return names
 
 
 def _refuse_untrained(folder: Path, where: str) -> None:

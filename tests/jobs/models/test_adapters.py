@@ -7,7 +7,11 @@ import pytest
 import torch
 
 from cluster.errors import UserError
-from jobs.models.adapter_folder import adapter_facts, check_adapter_folder
+from jobs.models.adapter_folder import (
+    adapter_facts,
+    check_adapter_folder,
+    check_trained_adapter,
+)
 from jobs.models.adapters import load_pair_with_adapter, merge_adapter
 from jobs.models.family import Tap
 from jobs.models.loading import load_model, load_tokenizer
@@ -142,8 +146,9 @@ def without_update(name, tensor):
 def test_an_adapter_that_was_saved_untrained_is_refused(adapter, family, settings):
     folder = rewritten(adapter(family, **settings), without_update)
     with pytest.raises(UserError, match="changes nothing: every lora_B is zero") as caught:
-        check_adapter_folder(folder, "tuned")
+        check_trained_adapter(folder, "tuned")
     assert caught.value.where == "tuned"
+    check_adapter_folder(folder, "ours")  # as a snapshot before the first step is
 
 
 @pytest.mark.parametrize(
@@ -154,18 +159,18 @@ def test_an_adapter_that_was_saved_untrained_is_refused(adapter, family, setting
     ],
 )
 def test_an_adapter_of_which_one_block_was_trained_is_taken(adapter, change):
-    check_adapter_folder(rewritten(adapter("llama"), change), "tuned")
+    check_trained_adapter(rewritten(adapter("llama"), change), "tuned")
 
 
 def test_modules_that_were_saved_whole_are_a_change_of_their_own(adapter):
     folder = rewritten(adapter("llama", modules_to_save=["input_layernorm"]), without_update)
-    check_adapter_folder(folder, "tuned")
+    check_trained_adapter(folder, "tuned")
 
 
 def test_an_adapter_that_zero3_held_in_pieces_is_refused(adapter):
     folder = rewritten(adapter("llama"), lambda name, tensor: torch.zeros(0))
     with pytest.raises(UserError, match="tensors of the adapter are empty: base_model"):
-        check_adapter_folder(folder, "tuned")
+        check_trained_adapter(folder, "tuned")
 
 
 def test_an_adapter_with_nan_is_refused_before_it_is_put_on_its_base(adapter, saved_models):
