@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from analysis.long_table.columns import axes_of, schema
-from analysis.measurement import IDENTITY, Row, Scalar, label_of
+from analysis.long_table.ranges import ANY, range_of
+from analysis.measurement import IDENTITY, NUMBERS, Row, Scalar, label_of
 
 _MOST_RANKS = 2**62
 _STAGE = "stage of the job"
@@ -24,6 +25,8 @@ def conformed(
     types: Mapping[str, pa.DataType] | None = None,
 ) -> pa.Table:
     """Return one job's measurements in the columns of these axes, filled with constants.
+
+    Ends of intervals and bands beyond what the value can be, as artifacts may have them, are cut.
 
     Args:
         table: measurements of one job.
@@ -41,7 +44,24 @@ def conformed(
         else:
             value = constants[field.name] if is_constant else None
             columns.append(pa.repeat(_scalar(value, field.type), len(table)))
-    return pa.table(columns, schema=schema(axes, types))
+    return _cut(pa.table(columns, schema=schema(axes, types)))
+
+
+def _cut(table: pa.Table) -> pa.Table:
+    """Return the table, no number beside a value beyond the range of that value."""
+    metrics = table["metric"].combine_chunks().dictionary_encode()
+    ranges = np.array([range_of(name) or ANY for name in metrics.dictionary.to_pylist()])
+    if not len(ranges):
+        return table
+    least, most = ranges[metrics.indices.to_numpy()].T
+    for name in NUMBERS:
+        numbers = table[name].to_numpy()  # NaN where it is missing
+        with np.errstate(invalid="ignore"):
+            is_beyond = (numbers < least) | (numbers > most)
+        if name != "value" and is_beyond.any():
+            whole = pa.array(np.clip(numbers, least, most), from_pandas=True)
+            table = table.set_column(table.column_names.index(name), name, whole)
+    return table
 
 
 def _scalar(value: Scalar, of_type: pa.DataType) -> pa.Scalar:

@@ -54,3 +54,26 @@ def test_a_value_stands_in_a_column_of_text_by_its_label(value):
     own = to_table([{"metric": "x", "value": 1.0}], [])
     (row,) = conformed(own, AXES, {"objective": value, "model": "m"}).to_pylist()
     assert row["objective"] == label_of(value)
+
+
+def test_no_end_of_an_interval_or_band_is_beyond_what_the_value_can_be():
+    """Of a memorised text mean nats are near 0, and an interval about them may reach below."""
+    beyond = {"low": 0.99, "high": 1.05, "null_low": 0.2, "null_high": 9.0}
+    rows = [
+        {"metric": "perplexity", "value": 1.02, **beyond},
+        {"metric": "toxic_mass", "value": 0.98, "low": 0.9, "high": 1.04},
+        {"metric": "reward_margin", "value": -3.0, "low": -4.0, "high": -2.0},
+        {"metric": "a_study's_own", "value": -3.0, "low": -4.0},
+    ]
+    found = {
+        row["metric"]: tuple(
+            row[name] for name in ("value", "low", "high", "null_low", "null_high")
+        )
+        for row in conformed(to_table(rows, []), [], {}).to_pylist()
+    }
+    assert found == {
+        "perplexity": (1.02, 1.0, 1.05, 1.0, 9.0),
+        "toxic_mass": (0.98, 0.9, 1.0, None, None),
+        "reward_margin": (-3.0, -4.0, -2.0, None, None),
+        "a_study's_own": (-3.0, -4.0, None, None, None),
+    }
