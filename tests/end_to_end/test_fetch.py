@@ -78,7 +78,7 @@ def _written(folder: Path, study: dict[str, Any] = STUDY) -> str:
 
 
 def _run(command: Any, *words: str) -> Any:
-    done = command.run(*words)
+    done = command.run_cold(*words)
     assert done.returncode == 0, done.stderr + done.stdout
     return done
 
@@ -143,7 +143,7 @@ def test_workers_of_ray_find_in_the_root_what_was_fetched(
     _run(command, "launch", study)
     assert "rot13" in _run(command, "compare", "offline", "--format", "csv").stdout
     refused = _written(tmp_path, {**STUDY, "axes": {**STUDY["axes"], "model": [*MODELS, OTHER]}})
-    done = command.run("launch", refused)
+    done = command.run_cold("launch", refused)
     assert done.returncode == 2 and "not in the root: hf://org/other at main" in done.stderr
 
 
@@ -157,7 +157,7 @@ def test_gated_and_missing_repositories_are_told_at_once_and_nothing_comes(
     sources = ["hf://org/tiny", "hf://org/gated", "hf://org/none", "hf://org/other"]
     models = [{"name": f"m{n}", "source": source} for n, source in enumerate(sources)]
     study = _written(tmp_path, STUDY | {"axes": {**STUDY["axes"], "model": models}})
-    refused = command.run("fetch", study)
+    refused = command.run_cold("fetch", study)
     assert refused.returncode == 2
     for source in sources[1:]:
         assert source in refused.stderr
