@@ -56,7 +56,7 @@ def decode(
     start = 0
 
     def decode_first(members: Sequence[int], number: int) -> list[list[int]]:
-        return _decode_batch(model, prompts, members[:number], num_tokens, ends, choose)
+        return _decode_together(model, prompts, members[:number], num_tokens, ends, choose)
 
     with torch.inference_mode():
         while start < len(order):
@@ -72,6 +72,34 @@ def decode(
     return continuations
 
 
+class _PaddingLeaked(Exception):
+    """Logits of padded prompts are NaN: an attention kernel let padding into them."""
+
+
+def _decode_together(
+    model: LanguageModel,
+    prompts: Sequence[Sequence[int]],
+    members: Sequence[int],
+    num_tokens: int,
+    ends: frozenset[int],
+    choose: TokenChoice,
+) -> list[list[int]]:
+    """Decode prompts in one batch; in one for each length where padding would reach others.
+
+    A padded place sees nothing, and some kernels on GPUs make NaN of that, which the next block
+    spreads over the whole text.
+    """
+    try:
+        return _decode_batch(model, prompts, members, num_tokens, ends, choose)
+    except _PaddingLeaked:
+        rows: dict[int, list[int]] = {}
+        for length in sorted({len(prompts[i]) for i in members}):
+            alike = [i for i in members if len(prompts[i]) == length]
+            said = _decode_batch(model, prompts, alike, num_tokens, ends, choose)
+            rows |= dict(zip(alike, said, strict=True))
+        return [rows[i] for i in members]
+
+
 def _decode_batch(
     model: LanguageModel,
     prompts: Sequence[Sequence[int]],
@@ -81,6 +109,7 @@ def _decode_batch(
     choose: TokenChoice,
 ) -> list[list[int]]:
 
+    is_padded = len({len(prompts[i]) for i in members}) > 1
     padded = _pad_left([prompts[i] for i in members])
     token_ids, mask = (tensor.to(model.device) for tensor in padded)
     positions = (mask.cumsum(1) - 1).clamp(min=0)
@@ -98,7 +127,10 @@ def _decode_batch(
             logits_to_keep=1,
         )
         cache = output.past_key_values
-        token_ids = choose(output.logits[:, -1], members, len(decoded))[:, None].to(model.device)
+        logits = output.logits[:, -1]
+        if not decoded and is_padded and bool(logits.isnan().any()):
+            raise _PaddingLeaked
+        token_ids = choose(logits, members, len(decoded))[:, None].to(model.device)
         decoded.append(token_ids)
         ended |= torch.isin(token_ids[:, 0], end_ids)
         if bool(ended.all()):

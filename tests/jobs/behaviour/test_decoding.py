@@ -21,6 +21,44 @@ def test_every_family_says_in_a_batch_what_it_says_alone(family, decided_model, 
     assert len({tuple(each) for each in expected}) > 1
 
 
+def test_a_kernel_that_lets_padding_into_a_text_changes_no_continuation(decided_model, said_alone):
+    """As on some GPUs: a place that sees nothing becomes NaN, and with it the whole text."""
+    model = decided_model("llama")
+    expected = said_alone(model, [*PROMPTS, [5, 1, 2]], NUM_TOKENS)
+    sizes = []
+
+    def leak(module, inputs, given, output):
+        sizes.append(given["attention_mask"].shape)
+        hidden = given["attention_mask"].eq(0).any(dim=1)
+        output.logits[hidden] = float("nan")
+        return output
+
+    handle = model.register_forward_hook(leak, with_kwargs=True)
+    try:
+        said = decode(model, [*PROMPTS, [5, 1, 2]], NUM_TOKENS, token_budget=1000)
+    finally:
+        handle.remove()
+    assert said == expected
+    assert sizes[0] == (5, 6) and max(size[0] for size in sizes[1:]) == 2  # those of one length
+
+
+def test_nan_without_any_padding_is_not_looked_for_again(decided_model):
+    model = decided_model("llama")
+    calls = []
+
+    def broken(module, inputs, given, output):
+        calls.append(1)
+        output.logits[:] = float("nan")
+        return output
+
+    handle = model.register_forward_hook(broken, with_kwargs=True)
+    try:
+        decode(model, [[3, 7], [9, 4]], 1, token_budget=1000)
+    finally:
+        handle.remove()
+    assert len(calls) == 1
+
+
 @pytest.mark.parametrize("family", ["gemma2", "gemma3_text", "mistral"])
 def test_pads_use_up_no_window_of_attention(family, tiny_sizes, said_alone):
     """A cache of a window drops what lies behind it: pads and prompts are of many lengths."""
