@@ -73,8 +73,6 @@ class Submit:
     """Ids or addresses of nodes that it is not sent to."""
     node: str | None = None
     """Id or address of the node that it is to run on, whatever else runs there; None: any."""
-    grace_s: float = 40.0
-    """How long the ranks of a call that is cancelled may save their work before they are ended."""
 
     @classmethod
     def beside(cls, ticket: str, node: str, entry: str, payload: str) -> "Submit":

@@ -180,8 +180,13 @@ class Executor(Protocol):
     def wait(self, timeout_s: float) -> list[Outcome]:
         """Block until a call ended or the time is up; return the calls that ended."""
 
-    def cancel(self, ticket: str) -> None:
-        """Ask one call to stop; its Outcome still comes through `wait`."""
+    def cancel(self, ticket: str, *, within_s: float | None = None) -> None:
+        """Ask one call to stop; its Outcome still comes through `wait`.
+
+        Args:
+            ticket: of the call.
+            within_s: how long it may save its work where that is longer than the executor gives.
+        """
 
     def expect_again(self, ticket: str) -> None:
         """Prepare for the next try of one call, which may have to be ended soon.

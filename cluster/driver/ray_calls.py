@@ -182,6 +182,7 @@ class RayCalls:
             self._finish(Outcome(ticket=ticket, ending=Ending.CANCELLED, error=error))
         call = self._calls.get(ticket)
         if call is not None and call.kill_at is None:
+            self._gangs.give(ticket, grace_s)
             wait_s = grace_s + (_GANG_ENDS_S if ticket in self._gangs else 0.0)
             call.kill_at = time.monotonic() + wait_s
             # Not what the call started itself: a gang is stopped by its driver.

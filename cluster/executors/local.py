@@ -148,8 +148,8 @@ class Executor:
             with self._changing:  # one that comes later would end the whole launch
                 signal.signal(_INTERRUPT, before)
 
-    def cancel(self, ticket: str) -> None:
-        """Keep a queued call from starting; let a running one see `stop_requested`."""
+    def cancel(self, ticket: str, *, within_s: float | None = None) -> None:
+        """Keep a queued call from starting; let a running one see `stop_requested`, and save."""
         self._cancelled.add(ticket)
 
     def expect_again(self, ticket: str) -> None:

@@ -247,7 +247,6 @@ class Executor:
                 secrets=self._secrets_of(payload),
                 avoided=avoided,
                 node=node,
-                grace_s=self.grace_s,
             )
         )
         self._running[ticket] = None
@@ -280,11 +279,16 @@ class Executor:
         outcomes, self._outcomes = self._outcomes, []
         return outcomes
 
-    def cancel(self, ticket: str) -> None:
-        """Interrupt one call; its process is killed when it does not end in time."""
+    def cancel(self, ticket: str, *, within_s: float | None = None) -> None:
+        """Interrupt one call; its process is killed when it does not end in time.
+
+        Args:
+            ticket: of the call.
+            within_s: that time, where it is longer than `grace_s`.
+        """
         process = self._living()
         if ticket in self._running:
-            process.send(Cancel(ticket=ticket, grace_s=self.grace_s))
+            process.send(Cancel(ticket=ticket, grace_s=max(self.grace_s, within_s or 0.0)))
 
     def expect_again(self, ticket: str) -> None:
         """Have processes stand ready beside the ranks of a call, for a minute."""

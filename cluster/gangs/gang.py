@@ -55,7 +55,6 @@ def run_gang(
     resources: Resources,
     idle_gb: Mapping[str, float],
     avoided: frozenset[str],
-    grace_s: float,
     alive: frozenset[str],
     name: str,
     spares: "Spares",
@@ -70,7 +69,6 @@ def run_gang(
         resources: what the ranks need.
         idle_gb: memory in use before any call ran, by node, where it is known, in 10^9 bytes.
         avoided: ids of nodes to which no rank is sent.
-        grace_s: how long the ranks of a cancelled call may save their work before they are ended.
         alive: names of all gangs and spares of this launch that had not ended.
         name: of this gang on its processes: its ticket, or what its spares are called.
         spares: processes that may become its ranks, in any order; none, or one for each.
@@ -82,16 +80,17 @@ def run_gang(
     training = _Training(board, ticket, entry, payload, resources, avoided, alive, name, spares)
     training.start()
     preemption, watched = Preemption(), _Watched()
-    overdue_at = gone_at = math.inf
+    asked_at = gone_at = math.inf
     while not training.ended.is_set() and time.monotonic() < gone_at:
         with suppress(KeyboardInterrupt):  # how Ray cancels; `cancelled` says it too
             training.ended.wait(_LOOK_EVERY_S)
             snapshot = ray.get(board.look.remote())
             if cancelled():
                 training.is_abandoned.set()
-                overdue_at = min(overdue_at, time.monotonic() + grace_s)
+                asked_at = min(asked_at, time.monotonic())
+            is_overdue = time.monotonic() > asked_at + snapshot.grace_s
             is_cut_off = watched.has_dead(snapshot.node_ids)
-            if snapshot.decided_s > _ENDING_S or time.monotonic() > overdue_at or is_cut_off:
+            if snapshot.decided_s > _ENDING_S or is_overdue or is_cut_off:
                 # Ray Train may wait for ever for ranks on a node that it cannot reach.
                 is_hasty = is_cut_off or cancelled()
                 leaving_s = _HASTY_S if is_hasty else _LEAVING_S
@@ -103,9 +102,7 @@ def run_gang(
     deaths = RankDeaths(
         is_cut_off=watched.is_cut_off, planned_gb=resources.memory_gb, idle_gb=idle_gb
     )
-    return outcome_of_gang(
-        ticket, snapshot, training.fault, deaths, is_cancelled=cancelled(), grace_s=grace_s
-    )
+    return outcome_of_gang(ticket, snapshot, training.fault, deaths, is_cancelled=cancelled())
 
 
 class _Watched:

@@ -77,6 +77,8 @@ class GangSnapshot:
     """The first node that cannot take its ranks; None where all can."""
     decided_s: float = 0.0
     """Seconds since the first report; 0 before."""
+    grace_s: float = 40.0
+    """How long the ranks of a cancelled call may save their work before they are ended."""
 
     @property
     def silent(self) -> list[int]:
@@ -113,6 +115,7 @@ class GangBoard:
         self._first_report_at = 0.0
         self._order = Order.GO_ON
         self._secrets: dict[str, str] = {}
+        self._grace_s = GangSnapshot.grace_s
 
     def lend(self, secrets: dict[str, str]) -> None:
         """Keep the variables that only the ranks may hold, by name."""
@@ -121,6 +124,10 @@ class GangBoard:
     def secrets(self) -> dict[str, str]:
         """Return these variables."""
         return self._secrets
+
+    def give(self, grace_s: float) -> None:
+        """Note how long the ranks may save their work once they are asked to stop."""
+        self._grace_s = grace_s
 
     def hold(self, placement_group: str) -> None:
         """Note the placement group that reserves the resources of a rank."""
@@ -164,4 +171,5 @@ class GangBoard:
             places=frozenset(self._places),
             barred=self._barred,
             decided_s=time.monotonic() - self._first_report_at if self._reports else 0.0,
+            grace_s=self._grace_s,
         )

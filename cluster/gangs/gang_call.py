@@ -92,7 +92,6 @@ class GangCalls:
             call.resources,
             dict(idle_gb),
             frozenset(avoided),
-            call.grace_s,
             self._names | frozenset(held),
             *given,
         )
@@ -101,6 +100,11 @@ class GangCalls:
     def _names(self) -> frozenset[str]:
         """Names in the variables of all gangs and spares that have not ended."""
         return frozenset((*(gang.name for gang in self._gangs.values()), *self._spares.names))
+
+    def give(self, ticket: str, grace_s: float) -> None:
+        """Say how long the ranks of a gang that is cancelled next may save their work."""
+        if (gang := self._gangs.get(ticket)) is not None:
+            gang.board.give.remote(grace_s)
 
     def expect_again(self, ticket: str, later: Callable[[Callable[[], None]], None]) -> None:
         """Prepare for the next try of a gang that may have to be ended soon.

@@ -44,7 +44,6 @@ def outcome_of_gang(
     deaths: RankDeaths,
     *,
     is_cancelled: bool,
-    grace_s: float,
 ) -> Outcome:
     """Return how the call ended; a rank that died without a report outweighs what others report.
 
@@ -54,7 +53,6 @@ def outcome_of_gang(
         fault: what Ray Train raised, or None.
         deaths: what is known of ranks that died.
         is_cancelled: whether the call was asked to stop.
-        grace_s: how long it had for that.
     """
     if not is_cancelled and snapshot.barred is not None:
         return Outcome(
@@ -70,7 +68,7 @@ def outcome_of_gang(
     causes = _causes(fault)
     dead = [rank for rank in snapshot.silent if rank in causes] or snapshot.silent
     if is_cancelled and not snapshot.reports:
-        error = f"it did not stop within {grace_s:g} s"
+        error = f"it did not stop within {snapshot.grace_s:g} s"
         return Outcome(ticket=ticket, ending=Ending.CANCELLED, error=error, node=snapshot.nodes)
     ranks = _rank_endings(snapshot, dead, causes, fault)
     if dead or not snapshot.reports:

@@ -81,7 +81,7 @@ class BudgetWatch:
                 is_asked = all(map(self._attempts.was_stopped, running.at_job(key)))
                 if not is_asked and self._costs(key, unit):
                     self.saving.add(key)
-                    self._attempts.stop(key)
+                    self._attempts.stop(key, within_s=_SAVE_S)
 
     def allows(self, key: str, resources: Resources) -> bool:
         """Tell whether a job may start, or one more worker join it."""

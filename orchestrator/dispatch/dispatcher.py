@@ -340,12 +340,17 @@ class Dispatcher:
             return _CANCEL_DRAIN_S
         return _LONG_DRAIN_S if self.gave_up_on else _DRAIN_S
 
+    @property
+    def _save_s(self) -> float | None:
+        """How long jobs may save before they are killed; None: as the executor has it."""
+        return None if self._drain_s == _CANCEL_DRAIN_S else self._drain_s
+
     def _drain(self) -> None:
         """Ask all attempts to stop and wait a while; those that go on get no ending."""
         if self._states.unsettled:
             self._launch.journal.append(Stopping(at=time.time(), state=self.stops_as.value))
         for key in self.attempts.running.jobs:
-            self.attempts.stop(key)
+            self.attempts.stop(key, within_s=self._save_s)
         until = self._clock() + self._drain_s
         try:
             while self.attempts.running and self._clock() < until:

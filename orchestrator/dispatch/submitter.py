@@ -78,15 +78,20 @@ class Submitter:
         """Choose the running job that one more worker may join now."""
         return self.shared.next_to_join(self.running, waiting, load)
 
-    def stop(self, key: str) -> None:
-        """Ask all attempts at a job to stop; none joins them any more."""
+    def stop(self, key: str, *, within_s: float | None = None) -> None:
+        """Ask all attempts at a job to stop; none joins them any more.
+
+        Args:
+            key: of the job.
+            within_s: how long they may save, where that is longer than the executor gives.
+        """
         self.shared.close(key)
         for attempt in self.running.at_job(key):
             self._stopped.add(attempt)
             ticket = self.batches.ticket(attempt)
             self._interrupted.add(ticket)
             with suppress(SurroundingsError):  # the machines have gone, and the attempt with them
-                self._launch.executor.cancel(ticket)
+                self._launch.executor.cancel(ticket, within_s=within_s)
 
     def was_stopped(self, attempt: str) -> bool:
         """Return True when this launch asked the attempt to stop."""

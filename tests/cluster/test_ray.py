@@ -56,6 +56,12 @@ def stumble(payload, surroundings):
     except KeyboardInterrupt:
         raise SystemError("initialisation raised unreported exception") from None
 
+def save_slowly(payload, surroundings):
+    """Takes a second to save."""
+    stay(payload, surroundings)
+    time.sleep(1.0)
+    return "saved"
+
 def insist(payload, surroundings):
     """Says that it runs; hears nothing."""
     Path(payload).write_text(str(os.getpid()))
@@ -221,6 +227,16 @@ def test_a_call_that_will_not_stop_is_killed_after_its_grace(executor, tmp_path,
     executor.cancel("a")
     assert finish(executor)["a"].ending is Ending.CANCELLED
     assert is_gone(pid)
+
+
+def test_a_call_that_is_given_longer_to_save_is_not_killed_after_its_grace(
+    executor, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(executor, "grace_s", 0.2)
+    executor.submit("a", "ray_calls:save_slowly", str(tmp_path / "runs"), Resources())
+    written(tmp_path / "runs")
+    executor.cancel("a", within_s=60.0)
+    assert finish(executor)["a"].answer == "saved"
 
 
 @pytest.mark.slow

@@ -61,6 +61,12 @@ def stay(payload, surroundings):
         time.sleep(0.01)
     return "saved"
 
+def save_slowly(payload, surroundings):
+    """Takes two seconds to save."""
+    stay(payload, surroundings)
+    time.sleep(2.0)
+    return "saved"
+
 def wait_for(payload, surroundings):
     while not Path(payload).exists():
         time.sleep(0.01)
@@ -178,6 +184,16 @@ def test_a_gang_that_will_not_stop_is_ended_after_its_grace(executor, tmp_path):
     assert first_outcome(executor).ending is Ending.CANCELLED
     assert all(is_gone(pid) for pid in pids)
     assert all_cores_are_free(executor)
+
+
+@pytest.mark.slow
+def test_a_gang_that_is_given_longer_to_save_is_not_ended_after_its_grace(
+    executor, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(executor, "grace_s", 0.2)
+    started(executor, "save_slowly", tmp_path)
+    executor.cancel("a", within_s=60.0)
+    assert first_outcome(executor).answer == "saved"
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ def test_gangs_that_run_or_are_held_back_are_not_left_over(monkeypatch):
 
         def remote(self, *arguments):
             if self._what is run_gang:
-                begun.append((arguments[1], arguments[8]))
+                begun.append((arguments[1], arguments[7]))
             return self
 
     here = SimpleNamespace(get_node_id=lambda: "n1")

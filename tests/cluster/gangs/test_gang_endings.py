@@ -19,6 +19,5 @@ def test_ranks_that_did_not_start_are_told_by_the_cause_without_stacks(monkeypat
         ControllerError(cause.as_instanceof_cause()),
         RankDeaths(is_cut_off=False, planned_gb=0, idle_gb={}),
         is_cancelled=False,
-        grace_s=1,
     )
     assert outcome.error == "the ranks did not start: no address for: nope"

@@ -56,7 +56,7 @@ class Machines(LocalExecutor):
         self.ends[ticket] = self.clock() + self.job_s
         self.calls[ticket] = (entry, payload, resources)
 
-    def cancel(self, ticket):
+    def cancel(self, ticket, *, within_s=None):
         if ticket in self.ends:
             self.cancelled.append(ticket)
             self.ends[ticket] = self.clock()

@@ -12,6 +12,7 @@ from pkgutil import resolve_name
 import psutil
 import pytest
 
+from cluster.executors.local import Executor
 from cluster.storage import Storage
 from orchestrator.cli import main
 from orchestrator.records.events import Ended, LaunchState, Submitted
@@ -100,6 +101,32 @@ def test_a_signal_between_the_start_of_a_job_and_the_wait_for_it_is_heard(
     assert code == 130 and time.monotonic() - began < 60  # the job takes 100
     (ended,) = [event for event in read_events(Storage(root), "long") if isinstance(event, Ended)]
     assert ended.result == Result.CANCELLED
+
+
+def test_jobs_may_save_as_long_as_their_batch_job_says(tmp_path, monkeypatch):
+    study, root = tmp_path / "long.yaml", tmp_path / "root"
+    study.write_text(PROBE)
+    monkeypatch.setenv("DELTASCALE_SAVE_WITHIN", "200s")
+    tick, before, cancel = PlainLines.tick, signal.getsignal(signal.SIGUSR1), Executor.cancel
+    sent, given = [], []
+
+    def send(self, counts):
+        begun = any(isinstance(event, Submitted) for event in read_events(Storage(root), "long"))
+        if begun and not sent:
+            sent.append(os.kill(os.getpid(), signal.SIGUSR1))
+        tick(self, counts)
+
+    def heard(self, ticket, *, within_s=None):
+        given.append(within_s)
+        cancel(self, ticket, within_s=within_s)
+
+    monkeypatch.setattr(PlainLines, "tick", send)
+    monkeypatch.setattr(Executor, "cancel", heard)
+    try:
+        assert main(["launch", str(study), "--root", str(root), "--executor", "local"]) == 75
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert given == [200.0]
 
 
 @pytest.mark.parametrize(

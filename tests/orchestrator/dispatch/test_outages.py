@@ -66,7 +66,7 @@ class Machines(LocalExecutor):
         self.calls.append("submit")
         super().submit(ticket, entry, payload, resources)
 
-    def cancel(self, ticket):
+    def cancel(self, ticket, *, within_s=None):
         self.calls.append("cancel")
         super().cancel(ticket)
 

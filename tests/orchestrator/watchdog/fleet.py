@@ -92,7 +92,7 @@ class Fleet:
         outcome = Outcome(ticket=ticket, ending=ending, answer=answer)
         self.answers.append((self.now + self.takes_s, outcome))
 
-    def cancel(self, ticket):
+    def cancel(self, ticket, *, within_s=None):
         self.calls.append("cancel")
         self._die()
 
