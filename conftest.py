@@ -106,7 +106,9 @@ class Loader(hook._JaxtypingLoader):
         return self.source_to_code(data, self.path)
 
     def source_to_code(self, data, path, *, _optimize=-1):  # type: ignore[no-untyped-def]
-        """Compile the module, decorated."""
+        """Compile the module, decorated where it names shapes: all else is cached for anybody."""
+        if b"jaxtyping" not in data:
+            return SourceFileLoader.source_to_code(self, data, path, _optimize=_optimize)
         tree = ast.parse(data)
         functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
         arrays = ARRAYS | aliases(tree)

@@ -15,7 +15,7 @@ from analysis.measurement import Row, Scalar, label_at
 _SAME = ("metric", "definition", "compared_by", "site", "position", "centred")
 MODEL = "model"
 
-Key = tuple[Scalar, ...]
+CellKey = tuple[Scalar, ...]
 BySeed = dict[Scalar, Row]
 
 
@@ -47,7 +47,7 @@ class Cells:
     """The other axes, less that of the seeds."""
     is_of_models: bool
     """Whether the axis tells models apart, so that both sides are of different ones."""
-    by_label: dict[str, dict[Key, BySeed]] = field(default_factory=dict)
+    by_label: dict[str, dict[CellKey, BySeed]] = field(default_factory=dict)
     """Label -> axes and place -> seed -> row."""
 
     @classmethod
@@ -94,11 +94,11 @@ class Cells:
                     met.add(cell)
                     yield pair
 
-    def _key(self, row: Row) -> Key:
+    def _key(self, row: Row) -> CellKey:
         at = ("depth",) if self.is_of_models else (MODEL, "layer")
         return tuple(row[name] for name in (*self.axes, *_SAME, *at))
 
-    def _of_base(self, key: Key, others: Mapping[Key, BySeed]) -> BySeed | None:
+    def _of_base(self, key: CellKey, others: Mapping[CellKey, BySeed]) -> BySeed | None:
         """Return the same number of the base, which has fewer axes; None unless there is one."""
         free = len(self.axes)
         fitting = [
