@@ -5,6 +5,7 @@ doing is done in a later round, and jobs that run go on meanwhile.
 """
 
 import math
+import signal
 import time
 from collections.abc import Callable, Sequence, Set
 from contextlib import suppress
@@ -34,10 +35,11 @@ _TICK_S = 0.5
 _LOOK_EVERY_S = {True: 1.0, False: 5.0}
 """How often requests and machines are looked at, on local and on remote roots, where every look
 costs a request."""
-_DRAIN_S = 15.0
-"""After an interruption, how long running jobs may take to save their checkpoints."""
-_CANCEL_DRAIN_S = 58.0
-"""The same after `deltascale cancel`: what does not stop by itself within 40 s is killed."""
+_DRAIN_S = 58.0
+"""After an interruption or `deltascale cancel`, how long jobs that run may take to save: what does
+not stop by itself within 40 s is killed."""
+_TERM_DRAIN_S = 25.0
+"""The same after SIGTERM: SLURM, Kubernetes and shutdowns kill what is there 30 s later."""
 _LONG_DRAIN_S = 120.0
 """The same where the launch gives up waiting: nobody is in a hurry then."""
 _WORTH_TELLING_S = 5.0
@@ -336,14 +338,14 @@ class Dispatcher:
         within_s = self._launch.patience.saves_within_s
         if within_s is not None and self.interruption.is_announced:
             return within_s
-        if self.requests.is_cancelled and not self.interruption.requested:
-            return _CANCEL_DRAIN_S
+        if self.interruption.number == signal.SIGTERM:
+            return _TERM_DRAIN_S
         return _LONG_DRAIN_S if self.gave_up_on else _DRAIN_S
 
     @property
     def _save_s(self) -> float | None:
         """How long jobs may save before they are killed; None: as the executor has it."""
-        return None if self._drain_s == _CANCEL_DRAIN_S else self._drain_s
+        return None if self._drain_s == _DRAIN_S else self._drain_s
 
     def _drain(self) -> None:
         """Ask all attempts to stop and wait a while; those that go on get no ending."""
