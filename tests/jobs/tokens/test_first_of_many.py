@@ -71,7 +71,8 @@ def test_long_prompts_are_counted_among_all_that_there_are(model, many, template
         )
         assert note.startswith(f"5 of {MANY} prompts are left out{TRIED}: longer than")
     assert check_prompts(prompts, model) == ()
-    (marks,) = check_prompts_of_pair(prompts, model, model, "chat")
+    marks, opening = check_prompts_of_pair(prompts, model, model, "chat")
+    assert "begins no answer" in opening and "'<end> word1'" in opening
     assert f"(4995 prompts) hold <end>{TRIED}, which" in marks
     assert len(readings) == 1
 

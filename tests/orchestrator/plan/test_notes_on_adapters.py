@@ -23,7 +23,12 @@ stages:
 def folders(saved_models, tmp_path, tiny_model):
     """A model and an adapter on it, beside a study."""
     shutil.copytree(saved_models / "llama", tmp_path / "model")
-    config = LoraConfig(r=2, target_modules=["q_proj"], base_model_name_or_path="org/Model")
+    config = LoraConfig(
+        r=2,
+        target_modules=["q_proj"],
+        base_model_name_or_path="org/Model",
+        init_lora_weights=False,
+    )
     get_peft_model(tiny_model("llama"), config).save_pretrained(tmp_path / "adapter")
     (tmp_path / "study.yaml").write_text(STUDY)
     return tmp_path
