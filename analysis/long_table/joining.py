@@ -55,10 +55,12 @@ def _cut(table: pa.Table) -> pa.Table:
         return table
     least, most = ranges[metrics.indices.to_numpy()].T
     for name in NUMBERS:
+        if name == "value":
+            continue
         numbers = table[name].to_numpy()  # NaN where it is missing
         with np.errstate(invalid="ignore"):
             is_beyond = (numbers < least) | (numbers > most)
-        if name != "value" and is_beyond.any():
+        if is_beyond.any():
             whole = pa.array(np.clip(numbers, least, most), from_pandas=True)
             table = table.set_column(table.column_names.index(name), name, whole)
     return table

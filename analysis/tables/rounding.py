@@ -51,7 +51,7 @@ def format_beside(number: float, low: float | None, high: float | None) -> str:
 
 
 def _tells_digits(low: float, high: float) -> bool:
-    """Whether an interval is more than the noise of fp64."""
+    """Tell whether an interval is more than the noise of fp64."""
     width = high - low
     return math.isfinite(width) and width / 2 > ROUNDING_NOISE * max(abs(low), abs(high))
 

@@ -3,7 +3,7 @@
 A code that stands nowhere here means a storage that is away.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cluster.fault_classes import FaultClass
@@ -11,7 +11,7 @@ from cluster.fault_classes import FaultClass
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What one kind of refusal means."""
+    """Says what one kind of refusal means."""
 
     cause: str
     """What has happened; `{code}` stands for the code."""
@@ -55,29 +55,25 @@ _REGION = Answer(
 )
 
 
-def _each(codes: Iterable[str], answer: Answer) -> dict[str, Answer]:
-    return dict.fromkeys(codes, answer)
-
-
 ANSWERS: Mapping[str, Answer] = {
-    **_each(("SlowDown", "SlowDownRead", "SlowDownWrite", "ServiceUnavailable"), _BUSY),
-    **_each(("InternalError", "500", "502", "503", "504", "RequestTimeout"), _BUSY),
-    **_each(("TooManyRequests", "429", "Throttling", "RequestLimitExceeded"), _BUSY),
-    **_each(("XMinioServerNotInitialized", "OperationAborted"), _BUSY),
-    **_each(("XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "507"), _FULL),
-    **_each(("QuotaExceeded", "InsufficientStorage", "StorageQuotaExceeded"), _FULL),
-    **_each(("ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"), _EXPIRED),
-    **_each(("InvalidToken",), _EXPIRED),
-    **_each(("InvalidAccessKeyId", "SignatureDoesNotMatch"), _UNKNOWN_KEY),
-    **_each(("RequestTimeTooSkewed", "RequestExpired"), _CLOCK),
-    **_each(("AuthorizationHeaderMalformed", "PermanentRedirect", "301"), _REGION),
-    **_each(("IllegalLocationConstraintException",), _REGION),
+    **dict.fromkeys(("SlowDown", "SlowDownRead", "SlowDownWrite", "ServiceUnavailable"), _BUSY),
+    **dict.fromkeys(("InternalError", "500", "502", "503", "504", "RequestTimeout"), _BUSY),
+    **dict.fromkeys(("TooManyRequests", "429", "Throttling", "RequestLimitExceeded"), _BUSY),
+    **dict.fromkeys(("XMinioServerNotInitialized", "OperationAborted"), _BUSY),
+    **dict.fromkeys(("XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "507"), _FULL),
+    **dict.fromkeys(("QuotaExceeded", "InsufficientStorage", "StorageQuotaExceeded"), _FULL),
+    **dict.fromkeys(("ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"), _EXPIRED),
+    **dict.fromkeys(("InvalidToken",), _EXPIRED),
+    **dict.fromkeys(("InvalidAccessKeyId", "SignatureDoesNotMatch"), _UNKNOWN_KEY),
+    **dict.fromkeys(("RequestTimeTooSkewed", "RequestExpired"), _CLOCK),
+    **dict.fromkeys(("AuthorizationHeaderMalformed", "PermanentRedirect", "301"), _REGION),
+    **dict.fromkeys(("IllegalLocationConstraintException",), _REGION),
 }
 """Code -> what it means. MinIO's begin with X; a number is the answer to a request for a head."""
 
 OF_CREDENTIALS = frozenset(
-    {*(code for code, answer in ANSWERS.items() if answer in (_EXPIRED, _UNKNOWN_KEY))}
-    | {"400", "403"}
+    ["400", "403"]
+    + [code for code, answer in ANSWERS.items() if answer in (_EXPIRED, _UNKNOWN_KEY)]
 )
 """Codes after which other credentials may help; a request for a head has its number alone."""
 

@@ -108,7 +108,7 @@ def _decode_batch(
     ends: frozenset[int],
     choose: TokenChoice,
 ) -> list[list[int]]:
-
+    """Decode prompts in one batch. Raises _PaddingLeaked where padding reached others."""
     is_padded = len({len(prompts[i]) for i in members}) > 1
     padded = _pad_left([prompts[i] for i in members])
     token_ids, mask = (tensor.to(model.device) for tensor in padded)

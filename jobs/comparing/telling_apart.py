@@ -14,7 +14,7 @@ OBJECTIVE = "objective"
 """The axis of which a number without a value is the base's."""
 
 
-def with_objectives(sources: "Sequence[Source]") -> "list[Source]":
+def with_objectives(sources: Sequence[Source]) -> list[Source]:
     """Return sources of a study without an axis for it with the objective of what they measured.
 
     A number without one is taken for the base's. A job that failed has that of its stage.
@@ -36,7 +36,7 @@ def with_objectives(sources: "Sequence[Source]") -> "list[Source]":
 
 
 def share_cells(sources: Sequence[Source], averaged: str | None) -> bool:
-    """Whether sources of several objectives, the base among them, are of one cell of the study."""
+    """Tell whether sources of several objectives share a cell of the study, the base among them."""
     told = {
         (_cell_without(source, OBJECTIVE, averaged), source.cell.get(OBJECTIVE))
         for source in sources
