@@ -22,6 +22,8 @@ LeftOut = tuple[float | None, ...]
 The group of a prompt is the same for every model, transform and turn, so that entries of one place
 left out the same prompts.
 """
+Range = tuple[float | None, float | None]
+"""The least and the largest that a value can be; None where it has no such end."""
 NUM_GROUPS = 20
 """Prompt groups of a study."""
 Row = dict[str, Scalar]

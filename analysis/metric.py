@@ -14,6 +14,7 @@ from itertools import product
 from typing import TYPE_CHECKING, ClassVar
 
 from analysis.door import Door
+from analysis.measurement import Range
 
 if TYPE_CHECKING:
     from analysis.estimates.evaluation import Measured
@@ -39,6 +40,8 @@ class Metric(ABC):
 
     Below 100: behaviour; then how much changed, in which shape, and from 230 what follows.
     """
+    RANGES: ClassVar[Mapping[str, Range]] = {}
+    """Value -> what it cannot leave, so that no interval over seeds says that it might."""
     NEEDS_AGAINST: ClassVar[bool] = False
     """Whether it compares the sample with another one (another condition of the same model)."""
     NEEDS_TOXIC: ClassVar[bool] = False

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class WeightMetric(Protocol):
-    """What a module in `weight_metrics/` provides, beside its functions."""
+    """What a module in `weight_metrics/` provides, beside functions and `RANGES` as in `Metric`."""
 
     DEFINITION: str
     """One line with its version: what the number is, precisely enough to compute it again."""

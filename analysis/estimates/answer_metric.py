@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from analysis.door import Door
+from analysis.measurement import Range
 
 if TYPE_CHECKING:
     from analysis.estimates.evaluation import Measured
@@ -76,6 +77,8 @@ class AnswerMetric(ABC):
     """One line with its version; `{quantity}` stands for what the profile is of."""
     AXIS_LABEL: ClassVar[str]
     """What to write on a figure's axis, with the unit or range."""
+    RANGE: ClassVar[Range] = (None, None)
+    """What its numbers cannot leave."""
 
     @abstractmethod
     def measure(self, profile: AnswerProfile) -> tuple[Measured, str | None]:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from analysis.long_table.columns import axes_of, schema
-from analysis.long_table.ranges import ANY, range_of
+from analysis.long_table.ranges import range_of
 from analysis.measurement import IDENTITY, NUMBERS, Row, Scalar, label_of
 
 _MOST_RANKS = 2**62
@@ -50,7 +50,7 @@ def conformed(
 def _cut(table: pa.Table) -> pa.Table:
     """Return the table, no number beside a value beyond the range of that value."""
     metrics = table["metric"].combine_chunks().dictionary_encode()
-    ranges = np.array([range_of(name) or ANY for name in metrics.dictionary.to_pylist()])
+    ranges = np.array([range_of(name) for name in metrics.dictionary.to_pylist()])
     if not len(ranges):
         return table
     least, most = ranges[metrics.indices.to_numpy()].T

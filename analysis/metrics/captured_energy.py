@@ -55,6 +55,10 @@ class CapturedEnergy(Metric):
         "captured_energy_learned_ratio",
     )
     AXIS_LABEL = "share of energy in the other condition's top 10 axes (0 to 1)"
+    RANGES = {
+        **dict.fromkeys(REPORTS, (0.0, 1.0)),
+        **dict.fromkeys(("captured_energy_ratio", "captured_energy_learned_ratio"), (0.0, None)),
+    }
     HEADLINES = {"captured_energy_ratio": 180}
     NEEDS_AGAINST = True
     IS_SPECTRAL = True

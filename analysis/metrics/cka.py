@@ -31,6 +31,7 @@ class Cka(Metric):
     )
     REPORTS = ("cka",)
     AXIS_LABEL = "CKA of base and aligned rows, debiased (at most 1)"
+    RANGES = {"cka": (None, 1.0)}
 
     def prepare(self, sample: Sample, against: Sample | None, centred: bool) -> list[Computation]:
         """Return what computes each value."""

@@ -31,6 +31,7 @@ class Components90(Metric):
     )
     REPORTS = ("components_90", "components_90_share")
     AXIS_LABEL = "components for 90 % of the variance (1 to d)"
+    RANGES = {"components_90": (1.0, None), "components_90_share": (0.0, 1.0)}
     HEADLINES = {"components_90": 150}
     IS_SPECTRAL = True
 

@@ -27,6 +27,7 @@ class Consistency(Metric):
     )
     REPORTS = ("consistency",)
     AXIS_LABEL = "mean cosine between prompts (-1 to 1)"
+    RANGES = {"consistency": (-1.0, 1.0)}
     HEADLINES = {"consistency": 120}
     OVER_ANSWER = ("consistency",)
 

@@ -44,6 +44,7 @@ class CosineToMean(Metric):
     )
     REPORTS = ("cosine_to_mean", "cosine_to_mean_p05", "cosine_to_mean_p95")
     AXIS_LABEL = "cosine to the mean of other prompts, median (-1 to 1)"
+    RANGES = dict.fromkeys(REPORTS, (-1.0, 1.0))
     HEADLINES = {"cosine_to_mean": 160}
 
     def prepare(self, sample: Sample, against: Sample | None, centred: bool) -> list[Computation]:

@@ -24,6 +24,7 @@ class EffectiveRank(Metric):
     )
     REPORTS = ("effective_rank",)
     AXIS_LABEL = "effective rank (1 to d)"
+    RANGES = {"effective_rank": (1.0, None)}
     HEADLINES = {"effective_rank": 140}
     IS_SPECTRAL = True
 

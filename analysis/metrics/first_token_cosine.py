@@ -27,6 +27,7 @@ class FirstTokenCosine(Metric):
     )
     REPORTS = ("first_token_cosine",)
     AXIS_LABEL = "cosine with the mean offset at the first token (-1 to 1)"
+    RANGES = {"first_token_cosine": (-1.0, 1.0)}
     NEEDS_FIRST_TOKEN = True
     IN_ALL = False
 

@@ -35,6 +35,7 @@ class IntrinsicDimension(Metric):
     )
     REPORTS = ("intrinsic_dimension",)
     AXIS_LABEL = "intrinsic dimension (TwoNN)"
+    RANGES = {"intrinsic_dimension": (0.0, None)}
 
     def prepare(self, sample: Sample, against: Sample | None, centred: bool) -> list[Computation]:
         """Return what computes each value."""

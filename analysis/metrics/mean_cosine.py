@@ -31,6 +31,7 @@ class MeanCosine(Metric):
     )
     REPORTS = ("mean_cosine",)
     AXIS_LABEL = "cosine of mean offsets (-1 to 1)"
+    RANGES = {"mean_cosine": (-1.0, 1.0)}
     HEADLINES = {"mean_cosine": 170}
     NEEDS_AGAINST = True
 

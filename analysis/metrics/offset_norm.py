@@ -23,6 +23,7 @@ class OffsetNorm(Metric):
     )
     REPORTS = ("offset_norm", "offset_norm_p05", "offset_norm_p95")
     AXIS_LABEL = "norm of δ, median"
+    RANGES = dict.fromkeys(REPORTS, (0.0, None))
     HEADLINES = {"offset_norm": 110}
     OVER_ANSWER = ("offset_norm",)
 

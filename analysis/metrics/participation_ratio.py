@@ -34,6 +34,7 @@ class ParticipationRatio(Metric):
     )
     REPORTS = ("participation_ratio",)
     AXIS_LABEL = "participation ratio (1 to d)"
+    RANGES = {"participation_ratio": (1.0, None)}
     HEADLINES = {"participation_ratio": 130}
     IS_SPECTRAL = True
 

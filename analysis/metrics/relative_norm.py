@@ -20,6 +20,7 @@ class RelativeNorm(OffsetNorm):
     )
     REPORTS = ("relative_norm", "relative_norm_p05", "relative_norm_p95")
     AXIS_LABEL = "norm of δ / norm of the base row, median"
+    RANGES = dict.fromkeys(REPORTS, (0.0, None))
     HEADLINES = {"relative_norm": 100}
     OVER_ANSWER = ("relative_norm",)
 

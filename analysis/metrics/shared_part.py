@@ -80,6 +80,11 @@ class SharedPart(Metric):
         "paired_cosine",
     )
     AXIS_LABEL = "share of the energy of δ (0 to 1)"
+    RANGES = {
+        "shared_part": (0.0, None),
+        **dict.fromkeys(REPORTS[1:4], (0.0, 1.0)),
+        "paired_cosine": (-1.0, 1.0),
+    }
     HEADLINES = {"energy_inside_sft": 183, "energy_outside_sft": 184}
     NEEDS_AGAINST = True
     IS_SPECTRAL = True

@@ -44,6 +44,7 @@ class StableRank(Metric):
     )
     REPORTS = ("stable_rank", "stable_rank_share")
     AXIS_LABEL = "stable rank (1 to d)"
+    RANGES = {"stable_rank": (1.0, None), "stable_rank_share": (0.0, 1.0)}
     IS_SPECTRAL = True
 
     def prepare(self, sample: Sample, against: Sample | None, centred: bool) -> list[Computation]:

@@ -120,6 +120,7 @@ class SubspaceOverlap(Metric):
     )
     REPORTS = ("subspace_overlap", "subspace_overlap_first", "subspace_overlap_last")
     AXIS_LABEL = "mean squared cosine of principal angles (0 to 1)"
+    RANGES = dict.fromkeys(REPORTS, (0.0, 1.0))
     NEEDS_AGAINST = True
     IS_SPECTRAL = True
 

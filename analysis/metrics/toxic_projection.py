@@ -37,6 +37,7 @@ class ToxicProjection(Metric):
         *(f"toxic_projection_svd{place + 1}" for place in range(NUM_SVD)),
     )
     AXIS_LABEL = "mean cosine with the toxicity probe (-1 to 1)"
+    RANGES = dict.fromkeys(REPORTS, (-1.0, 1.0))
     HEADLINES = {"toxic_projection": 190}
     NEEDS_TOXIC = True
 

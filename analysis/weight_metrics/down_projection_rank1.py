@@ -38,6 +38,7 @@ REPORTS = (
 NEEDS_OFFSETS = True
 HEADLINES = {"down_projection_rank1": 210}
 AXIS_LABEL = "share of the down projection's change in one direction (0 to 1)"
+RANGES = dict.fromkeys(REPORTS[:2], (0.0, 1.0)) | {REPORTS[2]: (-1.0, 1.0)}
 NUM_MATRICES = 200
 """Random matrices for the band of the share."""
 _STILL = Status.BELOW_NOISE_FLOOR, "the down projection did not change"

@@ -47,6 +47,7 @@ REPORTS = (
 NEEDS_OFFSETS = True
 HEADLINES = {"value_vector_shift": 200}
 AXIS_LABEL = "cosine of value vectors' change with mean offset, median (-1 to 1)"
+RANGES = dict.fromkeys(REPORTS, (-1.0, 1.0))
 NUM_DIRECTIONS = 200
 """Random directions drawn for a band."""
 _SHARES = {

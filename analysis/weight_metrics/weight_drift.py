@@ -31,6 +31,7 @@ REPORTS = (
 NEEDS_OFFSETS = False
 HEADLINES = {"weight_drift_whole": 220}
 AXIS_LABEL = "norm of the weights' change over their norm"
+RANGES = dict.fromkeys(REPORTS[::2], (0.0, None)) | dict.fromkeys(REPORTS[1::2], (-1.0, 1.0))
 _CHUNK = 2**22
 
 

@@ -7,7 +7,7 @@ listed and checked, and their numbers shown. Nothing here is code.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import Any, NotRequired
 
 from pydantic import ConfigDict
 from typing_extensions import TypedDict
@@ -49,6 +49,7 @@ class DeclaredMetric(TypedDict):
     reports: list[str]
     axis_label: str
     headlines: dict[str, int]
+    ranges: NotRequired[dict[str, list[float | None]]]
     needs: list[str]
 
 
@@ -130,6 +131,7 @@ def declaration_of(room: str, entry: Any) -> Declared | None:
             "reports": list(entry.REPORTS),
             "axis_label": entry.AXIS_LABEL,
             "headlines": dict(entry.HEADLINES),
+            "ranges": {value: list(ends) for value, ends in getattr(entry, "RANGES", {}).items()},
             "needs": [name for name in _NEEDS if getattr(entry, name, False)],
         }
     return {"origin": entry.ORIGIN.value} if room == "formats" else None
@@ -225,6 +227,7 @@ def _values_of(declared: DeclaredMetric) -> dict[str, Any]:
         "REPORTS": tuple(declared["reports"]),
         "AXIS_LABEL": declared["axis_label"],
         "HEADLINES": declared["headlines"],
+        "RANGES": {value: tuple(ends) for value, ends in declared.get("ranges", {}).items()},
         **{name: True for name in declared["needs"] if name in _NEEDS},
     }
 

@@ -27,7 +27,7 @@ def check_fulfilment(entry: object, door: Door[Any], code: OwnCode, folder: str)
 
     Raises:
         UserError: a function takes other arguments than it is given, a value is of another type,
-            or a value that it reports is named after something else; with file and line.
+            or a value that it reports or gives a range is none of its own; with file and line.
     """
     contract, name = contract_of(code.room), code.stem.replace("_", door.separator)
     see = f"see {contract.__module__.replace('.', '/')}.py"
@@ -37,13 +37,21 @@ def check_fulfilment(entry: object, door: Door[Any], code: OwnCode, folder: str)
             where=f"{folder}/{code.path}:{defining_line(code, part)}",
             hint=see,
         )
-    for value in getattr(entry, "REPORTS", ()):
+    reports = getattr(entry, "REPORTS", ())
+    for value in reports:
         if value != code.stem and not value.startswith(f"{code.stem}_"):
             raise UserError(
                 f"own {door.what} {name!r}: REPORTS names {value!r}, which other entries "
                 "may report",
                 where=f"{folder}/{code.path}:{defining_line(code, 'REPORTS')}",
                 allowed=[code.stem, f"{code.stem}_…"],
+            )
+    for value in getattr(entry, "RANGES", ()):
+        if value not in reports:
+            raise UserError(
+                f"own {door.what} {name!r}: RANGES names {value!r}, which it does not report",
+                where=f"{folder}/{code.path}:{defining_line(code, 'RANGES')}",
+                allowed=list(reports),
             )
 
 

@@ -37,6 +37,7 @@ class HalfDepth(AnswerMetric):
         "prompt groups, holds a half"
     )
     AXIS_LABEL = "tokens into the answer until half is left"
+    RANGE = (0.0, None)
 
     def measure(self, profile: AnswerProfile) -> tuple[Measured, str | None]:
         """Return the depth; refused where nothing falls, or not to a half."""

@@ -19,6 +19,7 @@ class MyEntry(Metric):
     REPORTS = ("my_entry",)
     AXIS_LABEL = "norm of δ, 90 % quantile"
     HEADLINES = {"my_entry": 115}
+    RANGES = {"my_entry": (0.0, None)}
 
     def prepare(self, sample: Sample, against: Sample | None, centred: bool) -> list[Computation]:
         """Return what computes each value of REPORTS."""

@@ -15,6 +15,7 @@ from analysis.weight_metric import TensorPair
 DEFINITION = "v1: largest |aligned - base| over the entries of the tensors"
 REPORTS = ("my_entry", "my_entry_whole")
 HEADLINES = {"my_entry_whole": 221}
+RANGES = {"my_entry": (0.0, None), "my_entry_whole": (0.0, None)}
 AXIS_LABEL = "largest change of a weight"
 NEEDS_OFFSETS = False
 

@@ -48,6 +48,8 @@ _WRONG_METRICS = [
     ('"rows"', "3", "AXIS_LABEL is 3, not str", 11),
     ('{"spread": 5}', "{'a': 'b'}", "HEADLINES is", 12),
     ('("spread",)', '("cka",)', "names 'cka'", 10),
+    ('HEADLINES = {"spread": 5}', "RANGES = {'spred': (0, 1)}", "names 'spred'", 12),
+    ('HEADLINES = {"spread": 5}', "RANGES = {'spread': 0}", "RANGES is", 12),
 ]
 _WRONG_KINDS = [
     ("VERSION = 1", "VERSION = '1'", "VERSION is '1'", 17),
