@@ -111,6 +111,8 @@ class Family(ABC):
     """Path of the norm after the last block."""
     EMBEDDING: ClassVar[str]
     """Path of the token embedding."""
+    HEADS: ClassVar[tuple[str, ...]] = ("lm_head",)
+    """Paths under which files hold the unembedding, that of published checkpoints first."""
     NORMS: ClassVar[tuple[str, str | None]]
     """Norms of a block whose inputs are the residual stream before attention and before the MLP;
     None where attention and MLP read the same stream."""

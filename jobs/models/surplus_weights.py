@@ -14,7 +14,6 @@ _WITHOUT_EFFECT = re.compile(
     r"(^|\.)(attn|attention)\.(masked_)?bias$|\.rotary_emb\.\w+$|(^|\.)v_head\.|decoder\.version$"
 )
 """Masks and frequencies that old checkpoints keep, and the head of values that PPO trained."""
-_HEAD = re.compile(r"(^|\.)(lm_head|embed_out)\.weight$")
 _OTHER_HEAD = re.compile(r"(^|\.)(score|classifier|qa_outputs|regression_head)\.")
 _MOST_NAMES_SHOWN = 3
 
@@ -34,7 +33,8 @@ def refuse_surplus(
     expected, _ = family.num_parameters(config)
     held = {name: size for name, size in sizes.items() if not _WITHOUT_EFFECT.search(name)}
     if shape.tie:  # tied weights may be saved twice
-        held = {name: size for name, size in held.items() if not _HEAD.search(name)}
+        heads = re.compile(rf"(^|\.)({'|'.join(family.HEADS)})\.weight$")
+        held = {name: size for name, size in held.items() if not heads.search(name)}
     if (total := sum(held.values())) <= expected:
         return
     names = sorted(_telling(held, family, shape)) or _small(held, family, total - expected)

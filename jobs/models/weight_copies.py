@@ -15,8 +15,6 @@ from jobs.models.family import Family
 from jobs.models.shape import ConfigMapping
 from jobs.models.stored_bytes import tensors_in
 
-_HEADS = ("lm_head.weight", "embed_out.weight")
-
 
 def refuse_two_saves(folder: Path, listed: Mapping[str, str], where: str) -> None:
     """Raise UserError where one file and shards beside it hold different weights.
@@ -57,7 +55,8 @@ def refuse_another_head(
         config: the mapping in its config.json.
         where: the folder's name in errors.
     """
-    head = next((name for name in files if name.endswith(_HEADS)), None)
+    heads = tuple(f"{head}.weight" for head in family.HEADS)
+    head = next((name for name in files if name.endswith(heads)), None)
     bare = f"{family.EMBEDDING.rpartition('.')[2]}.weight"
     embedding = next((name for name in files if name.endswith(bare) and name != head), None)
     if head is None or embedding is None or not family.shape(config).tie:

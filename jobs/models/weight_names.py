@@ -27,7 +27,6 @@ _UNMERGED = re.compile(
 PEFT_PREFIX = "base_model.model."
 """What the name of every tensor of an adapter begins with."""
 _LIVE_ADAPTER = re.compile(r"\.lora_[A-Za-z_]+\.\w+\.weight$")
-_HEADS = ("lm_head.", "embed_out.")
 _MOST_NAMES_SHOWN = 3
 _COPY_BYTES = 1 << 24
 
@@ -92,14 +91,19 @@ def _only_head(names: Collection[str], family: Family) -> tuple[str, str] | None
     """
     if any(name.endswith(_embeddings(family)) for name in names):
         return None
-    heads = [name for name in names if name.endswith(tuple(f"{head}weight" for head in _HEADS))]
+    heads = [
+        (name, name.removesuffix(f"{head}.weight"))
+        for name in names
+        for head in family.HEADS
+        if name.endswith(f"{head}.weight")
+    ]
     if len(heads) != 1:
         return None
-    before = heads[0][: heads[0].rindex(next(each for each in _HEADS if each in heads[0]))]
+    ((alone, before),) = heads
     paths = (family.BLOCKS, family.BLOCKS.partition(".")[2])
     for blocks, embedding in zip(paths, _embeddings(family), strict=True):
         if any(_without_wrappers(name).startswith(f"{blocks}.") for name in names):
-            return heads[0], before + embedding
+            return alone, before + embedding
     return None
 
 
@@ -188,22 +192,25 @@ def _without_wrappers(name: str) -> str:
 
 
 def _without_prefix(names: Collection[str], family: Family) -> Renaming:
-    """Return what takes away one beginning that all names share and that no wrapper explains."""
+    """Return what takes away one beginning that all names share and that no wrapper explains.
+
+    The unembedding of a backbone may stand outside.
+    """
+    outside = tuple(f"{head}." for head in family.HEADS)
     for embedding in _embeddings(family):
         for name in names:
             prefix = name.removesuffix(embedding)
-            if prefix != name and prefix.endswith(".") and _all_begin(names, prefix):
+            if (
+                prefix != name
+                and prefix.endswith(".")
+                and all(each.startswith((prefix, *outside)) for each in names)
+            ):
                 return partial(_remove_prefix, prefix)
     return lambda name: name
 
 
 def _remove_prefix(prefix: str, name: str) -> str:
     return name.removeprefix(prefix)
-
-
-def _all_begin(names: Collection[str], prefix: str) -> bool:
-    """Tell whether all names begin so; the unembedding of a backbone may stand outside."""
-    return all(name.startswith((prefix, *_HEADS)) for name in names)
 
 
 def _advice(names: Collection[str], family: Family) -> str:

@@ -34,13 +34,15 @@ class Checkpoint:
         prefix = self._family.BLOCKS.partition(".")[0] + "."
         # Published checkpoints of some families were saved from the model without its head.
         is_headless = not any(name.startswith(prefix) for name in stored)
-        self._stored = {
-            prefix + name if is_headless and not name.startswith("lm_head.") else name: (
-                shard,
-                name,
-            )
-            for name, shard in stored.items()
-        }
+        self._prefix = prefix if is_headless else ""
+        self._stored = {self._named(name): (shard, name) for name, shard in stored.items()}
+
+    def _named(self, name: str) -> str:
+        """Return the one name that a weight has here, as stored or as a loaded model says it."""
+        root, _, rest = name.partition(".")
+        if root in self._family.HEADS:
+            return f"{self._family.HEADS[0]}.{rest}"
+        return name if name.startswith(self._prefix) else self._prefix + name
 
     @property
     def names(self) -> list[str]:
@@ -49,7 +51,8 @@ class Checkpoint:
 
     def _is_weight(self, name: str) -> bool:
         shard, stored = self._stored[name]
-        if name.endswith(_ROTARY_TABLE) or (self.shape.tie and name == "lm_head.weight"):
+        is_copy = self.shape.tie and name == f"{self._family.HEADS[0]}.weight"
+        if name.endswith(_ROTARY_TABLE) or is_copy:
             return False
         return len(shard.shape(stored)) in (1, 2) and shard.dtype(stored) in _READABLE
 
@@ -58,6 +61,7 @@ class Checkpoint:
 
         Raises UserError when the checkpoint lacks the tensor.
         """
+        name = self._named(name)
         if name not in self._stored:
             raise UserError(f"the weights lack {name}", where=self._where)
         shard, stored = self._stored[name]

@@ -36,6 +36,7 @@ class MyMetric(Metric):
     NEEDS_AGAINST = False
     NEEDS_TOXIC = False
     HEADLINES = {"my_metric": 150}
+    RANGES = {"my_metric": (0.0, None)}
 
     def prepare(self, sample, against, centred):
         number = sum(group.num_rows for group in sample.groups.values())

@@ -23,6 +23,7 @@ class GptNeox(Family):
     BLOCKS = "gpt_neox.layers"
     FINAL_NORM = "gpt_neox.final_layer_norm"
     EMBEDDING = "gpt_neox.embed_in"
+    HEADS = ("embed_out", "lm_head")
     SAVED = {
         "float32": Saved(stream=40, neurons=8, scores=4),
         "bfloat16": Saved(stream=22, neurons=4, scores=6),

@@ -142,3 +142,16 @@ def test_flattened_weights_are_told(saved_models, tmp_path):
     folder = shutil.copytree(saved_models / "llama", tmp_path / "flat")
     save_file({"_fsdp_wrapped_module._flat_param": torch.zeros(9999)}, folder / "model.safetensors")
     assert "FULL_STATE_DICT" in fault(folder)
+
+
+def test_an_unembedding_has_one_name_however_it_was_saved(saved_models, tmp_path):
+    published = saved_models / "gpt_neox"
+    folder = shutil.copytree(published, tmp_path / "own")
+    renamed(folder, lambda name: name.replace("embed_out.", "lm_head."))
+    whole, own = (Checkpoint(each, str(each)) for each in (published, folder))
+    assert "embed_out.weight" in whole.names
+    assert own.names == whole.names
+    for name in ("embed_out.weight", "lm_head.weight"):  # as stored, and as a loaded model says
+        assert (own.tensor(name) == whole.tensor("embed_out.weight")).all()
+    renamed(folder, lambda name: name.removeprefix("gpt_neox."))
+    assert Checkpoint(folder, str(folder)).names == whole.names
