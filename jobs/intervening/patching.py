@@ -70,7 +70,10 @@ class _NewestTokens:
 
         def shift(x: Tensor) -> Tensor:
             shifted = edit.shift(x)
-            return shifted if self._mask is None else shifted * self._mask.to(shifted)
+            if self._mask is None:
+                return shifted
+            # OPT flattens batch and width before its MLP.
+            return shifted * self._mask.to(shifted).view(*x.shape[:-1], 1)
 
         return replace(edit, shift=shift)
 

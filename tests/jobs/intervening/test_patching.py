@@ -266,6 +266,43 @@ def test_an_edit_of_the_newest_token_alone_leaves_earlier_ones_as_they_are(decid
         assert decode(model, PROMPTS, 6, token_budget=64) != expected
 
 
+def on_keys(model):
+    return on_neurons(model, "scale-keys", 10.0)[0]
+
+
+def decoded_logits(model, edit, words):
+    """After each prompt, and after each of `words` that it is made to go on with."""
+    rows = []
+
+    def choose(logits, prompts, num_decoded):
+        rows.append(logits)
+        return torch.full((len(logits),), words[num_decoded])
+
+    with patched(model, [newest(edit)]):
+        decode(model, PROMPTS, len(words), token_budget=64, choose=choose)
+    return torch.stack(rows, dim=1)
+
+
+@pytest.mark.parametrize("site", ["resid_post", "mlp_out", KEYS])
+def test_every_family_is_edited_at_the_newest_token_alone(model, site):
+    """Against the whole text in one pass, edited from the prompt's last token on."""
+    if site != KEYS and why_missing(model, site):
+        return
+    edit = on_keys(model) if site == KEYS else adding(site, 0)[1]
+    words = [12, 13, 14]
+    found = decoded_logits(model, edit, words)
+    for row, prompt in enumerate(sorted(PROMPTS, key=len, reverse=True)):  # as decoded
+        text = torch.tensor([[*prompt, *words[:-1]]])
+        since = torch.arange(text.shape[1])[:, None] >= len(prompt) - 1
+
+        def shift(x, since=since):
+            return edit.shift(x) * since
+
+        with torch.no_grad(), patched(model, [replace(edit, shift=shift)]):
+            expected = model(text).logits[0, len(prompt) - 1 :]
+        torch.testing.assert_close(found[row], expected, atol=1e-4, rtol=1e-4)
+
+
 def test_texts_that_are_read_in_one_pass_are_changed_at_every_token(model):
     _, edit = adding("mlp_out", 0)
     with patched(model, [edit]):
