@@ -31,7 +31,7 @@ class _WithOwnSettings:
 class Align(Kind[AlignParams]):
     """Trains a model towards preferences."""
 
-    VERSION = 1
+    VERSION = 2
     INPUTS = {
         "model": WEIGHTS,
         "pairs": PAIRS,

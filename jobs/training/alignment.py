@@ -30,6 +30,7 @@ from jobs.training.align_params import Params
 from jobs.training.chat_pairs import template_digest, template_for
 from jobs.training.completion_log_probabilities import score_pairs
 from jobs.training.determinism import repeating_kernels
+from jobs.training.dropout import turn_off_dropout
 from jobs.training.engine import ENGINES, Engine, Held
 from jobs.training.folder_of_ranks import folder_of_ranks
 from jobs.training.health import LOG
@@ -229,7 +230,7 @@ def _device(layout: Layout) -> str:
 
 
 def _load(params: Params, folder: Path, device: str) -> PreTrainedModel:
-    """Load the model to train, or freeze it and put an adapter to train beside it."""
+    """Load the model to train, or freeze it and put an adapter to train beside it; none drops."""
     quantised = quantisation(params.lora, params.dtype, device)
     model = load_model(
         folder,
@@ -238,6 +239,7 @@ def _load(params: Params, folder: Path, device: str) -> PreTrainedModel:
         attention=params.attention,
         quantisation=quantised,
     )
+    turn_off_dropout(model)
     if params.lora is not None:
         add_adapter(model, params.lora, params.seed)
     return model
