@@ -25,7 +25,7 @@ from transformers import (
 from cluster.errors import UserError
 from jobs.artifacts.artifact import digest_bytes
 from jobs.models.device import pick_device
-from jobs.models.family import family_of_config
+from jobs.models.family import attention_kernel, family_of_config
 from jobs.models.loading import describe_model, save_checkpoint
 from jobs.text import corpus
 from jobs.text.format import FORMATS, Format
@@ -146,7 +146,9 @@ def _new_model(params: Params, tokenizer: PreTrainedTokenizerFast) -> PreTrained
     )  # the token that ended its documents ends its answers
     set_seed(params.seed)
     return AutoModelForCausalLM.from_config(
-        config, dtype=torch.float32, attn_implementation=params.attention
+        config,
+        dtype=torch.float32,
+        attn_implementation=attention_kernel(fields, params.attention),
     )
 
 

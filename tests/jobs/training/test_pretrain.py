@@ -4,6 +4,7 @@ import pytest
 
 from cluster.errors import UserError
 from jobs.kinds.pretrain import Pretrain
+from jobs.models.family import names
 from jobs.models.loading import load_model, load_tokenizer
 from jobs.text import corpus
 from jobs.training import pretraining
@@ -60,10 +61,18 @@ def test_generated_documents_are_made_once_for_a_ladder_and_anew_for_other_rows(
     assert digests[0] == digests[1] == digests[3] != digests[2]
 
 
-def test_other_families_train_too(root):
+@pytest.mark.parametrize("family", [name for name in names() if name != "gpt2"])
+def test_every_other_family_trains_too(root, family):
+    """Whichever attention kernel it can use."""
+    config = {**PARAMS["config"], "family": family}
+    root.done("pretrain", {**PARAMS, "config": config, "steps": 2}, name="base")
+    assert root.artifact("base").facts["model"]["family"] == family
+
+
+def test_key_and_value_heads_may_be_shared(root):
     config = {**PARAMS["config"], "family": "llama", "num_key_value_heads": 1}
-    root.done("pretrain", {**PARAMS, "config": config, "steps": 3}, name="llama")
-    assert root.artifact("llama").facts["model"]["family"] == "llama"
+    root.done("pretrain", {**PARAMS, "config": config, "steps": 2}, name="base")
+    assert root.artifact("base").facts["model"]["config"]["num_key_value_heads"] == 1
 
 
 def test_a_vocabulary_smaller_than_the_tokenizer_is_refused(root):
