@@ -222,17 +222,27 @@ def family_of_config(config: ModelConfig, where: str | None = None) -> Family:
             where=where,
             allowed=names(),
         )
-    if "family" not in mapping and model_type not in names():
-        raise _unsupported(model_type, mapping, where)
-    return family_of(model_type, where)
+    if "family" in mapping:
+        return family_of(model_type, where)
+    loaded_as = _loaded_as(model_type, mapping)
+    if loaded_as not in names():
+        raise _unsupported(loaded_as, mapping, where)
+    return family_of(loaded_as, where)
+
+
+def _loaded_as(model_type: str, config: ConfigMapping) -> str:
+    """Return which model transformers makes of a config.json: not always the one that it names."""
+    return "ministral" if model_type == "mistral" and "layer_types" in config else model_type
 
 
 def _unsupported(model_type: str, config: ConfigMapping, where: str | None) -> UserError:
     """Make the fault of a config.json, whose model_type nobody mistyped: no name is near it."""
     made = "".join(map(str, config.get("architectures") or ()))
     is_no_decoder = config.get("is_encoder_decoder") or "ForMaskedLM" in made
+    named = config.get("model_type")
+    another = "" if named == model_type else f": transformers takes {named} with layer_types for it"
     return UserError(
-        f"unsupported model family {model_type!r}",
+        f"unsupported model family {model_type!r}{another}",
         where=where,
         allowed=names(),
         hint="it is no model that continues texts from left to right, and no family can be added"

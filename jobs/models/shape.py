@@ -3,7 +3,7 @@
 Imports neither torch nor transformers, so that a study of thousands of models plans fast.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
@@ -19,6 +19,7 @@ _FLAGS = (
 _MOST = 2**31 - 1
 """Largest size of anything in a model: tensors are indexed by 32 bits."""
 _MOST_SHOWN = 60
+_ORIGINAL = "original_max_position_embeddings"
 _WIDTH_STEP = 8
 """Derived widths of gated MLPs are multiples of this."""
 
@@ -70,7 +71,7 @@ class Shape:
     vocab_size: int
     """Rows of the token embedding."""
     max_positions: int
-    """Longest sequence in tokens."""
+    """Longest sequence in tokens; of longrope, the longest whose numbers depend on no batch."""
     tie: bool
     """True when the unembedding is the embedding."""
     parallel: bool = False
@@ -174,7 +175,26 @@ def _hf_values(fields: Mapping[str, ConfigField], mapping: ConfigMapping) -> _Si
     for name, field in fields.items():
         second = mapping.get(field.also, field.default) if field.also else field.default
         values[name] = mapping.get(field.name, second)
+    longest = values.get("max_positions")
+    if isinstance(longest, int):
+        values["max_positions"] = min([longest, *_turned_alike(mapping)])
     return values
+
+
+def _turned_alike(config: ConfigMapping) -> Iterator[int]:
+    """Yield up to how many tokens longrope turns the positions of every text alike.
+
+    Beyond that transformers turns all texts of a batch otherwise, the short ones among them, and
+    goes on from a cache that was turned as before: numbers would depend on who shares a batch.
+    """
+    for given in (config.get("rope_scaling"), config.get("rope_parameters")):
+        if not isinstance(given, Mapping):
+            continue
+        for rope in (given, *given.values()):  # one for all layers, or one for each type of layer
+            if isinstance(rope, Mapping) and rope.get("rope_type", rope.get("type")) == "longrope":
+                most = config.get(_ORIGINAL, rope.get(_ORIGINAL))
+                if isinstance(most, int):
+                    yield most
 
 
 def _wanted(name: str) -> str:

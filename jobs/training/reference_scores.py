@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 from cluster.errors import UserError
 from jobs.artifacts.artifact import Artifact
 from jobs.models.device import place_of
+from jobs.models.family import family_of_config
 from jobs.models.loading import load_model, load_tokenizer
 from jobs.models.opened_model import model_folder
 from jobs.training.align_params import Params as AlignParams
@@ -43,7 +44,8 @@ def score_reference(work: Work[Params]) -> dict[str, object]:
     folder = model_folder(work.input("model"))
     place = place_of(folder, params.num_gpus or 0)
     model = load_model(folder, dtype="float32", device=place, attention=params.attention)
-    max_length = length_limit(model.config.max_position_embeddings, params.max_length)
+    shape = family_of_config(model.config).shape(model.config)
+    max_length = length_limit(shape.max_positions, params.max_length)
     path = work.input("pairs").path("pairs.parquet")
     tokenizer = load_tokenizer(folder)
     template = template_for(params.template, tokenizer, work.input("model"))
@@ -54,7 +56,7 @@ def score_reference(work: Work[Params]) -> dict[str, object]:
         template,
         max_dropped=params.max_dropped,
         end_of_text=params.end_of_text,
-        num_rows=model.config.vocab_size,
+        num_rows=shape.vocab_size,
     )
     pairs = tokens.pairs
     digest = tokens_digest(pairs)

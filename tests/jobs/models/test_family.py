@@ -1,5 +1,6 @@
 """The contract of families, and how configs are read."""
 
+import json
 import subprocess
 import sys
 
@@ -42,6 +43,30 @@ def test_the_type_in_a_config_json_is_no_mistyped_name(config, told):
     with pytest.raises(UserError, match="unsupported model family") as caught:
         family_of_config(config, where="models/other")
     assert told in str(caught.value) and "did you mean" not in str(caught.value)
+
+
+@pytest.mark.parametrize("layer_types", [["full_attention", "sliding_attention"], None])
+def test_a_mistral_that_transformers_takes_for_another_is_refused_by_that_name(layer_types):
+    """Ministral 8B: its blocks take turns, which Mistral's do not."""
+    config = {"model_type": "mistral", "layer_types": layer_types}
+    with pytest.raises(UserError, match="unsupported model family 'ministral'") as caught:
+        family_of_config(config, where="models/ministral")
+    assert "takes mistral with layer_types for it" in str(caught.value)
+    assert "families/ministral.py" in str(caught.value)
+
+
+def test_every_config_json_is_loaded_as_the_model_that_is_planned(tmp_path):
+    from transformers import AutoConfig
+
+    for name in names():
+        for more in ({}, {"layer_types": ["full_attention"] * 2, "num_hidden_layers": 2}):
+            (tmp_path / "config.json").write_text(json.dumps({"model_type": name, **more}))
+            loaded = AutoConfig.from_pretrained(tmp_path).model_type
+            if loaded == name:
+                assert family_of_config({"model_type": name, **more}) is family_of(name)
+            else:
+                with pytest.raises(UserError, match=f"unsupported model family '{loaded}'"):
+                    family_of_config({"model_type": name, **more})
 
 
 def test_a_config_without_a_model_type_is_refused():
