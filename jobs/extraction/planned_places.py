@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from cluster.errors import UserError
+from jobs.forecast.upstream_models import config_of
 from jobs.kind import Upstream
+from jobs.models.family import Missing, family_of_config
 from jobs.tokens.position_policy import DEFAULT, Policy, expanded
 
 
@@ -39,6 +41,22 @@ def require_place(
             delta = inputs[name]
             _require_one("site", site, delta.params.get("sites") or (site,), name)
             _require_one("position", position, positions_of(delta), name)
+
+
+def require_site(model: Upstream | None, site: str) -> None:
+    """Refuse a model that has no such site, as far as its config is known.
+
+    Raises:
+        UserError: the family lacks it.
+    """
+    config = config_of(model)
+    tap = None if config is None else family_of_config(config).sites(config)[site]
+    if isinstance(tap, Missing):
+        raise UserError(
+            f"there is no {site} in it: {tap.reason}",
+            where="input model",
+            hint="leave this model out of the stage (`where`), and out of those that read it",
+        )
 
 
 def _require_one(what: str, wanted: str, kept: Sequence[str], name: str) -> None:

@@ -14,7 +14,7 @@ from analysis.long_table.depth import layer_at
 from cluster.errors import UserError
 from jobs.generation.direction import DIRECTIONS, Contrast
 from jobs.generation.generated_pairs_params import GeneratedPairsParams
-from jobs.models.family import family_of_config
+from jobs.models.family import Missing, family_of_config
 from jobs.models.folder import read_config
 from jobs.models.language_model import LanguageModel
 from jobs.models.loading import load_tokenizer
@@ -38,6 +38,8 @@ from jobs.tokens.plan import ROLES, TokenPlan, build_token_plan, longest_prompt
 from jobs.tokens.positions import find_positions
 from jobs.worker.work import Stopped, Work
 
+SITE = "resid_post"
+"""Where a model is read and pushed: the output of a block."""
 _ANSWERS = ("response", "assistant")
 
 
@@ -77,7 +79,10 @@ def load_author(work: Work[GeneratedPairsParams]) -> Author:
     folder = work.input("model").directory("model")
     tokenizer = load_tokenizer(folder)
     config = read_config(folder)
-    shape = family_of_config(config).shape(config)
+    family = family_of_config(config)
+    if isinstance(site := family.sites(config)[SITE], Missing):
+        raise UserError(f"there is no {SITE}: {site.reason}", where=work.input("model").folder)
+    shape = family.shape(config)
     limit = longest_prompt(shape.max_positions, params.max_length, params.new_tokens, "new_tokens")
     prompts = read_prompts(work.input("prompts").path(PROMPTS))
     requests = {int(prompt["prompt"]): _request(prompt) for prompt in prompts}
@@ -202,10 +207,6 @@ def _shift(params: GeneratedPairsParams, contrast: Contrast) -> Float64[np.ndarr
     if not np.isfinite(length) or length == 0:
         raise UserError("both sides of the examples look the same to the model", where="direction")
     return np.asarray(direction / length * params.strength * contrast.typical_norm)
-
-
-SITE = "resid_post"
-"""Where a model is read and pushed: the output of a block."""
 
 
 def tokenize_sides(

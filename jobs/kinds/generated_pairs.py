@@ -43,9 +43,14 @@ class GeneratedPairs(Kind[GeneratedPairsParams]):
         return {}
 
     def notes(self, params: GeneratedPairsParams, inputs: Mapping[str, Upstream]) -> Sequence[str]:
-        """Say nothing. Raises UserError where a prompt has a token without an embedding."""
+        """Say nothing.
+
+        Raises UserError where a prompt has a token without an embedding, or the model no stream.
+        """
+        from jobs.extraction.planned_places import require_site
         from jobs.tokens.planned_tokens import check_prompts
 
+        require_site(inputs.get("model"), "resid_post")
         check_prompts(planned_prompts(inputs), inputs.get("model"))
         return ()
 

@@ -1,9 +1,9 @@
 """Kind `probe-direction`: W_toxic of a model, and its toxic value vectors with their SVD."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jobs.kind import Forecast, Input, Kind, Situation
+from jobs.kind import Forecast, Input, Kind, Situation, Upstream
 from jobs.kinds._shared_inputs import WEIGHTS, planned_pairs
 from jobs.probing.probe_direction_params import Params as ProbeDirectionParams
 from jobs.provenance import Results
@@ -32,6 +32,13 @@ class ProbeDirection(Kind[ProbeDirectionParams]):
     def uses(self, params: ProbeDirectionParams) -> frozenset[str]:
         """Return the model, and the texts that the probe is fitted to or judged on."""
         return frozenset({"model", params.learned_from})
+
+    def notes(self, params: ProbeDirectionParams, inputs: Mapping[str, Upstream]) -> Sequence[str]:
+        """Say nothing. Raises UserError where the model has no stream to learn from."""
+        from jobs.extraction.planned_places import require_site
+
+        require_site(inputs.get("model"), "resid_post")
+        return ()
 
     def forecast(self, params: ProbeDirectionParams, at: Situation) -> Forecast | None:
         """Count one pass over the texts."""

@@ -113,6 +113,8 @@ class Family(ABC):
     """Path of the token embedding."""
     HEADS: ClassVar[tuple[str, ...]] = ("lm_head",)
     """Paths under which files hold the unembedding, that of published checkpoints first."""
+    PROJECTION: ClassVar[str | None] = None
+    """Path of what projects the normed stream to embeddings that are narrower; None: never are."""
     NORMS: ClassVar[tuple[str, str | None]]
     """Norms of a block whose inputs are the residual stream before attention and before the MLP;
     None where attention and MLP read the same stream."""

@@ -17,6 +17,7 @@ from cluster.errors import UserError
 from jobs.models.family import Missing
 from jobs.models.loading import load_tokenizer
 from jobs.models.opened_model import model_folder
+from jobs.models.unembedding import unembedding_of
 from jobs.probing.directions_file import write_directions
 from jobs.probing.labelled_texts import (
     LabelledText,
@@ -217,10 +218,10 @@ class _ModelReader:
     def _read_out(self, directions: Float[np.ndarray, "k d"]) -> Sequence[Sequence[str]]:
         """Return, for each direction v, the tokens with the largest entries of E v.
 
-        E is the unembedding.
+        E is the unembedding, as vectors of the stream.
         """
         with torch.inference_mode():
-            embedding = self._model.get_output_embeddings().weight
+            embedding = unembedding_of(self._model)
             columns = torch.from_numpy(np.ascontiguousarray(directions, dtype=np.float32))
             logits = embedding.float() @ columns.to(embedding.device).T
             # Embeddings are often padded to a round number of tokens.

@@ -93,6 +93,7 @@ class MyFamily(Family):
     MLP = Mlp(up="mlp.c_fc", down="mlp.c_proj", inputs_first=True)
     SAVED = {"float32": Saved(stream=32, neurons=20, scores=4)}
     HF_CONFIG = "GPT2Config"
+    PROJECTION = None
     LACKS_KERNELS = ("sdpa",)
 
     def sites(self, config):

@@ -9,6 +9,7 @@ from jaxtyping import Float64
 from cluster.errors import UserError
 from jobs.behaviour.toxic_tokens import find_toxic_tokens
 from jobs.generation.direction import Contrast
+from jobs.models.unembedding import unembedding_of
 from jobs.text.transform import load_transform
 
 DEFINITION = "mean unembedding of toxic words minus that of all tokens"
@@ -24,6 +25,6 @@ def direction(contrast: Contrast) -> Float64[np.ndarray, " d"]:
             where="direction toxic-words",
             hint="take difference-of-means",
         )
-    rows = contrast.model.get_output_embeddings().weight.detach()
+    rows = unembedding_of(contrast.model)
     difference = rows[toxic.token_ids].double().mean(0) - rows.double().mean(0)
     return np.asarray(difference.cpu().numpy())

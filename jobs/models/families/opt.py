@@ -33,6 +33,7 @@ class Opt(Family):
     BLOCKS = "model.decoder.layers"
     FINAL_NORM = "model.decoder.final_layer_norm"
     EMBEDDING = "model.decoder.embed_tokens"
+    PROJECTION = "model.decoder.project_out"
     SAVED = {
         "float32": Saved(stream=32, neurons=4, scores=4),
         "bfloat16": Saved(stream=24, neurons=2, scores=6),

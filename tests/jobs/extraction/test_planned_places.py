@@ -4,7 +4,9 @@ import pytest
 
 from cluster.errors import UserError
 from jobs.extraction.planned_places import positions_of
+from jobs.kinds.generated_pairs import GeneratedPairs
 from jobs.kinds.intervene import Intervene
+from jobs.kinds.probe_direction import ProbeDirection
 from tests.jobs.measuring.test_few_prompts import upstream
 
 KIND = Intervene()
@@ -49,3 +51,21 @@ def test_the_subspace_must_be_extracted_there_too():
 
 def test_what_reads_no_extraction_reads_it_nowhere():
     assert notes_of("set-gates", position="response-4") == ()
+
+
+@pytest.mark.parametrize("kind", [ProbeDirection(), GeneratedPairs()])
+def test_a_model_without_a_stream_is_refused_where_one_is_needed(kind):
+    """OPT 350m: its norms stand in the stream itself."""
+    sizes = {"num_layers": 2, "d_model": 16, "num_heads": 2, "vocab_size": 22}
+    params = kind.Params.model_construct()
+    for change, refused in (({}, False), ({"pre_norm": False}, True)):
+        config = {"family": "opt", **sizes, **change}
+        model = upstream("pretrain", {"config": config, "format": "nursery"})
+        if not refused:
+            assert kind.notes(params, {"model": model}) == ()
+            continue
+        with pytest.raises(UserError, match="no resid_post in it: the norms stand after") as caught:
+            kind.notes(params, {"model": model})
+        assert caught.value.where == "input model"
+    unknown = {"source": "hf://organisation/name"}
+    assert kind.notes(params, {"model": upstream("pretrained", unknown)}) == ()

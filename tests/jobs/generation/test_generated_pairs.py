@@ -296,6 +296,15 @@ def test_a_push_that_changes_nothing_is_a_clear_fault(root, inputs):
     )
 
 
+def test_a_model_without_a_stream_is_a_clear_fault(root, inputs, tiny_model):
+    tokenizer = train_tokenizer()
+    sizes = {"vocab_size": len(tokenizer), "max_positions": 64}
+    model = root.model("opt", tiny_model("opt", pre_norm=False, **sizes), tokenizer)
+    answer, _ = root.run("generated-pairs", FEW, name="refused", **{**inputs(), "model": model})
+    assert answer["error"]["code"] == "user_mistake", answer
+    assert "no resid_post: the norms stand after" in answer["error"]["message"]
+
+
 def test_an_unknown_direction_names_those_that_exist():
     params = generated_pairs.Params(direction="toxic-word")
     with pytest.raises(UserError, match="did you mean 'toxic-words'"):
