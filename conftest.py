@@ -10,12 +10,15 @@ Not checked: classes' fields, processes that tests start (workers of Ray, the co
 """
 
 import ast
+import gc
 import os
 import random
 import sys
+from collections.abc import Iterator
 from importlib.machinery import PathFinder, SourceFileLoader
 
 import jaxtyping
+import pytest
 from beartype._check.code import codemain
 from jaxtyping import _import_hook as hook
 
@@ -132,6 +135,16 @@ class Finder(hook._JaxtypingFinder):
     def should_instrument(self, module_name: str) -> bool:
         """Tell whether a module is one of ours and not left out."""
         return super().should_instrument(module_name) and module_name not in UNCHECKED
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[object]:
+    """Look for no garbage while tests are collected: two million objects, which stay."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
 
 
 pytest_plugins = ["tests.not_tested"]

@@ -34,6 +34,28 @@ def _earlier_objects_set_apart():
     gc.freeze()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _stays_apart():
+    """Keep apart what was, when a launch in this process ends: it gives back its own and all else.
+
+    The next collection would look at all of it, once for each such launch.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gc, "unfreeze", lambda: None)
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def waits_for_the_disk():
+    """Wait for no disk, which only a loss of power could tell: a third of a launch's time.
+
+    Commands that are not forked and workers of Ray do wait, and so do the tests of disks.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", os.fstat)  # which refuses what is no descriptor, too
+        yield
+
+
 WORDS = ["<unk>", "<end>", *(f"word{number}" for number in range(20))]
 
 

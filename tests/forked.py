@@ -1,7 +1,8 @@
 """Processes of tests that are forked with torch and TRL imported, which takes others 10 s.
 
-They are killed, stopped and waited for as any other. What libraries read of the environment while
-they were imported is what the first test that forked one had, but for the settings of the hub.
+They are killed, stopped and waited for as any other; they wait for no disk, as these tests do. What
+libraries read of the environment while they were imported is what the first test that forked one
+had, but for the settings of the hub.
 """
 
 import multiprocessing
@@ -27,6 +28,7 @@ from huggingface_hub import constants
 os.environ.clear()
 os.environ.update(ENVIRONMENT)
 importlib.reload(constants)
+os.fsync = os.fstat
 os.chdir(FOLDER)
 sys.argv = ["-c", *WORDS]
 for file, descriptor in ((SAID, 1), (ERRORS or SAID, 2)):

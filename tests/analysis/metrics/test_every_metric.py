@@ -20,11 +20,24 @@ SPECTRAL = {
 }
 
 
+@pytest.fixture(scope="module")
+def made() -> dict[tuple[object, ...], Sample]:
+    """Samples that were made of rows, since every metric is shown the same."""
+    return {}
+
+
 @pytest.fixture
-def sample_of(sample_of) -> Callable[..., Sample]:
+def sample_of(sample_of, made) -> Callable[..., Sample]:
     """Samples with all that metrics ask for: base rows, directions, an earlier turn and token."""
 
     def make(rows: np.ndarray, **known: Any) -> Sample:
+        arrays = {"rows": rows, **known}
+        key = tuple((name, each.dtype, each.shape, each.tobytes()) for name, each in arrays.items())
+        if key not in made:
+            made[key] = complete(rows, **known)
+        return made[key]
+
+    def complete(rows: np.ndarray, **known: Any) -> Sample:
         rng = np.random.default_rng(9)
         base = 5 * rng.standard_normal(rows.shape) + 10
         sample = sample_of(rows, base=base, **known)

@@ -5,10 +5,12 @@ import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 
 import pytest
 
+from cluster.disk import temp_folders
 from cluster.disk.temp_folders import (
     TempFolder,
     lasting_folder,
@@ -25,6 +27,8 @@ def temp(tmp_path, monkeypatch):
     (tmp_path / "temp").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temp"))
     monkeypatch.setenv("TMPDIR", str(tmp_path / "temp"))
+    # A job that ran in this process before has left it a folder.
+    monkeypatch.setattr(temp_folders, "_of_process", cache(lambda pid: TempFolder("process")))
     return tmp_path / "temp"
 
 
