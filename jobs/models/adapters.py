@@ -163,6 +163,11 @@ def _wrapper_types() -> tuple[type, ...]:
 def _check_fit(adapted: PeftModel, tensors: Mapping[str, Tensor], folder: Path) -> None:
     from peft import get_peft_model_state_dict
 
+    model = adapted.get_base_model()
+    ends = (model.get_input_embeddings(), model.get_output_embeddings())
+    changed = any(isinstance(end, _wrapper_types()) for end in ends)
+    if changed and model.config.tie_word_embeddings:
+        raise _misfit("it changes an embedding that the base ties to its unembedding", folder)
     wanted = {
         name: tuple(tensor.shape)
         for name, tensor in get_peft_model_state_dict(adapted, save_embedding_layers=False).items()
@@ -177,11 +182,6 @@ def _check_fit(adapted: PeftModel, tensors: Mapping[str, Tensor], folder: Path) 
         num_more = len(faults) - _MOST_NAMES_SHOWN
         more = f" and {num_more} more" if num_more > 0 else ""
         raise _misfit("; ".join(faults[:_MOST_NAMES_SHOWN]) + more, folder)
-    model = adapted.get_base_model()
-    ends = (model.get_input_embeddings(), model.get_output_embeddings())
-    changed = any(isinstance(end, _wrapper_types()) for end in ends)
-    if changed and model.config.tie_word_embeddings:
-        raise _misfit("it changes an embedding that the base ties to its unembedding", folder)
 
 
 def _in_words(shape: tuple[int, ...] | None) -> str:

@@ -281,6 +281,16 @@ def test_an_adapter_that_unties_embeddings_is_refused(adapter, saved_models):
     assert "ties to its unembedding" in misfit(saved_models / "gpt2", folder)
 
 
+@pytest.mark.parametrize("target", ["wte", "lm_head"])
+def test_an_adapter_on_one_of_two_tied_embeddings_is_refused_for_that(
+    target, adapter, saved_models
+):
+    """And not as one of another base: peft saves the embedding that it stands on beside it."""
+    targets = ["c_attn", target]
+    folder = adapter("gpt2", target_modules=targets)
+    assert "ties to its unembedding" in misfit(saved_models / "gpt2", folder)
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [
