@@ -12,7 +12,6 @@ from jobs.comparing.view import View
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from rich.console import RenderableType
 
     from analysis.drawing.figure import Detail
     from analysis.long_table.circumstances import Circumstances
@@ -178,17 +177,23 @@ def selection_of(view: View, *, every_layer: bool = False) -> "Selection":
     return Selection(site=view.site, position=view.position, depths=depths, where=view.filters())
 
 
-def terminal_view(table: "Table", width: int) -> "RenderableType":
-    """Return the table for a rich console of this width."""
-    from analysis.tables.writers.terminal import renderable
+def rendered(table: "Table", form: str, width: int | None = None) -> bytes:
+    """Return the table as a file of a format.
 
-    return renderable(table, width)
+    Args:
+        table: the table.
+        form: name of the format.
+        width: columns of the terminal that it is read on; None: it goes into a file.
 
-
-def rendered(table: "Table", form: str) -> bytes:
-    """Return the table as a file of a format. Raises UserError for a format that does not exist."""
+    Raises:
+        UserError: the format does not exist.
+    """
     from analysis.tables.writer import WRITERS
 
+    if form == "terminal" and width is not None:
+        from analysis.tables.writers.terminal import render
+
+        return render(table, width)
     try:
         return WRITERS.find(form).render(table)
     except ValueError as fault:

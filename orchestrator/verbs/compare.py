@@ -26,6 +26,23 @@ _VIEW_OPTIONS = [
     "contrasts",
 ]
 """Options that stand in place of params of the study's own comparison."""
+_PLACE = ("site", "position", "depth", "at")
+_HEEDED = {
+    "long": ("where", "at"),
+    "answers": _PLACE,
+    "trace": _PLACE,
+    "contrasts": ("metrics", "where", *_PLACE),
+}
+"""What is printed in place of the table -> the view options that change it."""
+_INSTEAD = {
+    "long": "`--where COLUMN=VALUE` keeps rows of the long table: --where metric=consistency",
+    "answers": "answers are of all that the study measured, controls included",
+    "trace": "a cell is named whole behind --trace: METRIC,axis=value,axis=value",
+    "contrasts": "each difference has a line: --metric, --where and the place narrow them",
+}
+"""What is printed in place of the table -> what to do with an option that does not change it."""
+_FLAGS = {"metrics": "metric", "contrasts": "contrast"}
+"""Option -> its name on the command line, where that is another one."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,13 +55,26 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "of several studies the axis `study` says which",
     )
     parser.add_argument(
-        "--rows", type=_split, metavar="AXES", help="axes down the side, comma-separated"
+        "--rows",
+        type=_split,
+        action="extend",
+        metavar="AXES",
+        help="axes down the side, comma-separated",
     )
     parser.add_argument(
-        "--columns", type=_split, metavar="AXES", help="axes across, comma-separated"
+        "--columns",
+        type=_split,
+        action="extend",
+        metavar="AXES",
+        help="axes across, comma-separated",
     )
     parser.add_argument(
-        "--metric", dest="metrics", type=_split, metavar="NAMES", help="metrics, comma-separated"
+        "--metric",
+        dest="metrics",
+        type=_split,
+        action="extend",
+        metavar="NAMES",
+        help="metrics, comma-separated",
     )
     parser.add_argument(
         "--where",
@@ -82,6 +112,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--references",
         type=_split,
+        action="extend",
         metavar="NAMES",
         help="published numbers shown below, such as lee2024",
     )
@@ -118,20 +149,15 @@ def run(options: argparse.Namespace) -> int:
     """
     from orchestrator.views.several_studies import gather_studies
 
-    if options.answers and options.where:
-        raise UserError(
-            "answers are of all that the study measured, controls included",
-            where="--where",
-            hint="leave it out, or narrow a table with it",
-        )
+    form = _form(options)
+    _refuse_unheeded(options)
     gathered = gather_studies(chosen_root(options), options.studies, _view_options(options))
     for text in gathered.notes:
         note(f"note: {text}")
-    form = "json" if options.json else options.format
     if options.trace is not None:
         from orchestrator.views.trace_output import show_trace
 
-        show_trace(gathered, options.trace, as_json=form == "json")
+        show_trace(gathered, options.trace, form)
         return 0
     data = _render(options, gathered, form)
     if form == "parquet" and answers().isatty():
@@ -144,6 +170,31 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
+def _form(options: argparse.Namespace) -> str:
+    """Return the format asked for. Raises UserError where two are."""
+    form = str(options.format)
+    if options.json and form not in ("terminal", "json"):
+        raise UserError(
+            "--json asks for another format", where=f"--format {form}", hint="leave one of them out"
+        )
+    return "json" if options.json else form
+
+
+def _refuse_unheeded(options: argparse.Namespace) -> None:
+    """Refuse an option that would change nothing of what is printed. Raises UserError."""
+    for printed, heeded in _HEEDED.items():
+        if not getattr(options, printed):
+            continue
+        for name in ("where", "at", *_VIEW_OPTIONS):
+            given = getattr(options, name) not in (None, [])
+            if given and name not in (printed, *heeded):
+                raise UserError(
+                    f"changes nothing of what --{_FLAGS.get(printed, printed)} prints",
+                    where=f"--{_FLAGS.get(name, name)}",
+                    hint=f"leave it out; {_INSTEAD[printed]}",
+                )
+
+
 def _render(options: argparse.Namespace, gathered: "Gathered", form: str) -> bytes:
     comparison, view = gathered.comparison, gathered.view
     if options.long:
@@ -152,14 +203,17 @@ def _render(options: argparse.Namespace, gathered: "Gathered", form: str) -> byt
         kept = comparison.where(_where(options))
         return long_table(kept, "csv" if form == "terminal" else form)
     if options.answers:
-        from jobs.comparing.answers import answers, rendered_answers
+        from jobs.comparing.answers import answers as answers_of
+        from jobs.comparing.answers import rendered_answers
 
-        return rendered_answers(answers(comparison, view, places=True), form)
+        return rendered_answers(answers_of(comparison, view, places=True), form)
     from jobs.comparing.comparison import rendered
+    from orchestrator.views.text_output import console_width
 
-    if options.contrasts:
-        return rendered(comparison.contrasts(view, gathered.own), form)
-    return rendered(comparison.table(view), form)
+    table = (
+        comparison.contrasts(view, gathered.own) if options.contrasts else comparison.table(view)
+    )
+    return rendered(table, form, console_width() if answers().isatty() else None)
 
 
 def _view_options(options: argparse.Namespace) -> dict[str, object]:
@@ -199,4 +253,7 @@ def _axis_and_values(text: str) -> tuple[str, list[str]]:
 
 
 def _split(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if not parts:
+        raise argparse.ArgumentTypeError(f"{text!r} names nothing: leave the option out")
+    return parts

@@ -107,12 +107,16 @@ def _unusual(members: Sequence[JobDecision]) -> list[JobDecision]:
     return [member for member in members if member.decision not in quiet][:_EXAMPLES]
 
 
+def console_width() -> int:
+    """Return the columns of the terminal; of a pipe a few more than most have."""
+    return shutil.get_terminal_size().columns if answers().isatty() else _WIDTH_WHEN_PIPED
+
+
 def show_summary(root: Storage, decided: DecidedPlan) -> None:
     """Print on one screen what a study says: its answers and the first block of its first table."""
     from rich.console import Console
 
-    width = shutil.get_terminal_size().columns if answers().isatty() else _WIDTH_WHEN_PIPED
-    _summarise(root, decided, Console(file=answers(), width=width, highlight=False))
+    _summarise(root, decided, Console(file=answers(), width=console_width(), highlight=False))
 
 
 def summary_text(root: Storage, decided: DecidedPlan, width: int) -> str:
@@ -137,6 +141,7 @@ def _summarise(root: Storage, decided: DecidedPlan, console: "Console") -> None:
         comparison = at_doses(collect_measured(root, decided, job), view)
         if len(comparison.gathered):
             table = comparison.table(view)
-            console.print(summary(answers(comparison, view), table, console.width))
+            shown = summary(answers(comparison, view), table, console.width)
+            console.print(shown, crop=False)
             return
         console.print(f"{job.label}: nothing was measured yet", markup=False, soft_wrap=True)

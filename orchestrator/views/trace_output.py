@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from cluster.errors import unknown_name
 from cluster.storage import Storage
 from orchestrator.console import answers, say_json
 from orchestrator.views.several_studies import Gathered
@@ -12,22 +13,29 @@ if TYPE_CHECKING:
 
     from jobs.comparing.tracing import Trace, Tracer
 
+_FORMATS = ("terminal", "json")
 _MOST_FILES = 8
 _WIDEST = 10_000
 
 
-def show_trace(gathered: Gathered, text: str, *, as_json: bool) -> None:
-    """Print the measurements of the cell that the text names, and where each comes from."""
+def show_trace(gathered: Gathered, text: str, form: str = "terminal") -> None:
+    """Print the measurements of the cell that the text names, and where each comes from.
+
+    Raises:
+        UserError: the cell or the format does not exist.
+    """
     from jobs.comparing.named_cell import rows_of_cell
     from jobs.comparing.tracing import Tracer
 
+    if form not in _FORMATS:
+        raise unknown_name("format of a trace", form, _FORMATS, where="--format")
     rows = rows_of_cell(gathered.comparison, gathered.view, text)
     tracers = [Tracer(root) for root in gathered.roots]
     chains = {
         key: _trace(tracers, gathered.roots, key)
         for key in dict.fromkeys(key for row in rows for key in str(row["key"] or "").split())
     }
-    if as_json:
+    if form == "json":
         say_json(
             {
                 "measurements": rows,

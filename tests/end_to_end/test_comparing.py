@@ -56,7 +56,7 @@ def test_a_study_of_another_root_stands_beside_under_the_axis_study(
     shutil.copytree(undisturbed.root, other)
     lost = next(other.glob("artifacts/behave/*/record.json"))
     lost.unlink()
-    code, out = printed(f"{other}::miniature", "--rows", "model,study", "--json", "--long")
+    code, out = printed(f"{other}::miniature", "--json", "--long")
     rows = json.loads(out)
     assert code == 0
     by_study = {

@@ -161,3 +161,24 @@ def test_parquet_has_one_line_per_cell(table):
     assert long.num_rows == len(table.rows) * len(table.columns)
     assert long["value"].to_pylist() == [cell.number.value for line in table.cells for cell in line]
     assert long.column_names[:6] == [*table.row_levels, *table.column_levels]
+
+
+@pytest.mark.parametrize("width", [20, 60, 80, 200])
+def test_a_terminal_folds_long_names_and_never_a_number(width):
+    """Half of `0.0433 ± 0.0018` would be another number."""
+    measured = number(value=-0.02716, low=-0.02771, high=-0.02661, num_seeds=2, reason="r")
+    long = Table(
+        title="t",
+        row_levels=("model", "condition", "parameters"),
+        rows=(("a-model-" * 12, "c" * 100, "0.011 M"), ("b", "plain", "0.020 M")),
+        column_levels=("metric",),
+        columns=(("m",), ("n",)),
+        cells=((measured, measured), (measured, MISSING)),
+    )
+    text = WRITERS.find("terminal").render(annotate(long), width).decode()
+    assert text.count("-0.02716 ± 0.00055 (2) [a]") == 3
+    assert "…" not in text
+    kept = "".join(re.sub(r"[^-abcdelmo]", "", line) for line in text.splitlines())
+    assert kept.count("c") >= 100, "names fold, and are cut no more than numbers are"
+    if width >= 60:
+        assert max(map(len, text.splitlines())) <= width

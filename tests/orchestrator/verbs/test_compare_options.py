@@ -1,5 +1,12 @@
 """A mistyped option of `compare` is answered once: which option, what is allowed, what is near."""
 
+import os
+import pty
+import subprocess
+import sys
+import termios
+from contextlib import suppress
+
 import pytest
 
 from cluster.storage import Storage
@@ -93,3 +100,92 @@ def test_a_study_with_snapshots_that_has_not_run_is_not_told_that_it_has_none(tm
     root = Storage(str(tmp_path / "root"))
     gathered = gather_studies(root, [str(tmp_path / "study.yaml")], {"at": {"kl": [0.5]}})
     assert {row["status"] for row in gathered.comparison.rows} == {"not_run"}
+
+
+@pytest.mark.parametrize(
+    ("words", "where"),
+    [
+        (["--long", "--metric", "toxic_mass"], "--metric"),
+        (["--long", "--site", "resid_mid"], "--site"),
+        (["--long", "--rows", "model"], "--rows"),
+        (["--long", "--controls"], "--controls"),
+        (["--answers", "--metric", "toxic_mass"], "--metric"),
+        (["--answers", "--references", "lee2024"], "--references"),
+        (["--trace", "toxic_mass", "--where", "model=a"], "--where"),
+        (["--trace", "toxic_mass", "--columns", "model"], "--columns"),
+        (["--contrast", "model=a-b", "--rows", "model"], "--rows"),
+    ],
+)
+def test_an_option_that_would_change_nothing_is_refused(tmp_path, capsys, words, where):
+    (tmp_path / "study.yaml").write_text(STUDY)
+    command = ["compare", str(tmp_path / "study.yaml"), *words, "--root", str(tmp_path / "root")]
+    assert main(command) == 2
+    said = capsys.readouterr()
+    assert not said.out
+    assert f"changes nothing of what {words[0]} prints" in said.err
+    assert f"  where:   {where}" in said.err
+
+
+def test_the_long_table_says_how_its_rows_are_kept(tmp_path, capsys):
+    (tmp_path / "study.yaml").write_text(STUDY)
+    words = ["--long", "--metric", "toxic_mass", "--root", str(tmp_path / "root")]
+    assert main(["compare", str(tmp_path / "study.yaml"), *words]) == 2
+    assert "--where metric=" in capsys.readouterr().err
+
+
+def test_two_formats_are_refused_and_so_is_one_that_a_trace_has_not(tmp_path, capsys):
+    (tmp_path / "study.yaml").write_text(STUDY)
+    command = ["compare", str(tmp_path / "study.yaml"), "--root", str(tmp_path / "root")]
+    assert main([*command, "--json", "--format", "csv"]) == 2
+    assert "--json asks for another format" in capsys.readouterr().out
+    assert main([*command, "--trace", "toxic_mass", "--format", "csv"]) == 2
+    assert "allowed: json, terminal" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--metric", "--rows", "--columns", "--references"])
+def test_a_list_that_is_given_twice_adds_up_and_an_empty_one_is_refused(
+    monkeypatch, tmp_path, capsys, option
+):
+    asked = []
+    monkeypatch.setattr(
+        "orchestrator.views.several_studies.gather_studies",
+        lambda root, texts, chosen: asked.append(chosen) or 1 / 0,
+    )
+    command = ["compare", "study.yaml", "--root", str(tmp_path)]
+    main([*command, option, "a,b", option, "c"])
+    (chosen,) = asked
+    assert chosen["metrics" if option == "--metric" else option.strip("-")] == ["a", "b", "c"]
+    capsys.readouterr()
+    for empty in ("", " ", ","):
+        assert main([*command, option, empty]) == 2
+        said = capsys.readouterr().err
+        assert "names nothing: leave the option out" in said and option in said
+
+
+def test_a_table_is_as_wide_as_the_terminal_that_it_is_printed_on(tmp_path):
+    (tmp_path / "study.yaml").write_text(STUDY)
+    words = ["compare", str(tmp_path / "study.yaml"), "--root", str(tmp_path / "root")]
+    assert max(map(len, _on_a_terminal(words, 72))) <= 72
+    assert max(map(len, _on_a_terminal(words, 150))) > 72
+    answered = _on_a_terminal([*words, "--answers"], 72)
+    assert "NOT MEASURED" in "".join(answered)
+
+
+def _on_a_terminal(words, columns):
+    """Return the lines that a command prints on a terminal of so many columns."""
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, columns))
+    command = [sys.executable, "-m", "orchestrator.cli", *words]
+    with subprocess.Popen(command, stdout=theirs, env=_environment()) as process:
+        os.close(theirs)
+        said = b""
+        with suppress(OSError):  # the end of a terminal whose other side is closed
+            while part := os.read(ours, 1 << 16):
+                said += part
+    os.close(ours)
+    assert process.returncode == 0
+    return said.decode().splitlines()
+
+
+def _environment():
+    return {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
