@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import combinations
+from math import floor
 from typing import Any, TypeVar, cast
 
 from analysis.answering.comparable_rows import by_seed, comparable_groups
@@ -74,7 +75,8 @@ class Finding:
         coverage = self.number.coverage
         if self.number.value is None or coverage is None or coverage >= LEAST_COVERAGE:
             return None
-        return f"{coverage:.0%} of the toxic words are counted, less than {LEAST_COVERAGE:.0%}"
+        below = floor(100 * coverage) / 100  # 0.899 is not 90 %
+        return f"{below:.0%} of the toxic words are counted, less than {LEAST_COVERAGE:.0%}"
 
     @property
     def null_high(self) -> float | None:

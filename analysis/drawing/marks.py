@@ -31,6 +31,12 @@ SMALLEST = 7.0
 """Points, of ticks, legends and notes."""
 LETTER = 0.56
 """Width of a letter over its size, a little above the mean of the font."""
+LINE = 1.25
+"""Distance of two lines over the size of letters."""
+HANDLE = 38
+"""Points of an entry of a legend before its letters."""
+NAME_WIDTH = 1.4
+"""Inches that a name beside an axis has before it is folded."""
 
 MISSING = ", missing"  # end of the legend text of what could not be drawn
 
@@ -101,16 +107,41 @@ def panels(
 
 
 def wrapped(text: str, width: float, size: float = SMALLEST) -> str:
-    """Return text in lines of at most so many inches; a single word is never cut."""
+    """Return text in lines of at most so many inches; longer words are cut behind `_`, `.`, `+`."""
     letters = max(int(width * 72 / (size * LETTER)), 8)
-    return "\n".join(fill(line, letters, break_long_words=False) for line in text.split("\n"))
+    lines = [
+        line
+        for own in text.split("\n")
+        for line in fill(own, letters, break_long_words=False).split("\n")
+    ]
+    return "\n".join(part for line in lines for part in _cut(line, letters))
+
+
+def _cut(line: str, letters: int) -> list[str]:
+    """Cut a line that is a word too long for it."""
+    parts = []
+    while len(line) > letters:
+        at = 1 + max(line.rfind(mark, 0, letters) for mark in "_.+") or letters
+        parts.append(line[:at])
+        line = line[at:]
+    return [*parts, line]
+
+
+def names_beside(names: Sequence[str]) -> tuple[list[str], float]:
+    """Return names for the ticks of a value axis, folded, and how much higher that makes a tick."""
+    folded = [wrapped(name, NAME_WIDTH) for name in names]
+    lines = max((name.count("\n") for name in folded), default=0)
+    return folded, lines * SMALLEST * LINE / 72
 
 
 def label_places(axes: Sequence["Axes"], text: str) -> None:
     """Name the places under every panel that has its own, else once per column."""
     for axis in axes:
         if axis.xaxis.get_tick_params()["labelbottom"]:
-            axis.set_xlabel(text)
+            place, figure = axis.get_subplotspec(), axis.get_figure()
+            assert place is not None and isinstance(figure, Figure)
+            across = place.get_gridspec().ncols
+            axis.set_xlabel(wrapped(text, 0.75 * figure.get_figwidth() / across, 7.5))
 
 
 def label_values(axes: Sequence["Axes"], text: str) -> None:
@@ -134,11 +165,13 @@ def finish(figure: "Figure", axes: Sequence["Axes"], note: str = "") -> None:
     told = wrapped(note, 0.94 * width) or None
     if entries:
         labels = sorted(entries, key=lambda label: label.endswith(MISSING))
-        longest = max(map(len, labels)) * SMALLEST * LETTER + 38  # points, with its handle
+        folded = {label: wrapped(label, 0.94 * width - HANDLE / 72) for label in labels}
+        letters = max(len(line) for text in folded.values() for line in text.split("\n"))
+        longest = letters * SMALLEST * LETTER + HANDLE
         columns = max(1, min(4, int(width * 72 / longest), len(labels)))
         legend = figure.legend(
             [entries[label] for label in labels],
-            labels,
+            [folded[label] for label in labels],
             loc="outside lower center",
             ncols=columns,
             title=told,

@@ -16,7 +16,7 @@ from analysis.drawing.null_bands import Null, draw_nulls
 from analysis.measurement import Row, label_at
 from analysis.tables.exponent_agreement import disagreement
 from analysis.tables.layout import TableLayout, axis_values, blank_name
-from analysis.tables.power_laws import SIZES, UNSHARED, PowerLaw, fit_rows
+from analysis.tables.power_laws import MIN_SIZES, SIZES, UNSHARED, PowerLaw, fit_rows
 from analysis.tables.rounding import format_ends
 
 DODGE = 1.04
@@ -30,12 +30,12 @@ MARKS = {
 }
 """What stands behind an exponent -> what it says."""
 
-CAPTION = (
-    "{label} against counted parameters, at one relative depth. Lines are power laws a · size^b "
-    "where a family has four sizes, b above the panel with its 95 % interval, over the prompts that"
-    " sizes share and over sizes; grey bands are what random directions and the base activations' "
-    "own covariance give, the dashed line is the noise floor of the base model against itself."
-)
+BANDS = {
+    "random": "hatched bands are what random directions give",
+    "base": "grey bands are what the base activations' own covariance gives",
+    "floor": "the grey dashed line is the noise floor of the base model against itself",
+}
+"""Part of `Null` -> what the caption says of it, where it is drawn."""
 
 
 def drawings(material: Material) -> Iterator[Drawing]:
@@ -48,9 +48,40 @@ def drawings(material: Material) -> Iterator[Drawing]:
                 note = marks.notes(left, cut.note)
                 yield Drawing(
                     name=f"{metric}-against-size",
-                    caption=marks.captioned(CAPTION, label),
+                    caption=marks.captioned(_caption(cut.rows), label),
                     canvas=draw(cut.rows, layout=material.layout, label=label, note=note),
                 )
+
+
+def _caption(rows: Sequence[Row], against: str = "num_parameters") -> str:
+    """Return a caption of what is drawn, and of nothing else."""
+    drawn = [row for row in row_values.drawable(rows) if row[against] is not None]
+    series: dict[tuple[str | None, ...], list[Row]] = {}
+    for row in drawn:
+        names = ("objective", "condition", "family")
+        series.setdefault(tuple(label_at(row, name) for name in names), []).append(row)
+    sizes = [(_sizes(own, against), _sizes(_positive(own), against)) for own in series.values()]
+    nulls = Null.of_rows(drawn, against)
+    parts = ["{label} against counted parameters"]
+    if any(row["layer"] is not None for row in drawn):
+        parts[0] += ", at one relative depth"
+    if any(positive >= MIN_SIZES for _, positive in sizes):
+        parts.append(
+            "lines are power laws a · size^b where a family has four sizes, b above the panel with "
+            "its 95 % interval, over the prompts that sizes share and over sizes"
+        )
+    if any(count > 1 and positive < MIN_SIZES for count, positive in sizes):
+        parts.append("thin lines join the sizes of a family that has fewer than four")
+    parts += [told for part, told in BANDS.items() if getattr(nulls, part)]
+    return f"{'; '.join(parts)}."
+
+
+def _positive(rows: Sequence[Row]) -> list[Row]:
+    return [row for row in rows if row_values.number(row, "value") > 0]
+
+
+def _sizes(rows: Sequence[Row], against: str) -> int:
+    return len({row[against] for row in rows})
 
 
 def draw(

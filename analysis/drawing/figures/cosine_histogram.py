@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from analysis.drawing.figure import Drawing, Material
-from analysis.drawing.marks import OKABE_ITO, finish, label_places, panels, style
+from analysis.drawing.marks import OKABE_ITO, finish, label_places, names_beside, panels, style
 from analysis.drawing.model_styles import rows_by_model
 from analysis.drawing.ridges import OVERLAP, draw_ridge
 from analysis.drawing.view_details import Line, cuts_of
@@ -39,8 +39,9 @@ def draw(
     """Draw one panel per model, one histogram per value of `by`, the first one on top."""
     of_model, names = rows_by_model(lines), axis_values(lines, by, layout or TableLayout())[::-1]
     titles = [f"{model}, layer {own[0]['layer']}" for model, own in of_model.items()]
+    shown, higher = names_beside([name or "rows of δ" for name in names])
     with style():
-        figure, axes = panels(titles, height=0.28 * len(names) + 0.9)
+        figure, axes = panels(titles, height=(0.28 + higher) * len(names) + 0.9)
         for axis, own in zip(axes, of_model.values(), strict=True):
             for place, name in enumerate(names):
                 for line in own:
@@ -49,7 +50,7 @@ def draw(
                         axis.plot([_median(line)] * 2, [place, place + OVERLAP], **MEDIAN)
             axis.set_xlim(_ends(lines))
             axis.grid(False, axis="y")
-        axes[0].set_yticks(range(len(names)), [name or "rows of δ" for name in names])
+        axes[0].set_yticks(range(len(names)), shown)
         label_places(axes, "cosine to mean δ of other prompts")
         finish(figure, axes, note)
     return figure

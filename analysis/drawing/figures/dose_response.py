@@ -20,8 +20,11 @@ KINDS = {"patched_": "{behaviour}", SHARE: "{behaviour}: share recovered"}
 MOST_TICKS = 6
 CAPTION = (
     "{label} under interventions of growing dose: one line per model, darker for larger, with 95 % "
-    "intervals, from the model as it is (none). Hatched, where random directions or neurons of "
-    "equal size lead in any of these models, as far as the values reach."
+    "intervals, from the model as it is (none)."
+)
+HATCHED = (
+    " Hatched, where random directions or neurons of equal size lead in any of these models, as far "
+    "as the values reach."
 )
 
 
@@ -36,10 +39,11 @@ def drawings(material: Material) -> Iterator[Drawing]:
         label = KINDS[prefix].format(behaviour=readable(metric.removeprefix(prefix)))
         dosed = [row for row in rows if row[DOSE] is not None]
         for cut in cuts(dosed, material.layout, inside=(DOSE, INTERVENTION)):
-            if drawable(cut.rows):
+            if known := drawable(cut.rows):
+                has_null = any(row["null_low"] is not None for row in known)
                 yield Drawing(
                     name=f"{metric}-against-dose{cut.suffix}",
-                    caption=captioned(CAPTION, label),
+                    caption=captioned(CAPTION + HATCHED * has_null, label),
                     canvas=draw(cut.rows, layout=material.layout, label=label, note=cut.note),
                 )
 

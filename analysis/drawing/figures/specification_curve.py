@@ -83,14 +83,16 @@ def _point(
 def draw(points: Sequence[_Point], metric: str) -> Figure:
     """Draw the curve and, below it, one line of marks per value of each choice that varies."""
     lines = _lines(points)
+    shown, higher = marks.names_beside([f"{name} {value}" for name, value in lines])
+    choices = (CHOICE_HEIGHT + higher) * len(lines)
     with marks.style():
-        height = CURVE_HEIGHT + CHOICE_HEIGHT * len(lines) + 0.6
+        height = CURVE_HEIGHT + choices + 0.6
         figure = Figure(figsize=(marks.PAGE_WIDTH, height), layout="constrained")
         above, below = figure.subplots(
-            2, 1, sharex=True, height_ratios=(CURVE_HEIGHT, max(CHOICE_HEIGHT * len(lines), 0.2))
+            2, 1, sharex=True, height_ratios=(CURVE_HEIGHT, max(choices, 0.2))
         )
         _curve(above, points)
-        _choices(below, points, lines)
+        _choices(below, points, lines, shown)
         above.set_ylabel(metric)
         below.set_xlabel("numbers, sorted")
         above.set_xlim(-1, len(points))
@@ -134,14 +136,16 @@ def _lines(points: Sequence[_Point]) -> list[tuple[str, str]]:
     return lines
 
 
-def _choices(axis: Axes, points: Sequence[_Point], lines: Sequence[tuple[str, str]]) -> None:
+def _choices(
+    axis: Axes, points: Sequence[_Point], lines: Sequence[tuple[str, str]], shown: Sequence[str]
+) -> None:
     names = list(dict.fromkeys(name for name, _ in lines))
     for place, (name, value) in enumerate(lines):
         own = [at for at, point in enumerate(points) if point.choices.get(name) == value]
         axis.plot(own, [place] * len(own), "|", color="black", markersize=4.5)
         if names.index(name) % 2:
             axis.axhspan(place - 0.5, place + 0.5, color="#F0F0F0", linewidth=0, zorder=0)
-    axis.set_yticks(range(len(lines)), [f"{name} {value}" for name, value in lines])
+    axis.set_yticks(range(len(lines)), shown)
     axis.set_ylim(len(lines) - 0.5, -0.5)
     axis.grid(visible=False)
     axis.tick_params(axis="y", length=0)

@@ -9,7 +9,7 @@ from matplotlib.patches import Rectangle
 
 from analysis.drawing.cuts import cuts
 from analysis.drawing.figure import Drawing, Material
-from analysis.drawing.marks import SMALLEST, finish, notes, panels, style
+from analysis.drawing.marks import SMALLEST, finish, names_beside, notes, panels, style
 from analysis.drawing.model_styles import by_family
 from analysis.drawing.row_values import QUIET, drawable, missing_note, number, of_two, readable
 from analysis.measurement import Row, label_of
@@ -24,6 +24,8 @@ METRICS = (
     *("captured_energy_ratio", "toxic_projection", "reactivation"),
 )
 """What tells whether a transform gets past alignment, as a reader asks."""
+SQUARE = 0.19
+"""Inches of height of a square whose name is one line."""
 GONE, FAINT = "×", "○"
 MARKS = {GONE: "no number", FAINT: "below the noise floor"}
 CAPTION = (
@@ -66,8 +68,10 @@ def draw(rows: Sequence[Row], *, layout: TableLayout | None = None, note: str = 
     ]
     models = by_family(rows)
     ends = {name: _ends([row for row in rows if row["metric"] == name]) for name in names}
+    shown, higher = names_beside(conditions)
     with style():
-        figure, axes = panels(models, across=2, height=0.19 * len(conditions) + 1.25)
+        height = SQUARE + higher
+        figure, axes = panels(models, across=2, height=height * len(conditions) + 1.25)
         for axis, model in zip(axes, models, strict=True):
             own = {
                 (str(row["metric"]), label_of(row[AXIS])): row
@@ -80,7 +84,7 @@ def draw(rows: Sequence[Row], *, layout: TableLayout | None = None, note: str = 
             axis.set_xlim(-0.5, len(names) - 0.5)
             axis.set_ylim(len(conditions) - 0.5, -0.5)
             axis.set_xticks(range(len(names)), map(readable, names), rotation=40, ha="right")
-            axis.set_yticks(range(len(conditions)), conditions)
+            axis.set_yticks(range(len(conditions)), shown)
             axis.grid(False)
         finish(figure, axes, notes(_marks(axes), missing_note(rows), note))
     return figure
@@ -117,8 +121,13 @@ def _square(
 
 
 def _brief(value: float) -> str:
-    """Return two digits, fewer of a small number: a square has room for five letters."""
+    """Return two digits, fewer of a small number: a square has room for five letters.
+
+    What is not 1 never looks as if it were: 0.996 and 0.9996 have three digits.
+    """
     size = abs(value)
+    if 0.995 <= size < 1:
+        return f"{min(size, 0.999) * (1 if value > 0 else -1):.3f}"
     if size == 0 or size >= 0.01:
         return format_number(value, 2)
     if size >= 0.00095:  # below, three decimals would be as much as twice the number

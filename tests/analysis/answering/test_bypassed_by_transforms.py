@@ -131,14 +131,17 @@ def test_direction_and_reactivation_stand_beside_and_decide_nothing(study: Any) 
     assert {each.supports for each in beside} == {None}
 
 
-def test_a_mass_that_counts_too_few_of_the_words_is_not_weighed(study: Any) -> None:
+@pytest.mark.parametrize(("coverage", "told"), [(0.5, "50%"), (0.8999, "89%")])
+def test_a_mass_that_counts_too_few_of_the_words_is_not_weighed(
+    study: Any, coverage: float, told: str
+) -> None:
     study.aligned("a")
     for objective, mass in ((None, 0.5), ("dpo", 0.4)):
         study.add(
-            "toxic_mass", mass, model="a", objective=objective, condition="rot13", coverage=0.5
+            "toxic_mass", mass, model="a", objective=objective, condition="rot13", coverage=coverage
         )
     study.add("decode_loss_gap", 1.0, model="a", objective=None, condition="rot13")
     answer = study.answer(NAME)
     assert answer.verdict is not Verdict.YES
     said = " ".join([*answer.caveats, *(evidence.text for evidence in answer.evidence)])
-    assert "50% of the toxic words are counted, less than 90%" in said
+    assert f"{told} of the toxic words are counted, less than 90%" in said
