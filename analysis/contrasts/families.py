@@ -2,7 +2,8 @@
 
 A family is one metric in one stage of a study, and never what happens to be shown:
 
-- **stage**: the stage whose jobs measured both sides (of a contrast with the base, the first side);
+- **stage**: the stage whose jobs measured both sides (of a contrast with the base, the other side),
+  whichever of them is taken from the other;
 - **cells**: all cells of the stage that both sides have, every model and condition;
 - **contrasts**: where the contrast is one that the study's `compare` stage declares, all that it
   declares; of one that was only asked for, every pair of values of its axis (or every value against
@@ -186,16 +187,21 @@ def _is_same_place(place: Selection, shown: Selection) -> bool:
 
 
 def _stage(pair: Pair, stages: Mapping[str, Sequence[str]]) -> str:
-    """Return the stage that measured both sides of a pair; the first side's where none did.
+    """Return the stage that measured both sides of a pair, whichever comes first.
 
-    A number read at a dose has keys of several jobs: those that measured the number itself come
-    before those of the dose, and are no fewer than those of the base.
+    Where none did, it is that of the side that is not the base. A number read at a dose has keys
+    of several jobs: those that measured the number itself come before those of the dose, and are
+    no fewer than those of the base.
     """
-    first, second = (_stages_of(side.values(), stages) for side in (pair.first, pair.second))
-    known = [stage for stage in first if stage in second] or first or second
-    if any(" " in str(row["key"]) for row in pair.first.values()):
-        return max(dict.fromkeys(known), key=known.count, default="")
-    return min(known, default="")
+    blank = blank_label(pair.contrast.axis)
+    sides = [pair.second, pair.first] if pair.contrast.first == blank else [pair.first, pair.second]
+    own, other = (_stages_of(side.values(), stages) for side in sides)
+    known = [stage for stage in own if stage in other]
+    if not known:
+        known = own if blank in (pair.contrast.first, pair.contrast.second) else [*own, *other]
+    if any(" " in str(row["key"]) for row in sides[0].values()):
+        return max(dict.fromkeys(known or other), key=known.count, default="")
+    return min(known or other, default="")
 
 
 def _stages_of(rows: Iterable[Row], stages: Mapping[str, Sequence[str]]) -> list[str]:

@@ -23,8 +23,8 @@ CAPTION = (
     "intervals, from the model as it is (none)."
 )
 HATCHED = (
-    " Hatched, where random directions or neurons of equal size lead in any of these models, as far "
-    "as the values reach."
+    " Hatched, where random directions or neurons of equal size lead in any of these models, as "
+    "far as the values reach."
 )
 
 

@@ -120,7 +120,7 @@ def test_a_long_name_in_a_legend_stays_within_the_figure():
     renderer = FigureCanvasAgg(figure).get_renderer()
     for text in (*figure.legends[0].get_texts(), axis.title):
         box = text.get_window_extent(renderer)
-        assert 0 <= box.x0 and box.x1 <= figure.bbox.width
+        assert box.x0 >= 0 and box.x1 <= figure.bbox.width
     (text,) = figure.legends[0].get_texts()
     assert text.get_text().replace("\n", "") == LONG * 2, "nothing of it is lost"
 

@@ -104,11 +104,41 @@ def test_a_difference_is_paired_over_prompts_and_much_surer_than_its_sides() -> 
     assert column(got, "difference")[got.rows.index(last[0])] == pytest.approx(expected)
 
 
-def test_the_base_is_a_side_and_the_stage_is_that_of_the_first() -> None:
+def test_the_base_is_a_side_and_the_stage_is_that_of_the_other() -> None:
     got = table(study(), "objective=dpo-base")
     assert set(level(got, "stage")) == {"behaviour"} and len(got.rows) == 4
     assert all(-1.2 < (value or 0) < -0.8 for value in column(got, "difference"))
     assert set(column(got, "in family")) == {12.0}  # three objectives against the base, four cells
+
+
+@pytest.mark.parametrize("metric", ["toxic_mass", "drift"])
+@pytest.mark.parametrize(("first", "second"), [("dpo", "base"), ("dpo", "sft")])
+@pytest.mark.parametrize("declared", [(), ("objective=dpo-base", "objective=sft-dpo")])
+def test_what_is_taken_from_what_changes_the_sign_and_nothing_else(
+    metric: str, first: str, second: str, declared: Sequence[str]
+) -> None:
+    """An adjusted p that depended on it could be chosen."""
+    there, back = (
+        table(study(), f"objective={sides}", declared=declared, metrics=[metric])
+        for sides in (f"{first}-{second}", f"{second}-{first}")
+    )
+    for name in ("p", "adjusted p", "smallest visible", "in family"):
+        assert column(there, name) == pytest.approx(column(back, name)), name
+    differences = [column(each, "difference") for each in (there, back)]
+    assert differences[0] == [-value for value in differences[1] if value is not None]
+    assert {row[-2] for row in there.rows} == {row[-2] for row in back.rows}, "the stage"
+
+
+def test_sides_that_two_stages_measured_have_one_stage_either_way() -> None:
+    def apart(row: dict[str, Any]) -> Mapping[str, Any]:
+        is_sft = row.get("objective") == "sft"
+        return {"key": row["key"].replace("behaviour", "rates")} if is_sft else {}
+
+    there, back = (
+        table(study(change=apart), f"objective={sides}") for sides in ("dpo-sft", "sft-dpo")
+    )
+    assert {row[-2] for row in (*there.rows, *back.rows)} == {"behaviour"}
+    assert column(there, "adjusted p") == pytest.approx(column(back, "adjusted p"))
 
 
 def test_the_family_is_all_pairs_of_the_axis_unless_the_study_says_which() -> None:
