@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from analysis.answering.answer import StudyAnswer
-from analysis.measurement import Row
+from analysis.measurement import FIELDS, Row
 from cluster.errors import UserError, unknown_name
 from jobs.comparing.comparison import Comparison
 from jobs.comparing.view import View
@@ -56,7 +56,11 @@ def answers(comparison: Comparison, view: View, *, places: bool = False) -> list
 
 
 def _rows_read(comparison: Comparison) -> list[Row]:
-    """Return the measurements of the metrics that answers read."""
+    """Return the measurements of the metrics that answers read, those of each job once.
+
+    Where nothing behind a job names an axis, it is of several cells along that, and still one
+    model and one number.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -65,7 +69,13 @@ def _rows_read(comparison: Comparison) -> list[Row]:
 
     measurements = comparison.measurements
     wanted = pc.is_in(measurements["metric"], pa.array(metrics_read(), pa.string()))
-    return to_rows(measurements.filter(wanted))
+    names = [*FIELDS, *comparison.swept]
+    once: dict[tuple[object, ...], Row] = {}
+    for at, row in enumerate(to_rows(measurements.filter(wanted))):
+        # What was not measured has no job, and is missing in every cell.
+        own = at if row["key"] is None else None
+        once.setdefault((own, *(row.get(name) for name in names)), row)
+    return list(once.values())
 
 
 def write_answers(studied: Sequence[StudyAnswer], folder: Path) -> None:

@@ -1,7 +1,7 @@
 """`Comparison`: all measurements of a study, and the tables that `analysis` makes of them."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -40,6 +40,8 @@ class Comparison:
     """The same at the snapshots, where the numbers are read at doses."""
     stages: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Key of a job -> the stages that it is of."""
+    swept: Collection[str] = ()
+    """Axes of which one job may have several values, each with a number of its own."""
 
     @cached_property
     def measurements(self) -> "pa.Table":

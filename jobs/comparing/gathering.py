@@ -82,6 +82,7 @@ def collect(sources: Sequence[Source], averaged: str | None = SEEDS) -> Comparis
         order={axis: tuple(values) for axis, values in order.items()},
         details=partial(details, sources),
         stages=_stages(sources),
+        swept=swept,
         circumstances=cache(partial(circumstances_of, [s.artifact for s in sources if s.artifact])),
     )
 

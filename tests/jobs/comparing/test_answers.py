@@ -13,6 +13,7 @@ from jobs.comparing.answers import (
     JSON,
     MARKDOWN,
     MAX_EVIDENCE,
+    _rows_read,
     answers,
     rendered_answers,
     write_answers,
@@ -89,3 +90,43 @@ def test_two_numbers_for_one_cell_are_the_users_to_tell_apart():
     )
     with pytest.raises(UserError, match="two different numbers of toxic_mass for one cell"):
         answers(both, View())
+
+
+def test_a_job_in_several_cells_is_one_model_and_one_number():
+    """An axis that nothing behind a job names made two aligned models of one."""
+    about = {"prompts": "p", "source": "s", "transform": "plain", "base": "b"}
+    known = {
+        "before": Circumstances(**about),
+        **{
+            name: Circumstances(**about, aligned="a", objective="dpo", against_prompts="p")
+            for name in ("rates", "geometry", "patched")
+        },
+    }
+    model = {"model": "m", "family": "gpt2", "num_parameters": 1000, "num_layers": 3}
+    place = {"site": "resid_mid", "layer": 2, "depth": 1.0, "position": "last"}
+
+    def rows(key, metric, numbers, **more):
+        row = model | {"key": key, "metric": metric, "definition": "v1", "position": "last"} | more
+        return [
+            row | {"value": n, "low": n - 0.01, "high": n + 0.01, "half": half, "dose": dose}
+            for dose, n in numbers.items()
+            for half in ("first", "second")
+        ]
+
+    measured = [
+        *rows("before", "toxic_mass", {None: 0.5}),
+        *rows("rates", "toxic_mass", {None: 0.1}),
+        *rows("geometry", "consistency", {None: 0.9}, **place),
+        *rows("patched", "recovered_toxic_mass", {1.0: 0.2, 2.0: 0.2}),
+    ]
+    comparison = Comparison(
+        gathered=to_table(measured, ["half", "dose"]),
+        order={"half": ("first", "second"), "dose": ()},
+        circumstances=lambda: known,
+        swept={"dose"},
+    )
+    of_growth = answers(comparison, View())[0]
+    assert "1 of 1 aligned models say yes" in of_growth.summary
+    texts = [piece.text for piece in of_growth.evidence]
+    assert len(texts) == len(set(texts))
+    assert len(_rows_read(comparison)) == 3 + 2, "two doses are two numbers, be they equal"
