@@ -32,8 +32,9 @@ class Pair:
 
     @property
     def place(self) -> Row:
-        """Return a row of the first side, with a number where there is one."""
-        rows = list(self.first.values())
+        """Return a row of the first side that is not the base, with a number if there is one."""
+        is_turned = self.contrast.first == blank_label(self.contrast.axis)
+        rows = list((self.second if is_turned else self.first).values())
         return next((row for row in rows if row["value"] is not None), rows[0])
 
 
@@ -78,16 +79,18 @@ class Cells:
 
     def pairs(self, contrasts: Sequence[Contrast]) -> Iterator[Pair]:
         """Yield every cell that both sides of a contrast have."""
-        met = set()
+        met, blank = set(), blank_label(self.axis)
         for contrast in contrasts:
-            others = self.by_label.get(contrast.second, {})
-            is_blank = contrast.second == blank_label(self.axis)
-            for key, first in self.by_label.get(contrast.first, {}).items():
-                second = others.get(key) or (self._of_base(key, others) if is_blank else None)
+            is_turned = contrast.first == blank  # the base has fewer axes, whichever side it is
+            ends = [contrast.first, contrast.second]
+            own, other = (self.by_label.get(end, {}) for end in ends[:: -1 if is_turned else 1])
+            for key, one in own.items():
+                second = other.get(key) or (self._of_base(key, other) if blank in ends else None)
                 if second is None:
                     continue
-                pair = Pair(contrast=contrast, first=first, second=second)
-                layers = [next(iter(side.values()))["layer"] for side in (first, second)]
+                sides = (second, one) if is_turned else (one, second)
+                pair = Pair(contrast=contrast, first=sides[0], second=sides[1])
+                layers = [next(iter(side.values()))["layer"] for side in sides]
                 # Models of different depth may have one pair of layers at several depths.
                 cell = (contrast, *key[:-1], *layers)
                 if cell not in met:
