@@ -103,9 +103,11 @@ def compare(
             return _cell(row, controls.remark(row))
         return _empty(sides[side]["family"], column.metric, why_not(side, column))
 
+    down = (*layout.rows, *beside)
+    having = {axis for axis in down for row in sides.values() if row[axis] is not None}
     lines = [
         Line(
-            header=side_header(row, layout, beside),
+            header=side_header(row, layout, beside, having),
             values=side_values(row, layout, beside),
             cells=tuple(cell(side, column) for column in columns),
         )
@@ -122,6 +124,7 @@ def compare(
         row_values=tuple(line.values for line in lines),
         column_levels=("metric", *axes),
         columns=tuple(columns.values()),
+        column_values=_typed(columns, axes),
         cells=tuple(line.cells for line in lines),
         caption=caption,
         controls=layout.controls,
@@ -168,6 +171,25 @@ def _columns(
                 )
                 columns[TableColumn(metric, where, variant)] = (label, *names)
     return columns
+
+
+def _typed(
+    columns: Mapping[TableColumn, Header], axes: Sequence[str]
+) -> tuple[tuple[Scalar, ...], ...]:
+    """Return column headers with the values of axes of numbers in place of their labels."""
+    is_of_text = [
+        any(isinstance(column.where[at], str) for column in columns) for at in range(len(axes))
+    ]
+    return tuple(
+        (
+            header[0],
+            *(
+                label if is_text else value
+                for label, value, is_text in zip(header[1:], column.where, is_of_text, strict=True)
+            ),
+        )
+        for column, header in columns.items()
+    )
 
 
 def _place(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
@@ -143,7 +143,11 @@ def _table(lines: Sequence[_Line], layout: TableLayout, where: str) -> Table:
             str(line.row["model"]),
         )
 
-    def header(line: _Line) -> tuple[Scalar, ...]:
+    def named_on(axis: str, line: _Line) -> Scalar:
+        is_blank = line.row[axis] is None and axis not in apart[id(line)]
+        return blank_label(axis) if is_blank else value_on(axis, line)
+
+    def header(line: _Line, entry: Callable[[str, _Line], Scalar] = value_on) -> tuple[Scalar, ...]:
         facts: tuple[Scalar, ...] = ()
         if models and MODEL in apart[id(line)]:
             facts = (None, None)
@@ -153,19 +157,18 @@ def _table(lines: Sequence[_Line], layout: TableLayout, where: str) -> Table:
             words[line.metric][_variant(line.row)],
             line.contrast.text,
             *facts,
-            *(value_on(axis, line) for axis in axes),
+            *(entry(axis, line) for axis in axes),
             _place_of(line),
             line.judged.stages[line.at],
             _pairing(line),
         )
 
     ordered = sorted(lines, key=rank)
-    values = tuple(header(line) for line in ordered)
     return Table(
         title="Contrasts",
         row_levels=("metric", "contrast", *models, *axes, "place", "stage", "pairing"),
-        rows=tuple(_in_words(side, 3 if models else None) for side in values),
-        row_values=values,
+        rows=tuple(_in_words(header(line, named_on), 3 if models else None) for line in ordered),
+        row_values=tuple(header(line) for line in ordered),
         column_levels=("part",),
         columns=tuple((part,) for part in PARTS),
         cells=tuple(tuple(_cells(line)) for line in ordered),

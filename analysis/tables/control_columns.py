@@ -31,6 +31,7 @@ def side_by_side(table: Table) -> Table:
             table,
             column_levels=(*table.column_levels, _LEVEL),
             columns=tuple(columns),
+            column_values=(),
             cells=tuple(tuple(line) for line in lines),
             controls=False,
         )

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import product
@@ -219,8 +219,17 @@ def _side_columns(layout: TableLayout, extra: Sequence[str]) -> Header:
     return (*(name for part in parts for name in part), *extra)
 
 
-def side_header(row: Row, layout: TableLayout, extra: Sequence[str]) -> Header:
-    """Return the row header of any of a row's measurements."""
+def side_header(
+    row: Row, layout: TableLayout, extra: Sequence[str], having: Collection[str] = ()
+) -> Header:
+    """Return the row header of any of a row's measurements.
+
+    Args:
+        row: one of them.
+        layout: the axes down the side.
+        extra: the axes beside these.
+        having: axes of which some row has a value: one without it is named, as `base`.
+    """
     header: list[str] = []
     for axis in layout.rows:
         if axis == "model":
@@ -228,8 +237,13 @@ def side_header(row: Row, layout: TableLayout, extra: Sequence[str]) -> Header:
             counted = "unknown" if size is None else format_count(int(size))
             header += [str(row["family"] or "unknown"), str(row["model"]), counted]
         else:
-            header.append(label_at(row, axis) or "")
-    return (*header, *(label_at(row, axis) or "" for axis in extra))
+            header.append(_name_down(row, axis, axis in having, layout))
+    return (*header, *(_name_down(row, axis, axis in having, layout) for axis in extra))
+
+
+def _name_down(row: Row, axis: str, others_have_it: bool, layout: TableLayout) -> str:
+    label = label_at(row, axis)
+    return blank_name(axis, others_have_it, layout) if label is None else label
 
 
 def side_values(row: Row, layout: TableLayout, extra: Sequence[str]) -> tuple[Scalar, ...]:
@@ -238,7 +252,7 @@ def side_values(row: Row, layout: TableLayout, extra: Sequence[str]) -> tuple[Sc
 
 
 def blank_name(axis: str, others_have_it: bool, layout: TableLayout) -> str:
-    """Return the name of a column without a value of an axis; empty if no column has one."""
+    """Return the name of a row or column without a value of an axis; empty if none has one."""
     names = BLANKS if layout.blanks is None else layout.blanks
     return names.get(axis, "none") if others_have_it else ""
 

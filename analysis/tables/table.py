@@ -66,7 +66,9 @@ class Table:
     column_levels: Header
     """Names of the parts of a column header, the metric first."""
     columns: tuple[Header, ...]
-    """One header per column."""
+    """One header per column, as people read it."""
+    column_values: tuple[tuple[Scalar, ...], ...] = ()
+    """The same for programs: axes of numbers as numbers; empty where all is text."""
     cells: tuple[tuple[Cell, ...], ...]
     """Row by row."""
     caption: str = ""
@@ -82,11 +84,17 @@ class Table:
         assert all(len(header) == len(self.column_levels) for header in self.columns)
         assert all(len(header) == len(self.row_levels) for header in self.rows)
         assert len(self.row_values) in (0, len(self.rows))
+        assert len(self.column_values) in (0, len(self.columns))
 
     @property
     def typed_rows(self) -> Sequence[tuple[Scalar, ...]]:
         """Row headers for programs."""
         return self.row_values or self.rows
+
+    @property
+    def typed_columns(self) -> Sequence[tuple[Scalar, ...]]:
+        """Column headers for programs."""
+        return self.column_values or self.columns
 
 
 def annotate(table: Table) -> Table:
@@ -126,7 +134,8 @@ def take_columns(table: Table, kept: Sequence[int]) -> Table:
     used = {cell.mark for line in cells for cell in line}
     notes = {mark: text for mark, text in table.footnotes.items() if mark in used}
     columns = tuple(table.columns[index] for index in kept)
-    return replace(table, columns=columns, cells=cells, footnotes=notes)
+    values = tuple(table.typed_columns[index] for index in kept)
+    return replace(table, columns=columns, column_values=values, cells=cells, footnotes=notes)
 
 
 def split(table: Table, fits: Callable[[Table], bool]) -> list[Table]:
@@ -175,7 +184,8 @@ def shared_header(table: Table) -> tuple[Header, Table]:
         shared += 1
     heading = table.columns[0][:shared] if table.columns else ()
     columns = tuple(header[shared:] for header in table.columns)
-    return heading, replace(table, columns=columns, column_levels=table.column_levels[shared:])
+    levels = table.column_levels[shared:]
+    return heading, replace(table, columns=columns, column_values=(), column_levels=levels)
 
 
 def spans(headers: Sequence[Header], level: int) -> list[tuple[str, int]]:

@@ -30,13 +30,10 @@ def table_schema() -> Schema:
             caption={"type": "string", "description": "how the numbers were chosen"},
             row_levels=_TEXTS,
             rows={"type": "array", "items": _TEXTS},
-            row_values={
-                "type": "array",
-                "items": {"type": "array", "items": _AXIS},
-                "description": "row headers for programs: counts and axes of numbers as numbers",
-            },
+            row_values=_headers("row headers for programs: counts and axes of numbers as numbers"),
             column_levels=_TEXTS,
             columns={"type": "array", "items": _TEXTS},
+            column_values=_headers("column headers for programs: axes of numbers as numbers"),
             cells={"type": "array", "items": {"type": "array", "items": _cell()}},
             footnotes={"type": "object", "additionalProperties": {"type": "string"}},
         ),
@@ -51,6 +48,14 @@ def measurements_schema() -> Schema:
         "title": "deltascale measurements",
         "type": "array",
         "items": {**_object(**columns), "additionalProperties": _AXIS},
+    }
+
+
+def _headers(about: str) -> Schema:
+    return {
+        "type": "array",
+        "items": {"type": "array", "items": _AXIS},
+        "description": about,
     }
 
 

@@ -20,6 +20,7 @@ def render(table: Table) -> bytes:
         "row_values": table.typed_rows,
         "column_levels": table.column_levels,
         "columns": table.columns,
+        "column_values": table.typed_columns,
         "cells": [[cell.as_json() for cell in line] for line in table.cells],
         "footnotes": table.footnotes,
     }

@@ -25,10 +25,9 @@ def render(table: Table) -> bytes:
         dict(zip(levels, (*side, *top), strict=True))
         | {name: value for name, value in cell.as_json().items() if name != "footnote"}
         for side, line in zip(table.typed_rows, table.cells, strict=True)
-        for top, cell in zip(table.columns, line, strict=True)
+        for top, cell in zip(table.typed_columns, line, strict=True)
     ]
-    sides = dict(zip(levels, zip(*table.typed_rows, strict=True), strict=False))
-    kinds = [(name, common_type(sides.get(name, ()))) for name in levels]
+    kinds = [(name, common_type(line[name] for line in lines)) for name in levels]
     schema = pa.schema(kinds + _CELL)
     out = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(lines, schema=schema), out, compression="zstd")

@@ -321,3 +321,10 @@ def test_rows_of_several_contrasts_name_what_each_is_not_about():
     assert len(set(got.rows)) == len(got.rows)
     assert {("dpo − sft", "", "plain"), ("dpo − sft", "", "rot13")} <= told
     assert {("rot13 − plain", "dpo", ""), ("large − small", "dpo", "rot13")} <= told
+
+
+def test_a_row_of_the_base_is_named_as_in_other_tables() -> None:
+    got = table(study(), "condition=plain-rot13")
+    objective = got.row_levels.index("objective")
+    assert {row[objective] for row in got.rows} == {"base", *OBJECTIVES}
+    assert {row[objective] for row in got.row_values} == {None, *OBJECTIVES}

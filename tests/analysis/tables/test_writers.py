@@ -3,6 +3,7 @@ import io
 import json
 import re
 
+import jsonschema
 import pyarrow.parquet as pq
 import pytest
 
@@ -14,6 +15,7 @@ from analysis.tables.table import Cell, Table, annotate
 from analysis.tables.writer import WRITERS
 from analysis.tables.writers.latex import escape
 from analysis.tables.writers.markdown import escape as escape_markdown
+from jobs.comparing.json_schemas import table_schema
 
 NASTY = r"a_b 50% & #1 $x$ {y} ~z ^2 \n"
 
@@ -182,3 +184,45 @@ def test_a_terminal_folds_long_names_and_never_a_number(width):
     assert kept.count("c") >= 100, "names fold, and are cut no more than numbers are"
     if width >= 60:
         assert max(map(len, text.splitlines())) <= width
+
+
+def rows_of_betas():
+    """Rows of the base and of two values of an axis of numbers."""
+    model = {
+        "model": "m",
+        "family": "gpt2",
+        "num_parameters": 1,
+        "metric": "toxic_mass",
+        "key": "k",
+    }
+    return [
+        model | {"value": value, "beta": beta, "objective": objective}
+        for value, beta, objective in ((0.5, None, None), (0.1, 0.1, "dpo"), (0.2, 10.0, "dpo"))
+    ]
+
+
+def test_an_axis_of_numbers_is_one_for_programs_across_as_it_is_down():
+    across = compare(rows_of_betas(), layout=TableLayout(columns=("beta", "objective")))
+    assert across.columns[0] == ("toxic_mass", "none", "base")
+    found = pq.read_table(io.BytesIO(WRITERS.find("parquet").render(across)))
+    assert str(found.schema.field("beta").type) == "double"
+    by_beta = {row["beta"]: (row["value"], row["objective"]) for row in found.to_pylist()}
+    assert by_beta == {None: (0.5, "base"), 0.1: (0.1, "dpo"), 10.0: (0.2, "dpo")}
+    document = json.loads(WRITERS.find("json").render(across))
+    assert document["columns"][1:] == [["toxic_mass", "0.1", "dpo"], ["toxic_mass", "10", "dpo"]]
+    assert document["column_values"] == [
+        ["toxic_mass", None, "base"], ["toxic_mass", 0.1, "dpo"], ["toxic_mass", 10.0, "dpo"],
+    ]  # fmt: skip
+    jsonschema.Draft202012Validator(table_schema()).validate(document)
+
+
+def test_what_has_no_value_of_an_axis_is_named_down_as_it_is_across():
+    """A blank is what stands where the row above is repeated."""
+    down = compare(rows_of_betas(), layout=TableLayout(rows=("beta", "objective", "model")))
+    assert down.rows[0][:2] == ("none", "base")
+    assert down.typed_rows[0][:2] == (None, None)
+    beside = compare(rows_of_betas(), layout=TableLayout(rows=("beta",)))
+    assert beside.row_levels == ("beta", "objective")
+    assert [row[1] for row in beside.rows] == ["base", "dpo", "dpo"]
+    for name in ("markdown", "latex", "terminal"):
+        assert "base" in WRITERS.find(name).render(down).decode()
