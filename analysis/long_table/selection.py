@@ -105,8 +105,9 @@ def filter_where(rows: Sequence[Row], where: Mapping[str, Sequence[str]]) -> lis
         entries = {row[column] for row in rows if row[column] is not None}
         for value in values:
             if not any(is_named(entry, [value]) for entry in entries):
-                listed = ", ".join(sorted(map(label_of, entries))) or "nothing"
-                raise ValueError(f"where: no measurement has {column}={value}; there is {listed}")
+                labels = sorted(map(label_of, entries))
+                listed = f"there is {', '.join(labels) or 'nothing'}{_did_you_mean(value, labels)}"
+                raise ValueError(f"where: no measurement has {column}={value}; {listed}")
         kept = [row for row in kept if row[column] is None or is_named(row[column], values)]
     return kept
 
@@ -132,17 +133,18 @@ def _near_columns(wrong: str, row: Row) -> str:
     A study has some axes; the table of measurements has thirty columns more.
     """
     columns = [name for name in row if name != "value"]
-    near = difflib.get_close_matches(wrong, columns, 1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
     axes = ", ".join(["model", *axes_of(row)])
-    return f"{hint} (axes: {axes}; --long prints all columns)"
+    return f"{_did_you_mean(wrong, columns)} (axes: {axes}; --long prints all columns)"
 
 
 def nearest(wrong: str, names: Sequence[str]) -> str:
     """Return the end of an error message: the names that exist, and the nearest match."""
+    return f" (there is: {', '.join(names)}){_did_you_mean(wrong, names)}"
+
+
+def _did_you_mean(wrong: str, names: Sequence[str]) -> str:
     near = difflib.get_close_matches(wrong, names, 1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f" (there is: {', '.join(names)}){hint}"
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def describe(selection: Selection) -> str:

@@ -1,7 +1,7 @@
 """The measurements of one cell that a user names: `metric,axis=value,…`, as a table shows it."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from analysis.measurement import IDENTITY, Role, Row, Scalar, label_of, with_role
@@ -54,7 +54,7 @@ def rows_of_cell(comparison: Comparison, view: View, text: str) -> list[Row]:
         raise UserError(
             f"{text!r} matches {len(cells)} cells",
             where=WHERE,
-            allowed=_candidates(rows, view.seeds),
+            allowed=_candidates(rows, view.seeds, filters),
             hint="name one of them: add the axis that tells them apart",
             code="ambiguous-cell",
         )
@@ -165,8 +165,11 @@ def _cells(rows: Sequence[Row], seeds: str | None) -> dict[tuple[Scalar, ...], R
     return {tuple(row[name] for name in (*names, "layer")): row for row in rows}
 
 
-def _candidates(rows: Sequence[Row], seeds: str | None) -> list[str]:
-    """Return labels of the cells there are, by the columns in which they differ."""
+def _candidates(rows: Sequence[Row], seeds: str | None, asked: Collection[str] = ()) -> list[str]:
+    """Return names of the cells there are: the columns asked for, and those that tell them apart.
+
+    Each can be asked for as it is.
+    """
     from analysis.long_table.columns import axes_of
 
     cells = list(_cells(rows, seeds).values())
@@ -174,7 +177,7 @@ def _candidates(rows: Sequence[Row], seeds: str | None) -> list[str]:
     names = dict.fromkeys(
         name for name in (*axes_of(cells[0]), *IDENTITY, "layer") if name not in hidden
     )
-    differing = [name for name in names if len({cell[name] for cell in cells}) > 1]
+    differing = [name for name in names if name in asked or len({cell[name] for cell in cells}) > 1]
     return [
         ",".join(
             [

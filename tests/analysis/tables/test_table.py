@@ -178,6 +178,7 @@ def test_where_keeps_numbers_that_do_not_depend_on_the_axis():
             Selection(where={"objective": ["ppo"]}),
             "objective=ppo; there is dpo, sft",
         ),
+        (TableLayout(), Selection(where={"condition": ["rot14"]}), "did you mean 'rot13'"),
         (TableLayout(columns=("condition",)), Selection(), "several numbers fall .* differ in obj"),
     ],
 )

@@ -60,7 +60,12 @@ def test_several_cells_are_listed_by_what_tells_them_apart(comparison):
     assert caught.value.allowed == ["relative_norm,model=large", "relative_norm,model=small"]
     with pytest.raises(UserError) as caught:
         rows(comparison, "effective_rank,model=small,layer=1")
-    assert caught.value.allowed == ["effective_rank,centred=false", "effective_rank,centred=true"]
+    assert caught.value.allowed == [
+        "effective_rank,model=small,layer=1,centred=false",
+        "effective_rank,model=small,layer=1,centred=true",
+    ]
+    for cell in caught.value.allowed:
+        assert rows(comparison, cell), "each can be asked for as it is"
 
 
 @pytest.mark.parametrize(
