@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 _NOT_RUN = {
     Decision.NEW: "is not run yet",
-    Decision.CHANGED: "has other settings now, and has not run with them",
     Decision.REMAKE: "was let go, and has not run again",
     Decision.STALE: "was made from an input that has changed since, and has not run again",
 }
@@ -229,9 +228,25 @@ def why_missing(decided: DecidedPlan, decision: JobDecision) -> tuple[str, str]:
             status = "out_of_memory" if past.result is Result.OUT_OF_MEMORY else "not_run"
             return status, f"{reason}; {past.refused}"
         # One sentence for all cells of a stage: a table gives each sentence one footnote.
-        return "not_run", f"stage {decision.job.stage} {_NOT_RUN[decision.decision]}"
+        return "not_run", f"stage {decision.job.stage} {_not_run(decision, decided)}"
     no_memory = past.result is Result.OUT_OF_MEMORY or cause.decision is Decision.WILL_NOT_FIT
     return "out_of_memory" if no_memory else "job_failed", reason
+
+
+def _not_run(decision: JobDecision, decided: DecidedPlan) -> str:
+    """Say why a job of a stage is still to run; of a changed one, what has changed and where."""
+    if decision.decision is not Decision.CHANGED:
+        return _NOT_RUN[decision.decision]
+    first = _changed_first(decision, decided)
+    where = "it" if first is decision else first.job.stage
+    return f"has not run since {where} changed ({first.why})"
+
+
+def _changed_first(decision: JobDecision, decided: DecidedPlan) -> JobDecision:
+    """Return the changed job upstream that only its own settings changed, or the job itself."""
+    upstream = (decided.by_key[ref.key] for refs in decision.job.inputs.values() for ref in refs)
+    changed = next((each for each in upstream if each.decision is Decision.CHANGED), None)
+    return decision if changed is None else _changed_first(changed, decided)
 
 
 def _cause(decision: JobDecision, decided: DecidedPlan) -> JobDecision:

@@ -111,3 +111,18 @@ def test_the_model_of_a_base_that_was_never_made_is_known_from_its_config(tmp_pa
     gathered = collect_measured(Storage(tmp_path), decided, comparisons(decided)[0]).gathered
     assert {row["family"] for row in gathered.to_pylist()} == {"gpt2"}
     assert {row["num_parameters"] for row in gathered.to_pylist()} == {size}
+
+
+def test_what_has_changed_is_said_where_it_did_and_from_what_to_what(tmp_path):
+    """Settings of a stage that nobody touched are not said to be other ones."""
+    root = Storage(tmp_path)
+    options = {"executor": Executor(), "executor_name": "local", "only": ["texts"]}
+    launch(root, parse_study(BLOCKED), progress=lambda: nullcontext(Watcher()), **options)
+
+    decided = decide_plan(root, parse_study(BLOCKED.replace("sft, steps: 1", "sft, steps: 2")))
+    left = [each for each in decided.decisions if each.job.stage != "texts"]
+    told = {each.job.stage: why_missing(decided, each)[1] for each in left}
+
+    assert told["aligned"] == "stage aligned has not run since it changed (steps: 1 -> 2)"
+    assert told["geometry"] == "stage geometry has not run since aligned changed (steps: 1 -> 2)"
+    assert told["base"] == "stage base is not run yet"
