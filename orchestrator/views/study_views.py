@@ -219,9 +219,8 @@ def why_missing(decided: DecidedPlan, decision: JobDecision) -> tuple[str, str]:
     """
     cause = _cause(decision, decided)
     past = decided.history.of_job(cause.job.key)
-    reason = f"{decision.job.label} {decision.decision.value}: {decision.why}"
-    if cause is not decision:
-        reason += f"; {cause.job.label} {cause.decision.value}: {cause.why}"
+    told = [_told(decision), *([] if cause is decision else [_told(cause)])]
+    reason = "; ".join(told)
     if cause.decision not in BLOCKING:
         if past.refused:
             # No layout is left that has not run out of memory; larger machines may have one.
@@ -231,6 +230,12 @@ def why_missing(decided: DecidedPlan, decision: JobDecision) -> tuple[str, str]:
         return "not_run", f"stage {decision.job.stage} {_not_run(decision, decided)}"
     no_memory = past.result is Result.OUT_OF_MEMORY or cause.decision is Decision.WILL_NOT_FIT
     return "out_of_memory" if no_memory else "job_failed", reason
+
+
+def _told(decision: JobDecision) -> str:
+    """Say what is decided of a job and why, with each word once."""
+    value = decision.decision.value
+    return f"{decision.job.label} {value}: {decision.why.removeprefix(f'{value}: ')}"
 
 
 def _not_run(decision: JobDecision, decided: DecidedPlan) -> str:

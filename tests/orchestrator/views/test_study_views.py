@@ -41,7 +41,7 @@ def missing(tmp_path):
         if refused:
             events.append(Refused(at=2.0, key=base, message=refused))
         history = gather(events)
-        failed = {key: "it broke" for key, past in history.jobs.items() if past.given_up}
+        failed = {key: "failed: it broke" for key, past in history.jobs.items() if past.given_up}
         decisions = decide_jobs(plan, Storage(tmp_path), failed, past=history)
         decided = DecidedPlan(plan=plan, decisions=decisions, history=history)
         return {each.job.stage: why_missing(decided, each) for each in decisions}
@@ -115,14 +115,15 @@ def test_the_model_of_a_base_that_was_never_made_is_known_from_its_config(tmp_pa
 
 def test_what_has_changed_is_said_where_it_did_and_from_what_to_what(tmp_path):
     """Settings of a stage that nobody touched are not said to be other ones."""
-    root = Storage(tmp_path)
-    options = {"executor": Executor(), "executor_name": "local", "only": ["texts"]}
-    launch(root, parse_study(BLOCKED), progress=lambda: nullcontext(Watcher()), **options)
+    text = CHAIN
+    root, options = Storage(tmp_path), {"executor": Executor(), "executor_name": "local"}
+    launch(root, parse_study(text), progress=lambda: nullcontext(Watcher()), **options)
 
-    decided = decide_plan(root, parse_study(BLOCKED.replace("sft, steps: 1", "sft, steps: 2")))
-    left = [each for each in decided.decisions if each.job.stage != "texts"]
-    told = {each.job.stage: why_missing(decided, each)[1] for each in left}
+    decided = decide_plan(
+        root, parse_study(text.replace("index: 1}}\n  next", "index: 3}}\n  next"))
+    )
+    told = {each.job.stage: why_missing(decided, each) for each in decided.decisions}
 
-    assert told["aligned"] == "stage aligned has not run since it changed (steps: 1 -> 2)"
-    assert told["geometry"] == "stage geometry has not run since aligned changed (steps: 1 -> 2)"
-    assert told["base"] == "stage base is not run yet"
+    changed = "changed (index: 1 -> 3)"
+    assert told["base"] == ("not_run", f"stage base has not run since it {changed}")
+    assert told["last"] == ("not_run", f"stage last has not run since base {changed}")
