@@ -53,10 +53,11 @@ def decode(
     order = sorted(range(len(prompts)), key=lambda i: (-len(prompts[i]), i))
     continuations: list[list[int]] = [[] for _ in prompts]
     ends = end_tokens((model.config, getattr(model, "generation_config", None)))
+    batch = partial(_decode_batch, model, prompts, num_tokens, ends, choose)
     start = 0
 
     def decode_first(members: Sequence[int], number: int) -> list[list[int]]:
-        return _decode_together(model, prompts, members[:number], num_tokens, ends, choose)
+        return _decode_together(batch, prompts, members[:number])
 
     with torch.inference_mode():
         while start < len(order):
@@ -77,12 +78,9 @@ class _PaddingLeaked(Exception):
 
 
 def _decode_together(
-    model: LanguageModel,
+    decode_batch: Callable[[Sequence[int]], list[list[int]]],
     prompts: Sequence[Sequence[int]],
     members: Sequence[int],
-    num_tokens: int,
-    ends: frozenset[int],
-    choose: TokenChoice,
 ) -> list[list[int]]:
     """Decode prompts in one batch; in one for each length where padding would reach others.
 
@@ -90,23 +88,22 @@ def _decode_together(
     spreads over the whole text.
     """
     try:
-        return _decode_batch(model, prompts, members, num_tokens, ends, choose)
+        return decode_batch(members)
     except _PaddingLeaked:
         rows: dict[int, list[int]] = {}
         for length in sorted({len(prompts[i]) for i in members}):
             alike = [i for i in members if len(prompts[i]) == length]
-            said = _decode_batch(model, prompts, alike, num_tokens, ends, choose)
-            rows |= dict(zip(alike, said, strict=True))
+            rows |= dict(zip(alike, decode_batch(alike), strict=True))
         return [rows[i] for i in members]
 
 
 def _decode_batch(
     model: LanguageModel,
     prompts: Sequence[Sequence[int]],
-    members: Sequence[int],
     num_tokens: int,
     ends: frozenset[int],
     choose: TokenChoice,
+    members: Sequence[int],
 ) -> list[list[int]]:
     """Decode prompts in one batch. Raises _PaddingLeaked where padding reached others."""
     is_padded = len({len(prompts[i]) for i in members}) > 1
