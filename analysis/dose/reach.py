@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from analysis.dose.clocks import Clocks
 from analysis.dose.doses import SCALES, Dose
-from analysis.dose.equal_dose import Clocks
 from analysis.dose.trajectories import trajectories
 from analysis.long_table.circumstances import Circumstances
 from analysis.measurement import Row

@@ -10,30 +10,29 @@ import os
 import re
 import shutil
 import stat
-import time
 from collections.abc import Iterator
 from io import BufferedReader
 from pathlib import Path, PurePosixPath
-from typing import IO
 
 from cluster.disk.below_root import BelowRoot
 from cluster.disk.disk_faults import ForeignEntry, disk_faults, sync_descriptor
+from cluster.disk.durable import sync
 from cluster.disk.exclusive_name import give_name
 from cluster.disk.opened_file import READ_AT_ONCE, OpenedFile
+from cluster.disk.unfinished import (
+    forget,
+    is_leftover_entry,
+    link_or_copy_open,
+    temporary_name,
+    write_unfinished,
+)
+from cluster.disk.walk import Walk
 from cluster.fault_points import fault_point
-from cluster.survey import Survey, Unfinished
-
-StrPath = str | os.PathLike[str]
+from cluster.survey import Survey
 
 _PIECE_BYTES = 1 << 24
-_TEMPORARY = re.compile(r"\.tmp-[0-9a-f]{16}")
-"""Names that writes give their files until they are whole; no name of a study begins so."""
-_OLD_TEMPORARY = re.compile(r".+\.tmp-[0-9a-f]{8}")
-"""As above, from versions before; folders of such names are studies and other people's."""
 _PROBE = re.compile(r"\.probe-[0-9a-f]{32}")
 """Names of files that only try whether a root can be written."""
-_UNLINKED_WHILE_OPEN = re.compile(r"\.nfs[0-9a-f]{16,}")
-"""What an NFS client leaves of a file that was deleted while a process had it open."""
 
 
 class LocalDisk:
@@ -70,22 +69,22 @@ class LocalDisk:
     def write(self, name: str, data: bytes) -> None:
         """Write bytes under a name, whole or not at all."""
         with self._folder_for_write(name) as (folder, last):
-            temporary = _durable_temporary(folder, data)
+            temporary = write_unfinished(folder, data)
             try:
                 os.replace(temporary, last, src_dir_fd=folder, dst_dir_fd=folder)
             except OSError:
-                _forget(temporary, folder)
+                forget(temporary, folder)
                 raise
             sync_descriptor(folder)
 
     def create(self, name: str, data: bytes, *, syncs_names: bool = True) -> bool:
         """Write bytes under a name that must not exist yet; return False when it does."""
         with self._folder_for_write(name, syncs_names=syncs_names) as (folder, last):
-            temporary = _durable_temporary(folder, data)
+            temporary = write_unfinished(folder, data)
             try:
                 is_ours = give_name(temporary, last, folder, data)
             finally:
-                _forget(temporary, folder)
+                forget(temporary, folder)
             if syncs_names:
                 sync_descriptor(folder)
             return is_ours
@@ -106,13 +105,13 @@ class LocalDisk:
             self._below.parent(source) as (there, name),
             self.open(source) as file,
         ):
-            temporary = _temporary()
+            temporary = temporary_name()
             try:
-                _link_or_copy_open(file, f"/proc/self/fd/{there}/{name}", temporary, folder)
+                link_or_copy_open(file, f"/proc/self/fd/{there}/{name}", temporary, folder)
                 os.replace(temporary, last, src_dir_fd=folder, dst_dir_fd=folder)
             finally:
                 # Renaming one name of a file to another name of it leaves both.
-                _forget(temporary, folder)
+                forget(temporary, folder)
             sync_descriptor(folder)
 
     def move(self, source: str, target: str) -> None:
@@ -141,27 +140,27 @@ class LocalDisk:
 
     def survey(self, folder: str) -> Survey:
         """Return what lies below a folder; nothing when it does not exist."""
-        walk = _Walk()
+        walk = Walk()
         with (
             disk_faults(self.url, f"list {folder}"),
             contextlib.suppress(FileNotFoundError),
             self._below.folder(folder) as descriptor,
         ):
             walk.below(descriptor, "")
-        return Survey(sizes=walk.sizes, odd=walk.odd, empty=walk.empty, unfinished=walk.unfinished)
+        return walk.survey()
 
     def survey_top(self) -> Survey:
         """Return the unfinished writes directly in the root."""
-        walk = _Walk()
+        walk = Walk()
         with (
             disk_faults(self.url, "list the root"),
             contextlib.suppress(FileNotFoundError),
             os.scandir(self.url) as entries,
         ):
             for entry in entries:
-                if _is_leftover(entry) or _PROBE.fullmatch(entry.name):
+                if is_leftover_entry(entry) or _PROBE.fullmatch(entry.name):
                     walk.file(entry, entry.name, is_leftover=True)
-        return Survey(unfinished=walk.unfinished)
+        return walk.survey()
 
     def exists(self, name: str) -> bool:
         """Return True when anything has the name; a link counts, and is not followed."""
@@ -180,7 +179,7 @@ class LocalDisk:
                     self._below.folder(folder) as descriptor,
                     os.scandir(descriptor) as entries,
                 ):
-                    return [entry.name for entry in entries if not _is_leftover(entry)]
+                    return [entry.name for entry in entries if not is_leftover_entry(entry)]
             except FileNotFoundError:
                 return []
 
@@ -208,7 +207,7 @@ class LocalDisk:
             contextlib.suppress(FileNotFoundError),
             self._below.parent(name, make=True) as (folder, last),
         ):
-            aside = _temporary()
+            aside = temporary_name()
             os.rename(last, aside, src_dir_fd=folder, dst_dir_fd=folder)
             try:
                 latest = self._bytes_of(str(PurePosixPath(name).with_name(aside)))
@@ -216,7 +215,7 @@ class LocalDisk:
                     give_name(aside, last, folder, latest)
                 return latest == data
             finally:
-                _forget(aside, folder)
+                forget(aside, folder)
                 sync_descriptor(folder)
         return False
 
@@ -244,45 +243,6 @@ class LocalDisk:
             fault_point("written", file=name, path=f"{self.root}/{name}")
 
 
-def link_or_copy(source: StrPath, target: StrPath) -> None:
-    """Give a file's bytes a second name; on another disk, or one without links, copy them durably.
-
-    Only for files that are never written to again. Raises FileNotFoundError.
-    """
-    try:
-        os.link(source, target)
-    except FileNotFoundError:
-        raise
-    except OSError:
-        shutil.copyfile(source, target)
-        sync(target)
-
-
-def sync(path: StrPath) -> None:
-    """Make the bytes of a file, or the names in a folder, survive a loss of power."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        sync_descriptor(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def is_leftover(name: str) -> bool:
-    """Tell whether a file's name is one that no finished file has: an unfinished write, `.nfs…`."""
-    if ".tmp-" not in name and not name.startswith(".nfs"):
-        return False
-    patterns = (_TEMPORARY, _OLD_TEMPORARY, _UNLINKED_WHILE_OPEN)
-    return any(pattern.fullmatch(name) for pattern in patterns)
-
-
-def _is_leftover(entry: "os.DirEntry[str]") -> bool:
-    return is_leftover(entry.name) and entry.is_file(follow_symlinks=False)
-
-
-def _temporary() -> str:
-    return f".tmp-{os.urandom(8).hex()}"
-
-
 def _read_all(descriptor: int) -> bytes:
     """Return all bytes of an open file, as many as it has now."""
     left, pieces = os.fstat(descriptor).st_size, list[bytes]()
@@ -290,97 +250,6 @@ def _read_all(descriptor: int) -> bytes:
         pieces.append(piece)
         left -= len(piece)
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-
-def _durable_temporary(folder: int, data: bytes) -> str:
-    temporary = _temporary()
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(temporary, flags, 0o666, dir_fd=folder)
-    try:
-        try:
-            left = memoryview(data)
-            while left:
-                left = left[os.write(descriptor, left) :]
-            sync_descriptor(descriptor)
-        finally:
-            os.close(descriptor)
-    except OSError:
-        _forget(temporary, folder)
-        raise
-    return temporary
-
-
-def _link_or_copy_open(file: IO[bytes], path: str, target: str, folder: int) -> None:
-    """Give an open file a second name in a folder, or copy it there durably.
-
-    Args:
-        file: The file.
-        path: A path of it, through descriptors that are open.
-        target: The second name.
-        folder: Descriptor of the folder that it is to have this name in.
-    """
-    with contextlib.suppress(OSError):
-        os.link(path, f"/proc/self/fd/{folder}/{target}")
-        if os.path.samestat(os.fstat(file.fileno()), os.lstat(target, dir_fd=folder)):
-            return
-        os.unlink(target, dir_fd=folder)  # the name was given to another file meanwhile
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-    with open(os.open(target, flags, 0o666, dir_fd=folder), "wb") as copy:
-        shutil.copyfileobj(file, copy, _PIECE_BYTES)
-        copy.flush()
-        sync_descriptor(copy.fileno())
-
-
-def _forget(temporary: str, folder: int) -> None:
-    with contextlib.suppress(OSError):
-        os.unlink(temporary, dir_fd=folder)
-
-
-class _Walk:
-    """Gathers a survey, folder by folder."""
-
-    def __init__(self) -> None:
-        self.sizes: dict[str, int] = {}
-        self.odd: list[str] = []
-        self.empty: list[str] = []
-        self.unfinished: dict[str, Unfinished] = {}
-        self._now = time.time()
-
-    def below(self, folder: int, inside: str) -> None:
-        """Add everything below an open folder; `inside` comes before its names."""
-        is_empty = True
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                is_empty = False
-                name = inside + entry.name
-                try:
-                    if entry.is_file(follow_symlinks=False):
-                        self.file(entry, name, is_leftover=is_leftover(entry.name))
-                    elif entry.is_dir(follow_symlinks=False):
-                        self._folder(entry.name, folder, f"{name}/")
-                    else:
-                        self.odd.append(name)
-                except FileNotFoundError:
-                    continue  # it vanished meanwhile
-        if is_empty and inside:
-            self.empty.append(inside.removesuffix("/"))
-
-    def file(self, entry: "os.DirEntry[str]", name: str, *, is_leftover: bool) -> None:
-        """Add one plain file."""
-        of_file = entry.stat(follow_symlinks=False)
-        if is_leftover:
-            age_s = self._now - of_file.st_mtime
-            self.unfinished[name] = Unfinished(bytes=of_file.st_size, age_s=age_s)
-        else:
-            self.sizes[name] = of_file.st_size
-
-    def _folder(self, name: str, folder: int, inside: str) -> None:
-        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = os.open(name, flags, dir_fd=folder)
-        try:
-            self.below(descriptor, inside)
-        finally:
-            os.close(descriptor)
 
 
 def _remove_folder(name: str, folder: int) -> None:

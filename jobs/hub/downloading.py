@@ -18,7 +18,7 @@ from typing import Any
 import xxhash
 
 from cluster.disk.disk_faults import fault_of
-from cluster.disk.local_disk import sync
+from cluster.disk.durable import sync
 from cluster.disk.temp_folders import lasting_folder
 from cluster.errors import SurroundingsError
 from cluster.locks.file_lock import FileLock

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import xxhash
 
-from cluster.disk.local_disk import link_or_copy
+from cluster.disk.durable import link_or_copy
 from cluster.disk.written_path import expanded
 from cluster.errors import UserError
 from cluster.storage import Storage

@@ -10,7 +10,7 @@ import json
 from math import prod
 from pathlib import Path
 
-from cluster.disk.local_disk import link_or_copy
+from cluster.disk.durable import link_or_copy
 from cluster.errors import UserError
 from jobs.store.activation_store import ActivationStore
 from jobs.store.shard_file import bytes_per_number, open_durably

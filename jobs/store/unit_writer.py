@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Bool, Int64
 
-from cluster.disk.local_disk import sync
+from cluster.disk.durable import sync
 from jobs.store.shard_file import Pieces, open_durably, write_shard
 from jobs.store.store_layout import MARKER, ShardEntry, array_prefix, make_marker
 from jobs.taps.taps import Place

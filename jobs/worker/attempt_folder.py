@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from cluster.disk.disk_faults import sync_descriptor
+from cluster.disk.durable import sync
 from cluster.disk.folder_mode import let_in, sync_and_let_in
-from cluster.disk.local_disk import is_leftover, sync
 from cluster.disk.replaced_file import replace_file
 from cluster.disk.temp_folders import TempFolder
+from cluster.disk.unfinished import is_leftover
 from cluster.errors import SurroundingsError
 from cluster.fault_points import fault_point
 from cluster.redaction.redactor import redacted

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 
+from analysis.dose.clocks import Clocks
 from analysis.dose.doses import SCALES, Dose
-from analysis.dose.equal_dose import Clocks
 from analysis.dose.trajectories import AT_BASE, snapshot_axes, trajectories
 from analysis.drawing import marks, row_values
 from analysis.drawing.cuts import cuts

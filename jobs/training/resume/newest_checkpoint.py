@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from cluster.disk.local_disk import link_or_copy
+from cluster.disk.durable import link_or_copy
 from cluster.errors import SurroundingsError
 from jobs.artifacts.artifact import digest_file
 from jobs.training.layout import Layout

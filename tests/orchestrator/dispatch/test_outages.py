@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from cluster.disk import local_disk
+from cluster.disk.unfinished import is_leftover
 from cluster.errors import SurroundingsError
 from cluster.executor import Ending, Outcome
 from cluster.executors.local import Executor as LocalExecutor
@@ -130,7 +131,7 @@ def undisturbed(tmp_path, launch, chains):
 
 def disturb_writes(monkeypatch, clock, number, begins, ends):
     """Let every write to the root fail with an error number for a while."""
-    real = local_disk._durable_temporary
+    real = local_disk.write_unfinished
     real_pwrite = os.pwrite
 
     def is_on():
@@ -149,7 +150,7 @@ def disturb_writes(monkeypatch, clock, number, begins, ends):
             _raise(number)
         return real_pwrite(descriptor, data, offset)
 
-    monkeypatch.setattr(local_disk, "_durable_temporary", fail)
+    monkeypatch.setattr(local_disk, "write_unfinished", fail)
     monkeypatch.setattr(os, "pwrite", fail_ledger)
 
 
@@ -266,7 +267,7 @@ def test_a_launch_that_is_killed_while_it_tries_the_storage_leaves_what_gc_takes
     launch([make_probe(0)], executor=machines, patience=clock.patience())
 
     left = [name for name in os.listdir(root.path("studies/study")) if name.startswith(".")]
-    assert len(left) == 1 and local_disk.is_leftover(left[0])
+    assert len(left) == 1 and is_leftover(left[0])
 
 
 def test_events_wait_in_memory_and_come_into_the_ledger_once_and_in_order(
