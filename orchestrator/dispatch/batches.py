@@ -18,7 +18,7 @@ from jobs.artifacts.job import Job
 from jobs.kind import KINDS
 from jobs.service.key_uses import may_ask_hosts
 from jobs.worker.batch import read_answers
-from orchestrator.records.history import JobHistory
+from orchestrator.records.job_history import JobHistory
 
 _MOST_JOBS = 64
 """Largest batch: with it a call's own cost is a small part of what as many empty jobs take."""

@@ -24,7 +24,7 @@ from orchestrator.plan.gpu_sharing import share
 from orchestrator.plan.machines import can_hold, refusal
 from orchestrator.plan.upstream_facts import UpstreamFacts
 from orchestrator.records.events import Submitted
-from orchestrator.records.history import JobHistory
+from orchestrator.records.job_history import JobHistory
 
 
 def choose_fit(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from cluster.fault_classes import FaultClass
 from orchestrator.records.events import Ended
 from orchestrator.records.failure import RETRIES, WAITS_FOR, Consequence, NextTry, class_of_result
-from orchestrator.records.history import JobHistory
+from orchestrator.records.job_history import JobHistory
 
 NOT_AGAIN = "not tried again"
 """How the sentence of every failure begins that ends a job."""

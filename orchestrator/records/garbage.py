@@ -6,17 +6,12 @@ for deletion.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Annotated, NotRequired
 
-from pydantic import Field, TypeAdapter
-from typing_extensions import TypedDict
-
-from cluster.checked_json import parse_json, read_as
+from cluster.checked_json import parse_json
 from cluster.disk.disk_faults import ForeignEntry
-from cluster.errors import SurroundingsError
 from cluster.storage import Storage
 from cluster.survey import Survey
 from jobs.artifacts.artifact import Artifact, Record
@@ -24,6 +19,7 @@ from jobs.artifacts.claim import free_of_attempts
 from jobs.artifacts.identity import KEY_LENGTH
 from jobs.kind import KINDS
 from jobs.worker.attempt_folder import KEPT, PRIVATE, is_private
+from orchestrator.records.planned_jobs import keys_in_plans, kinds_in_plans, studies_of
 from orchestrator.records.root_file import require_root
 
 _CACHES = ("base_rows",)
@@ -39,12 +35,6 @@ _CACHED = re.compile(r"facts\.json|[\w.-]+/[\w.-]+\.(safetensors|json)")
 """Files of a cache: facts of all of it, and shards and markers of its units."""
 _UNFINISHED_FOR_S = 24 * 3600.0
 """A write that was not finished for a day was killed."""
-_OWN_IN_STUDY = frozenset(
-    {"study.yaml", "params.json", "plan.json", "index.json", "ledger", "requests", "lock"}
-)
-
-_PLANNED = _OWN_IN_STUDY - {"requests", "lock"}
-"""What a launch leaves once its study was planned: then artifacts may be needed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,14 +84,14 @@ class Collector:
         """
         require_root(self.root)
         self.left.clear()
-        wanted = _keys_in_plans(self.root)
+        wanted = keys_in_plans(self.root)
         yield from self._unfinished("", self.root.survey_top())
         for folder in ("revisions", *(f"studies/{study}" for study in studies_of(self.root))):
             yield from self._unfinished(f"{folder}/", self._surveyed(folder) or Survey())
         yield from self._caches()
         if not wanted:
             return
-        kinds = set(KINDS.names()) | _kinds_in_plans(self.root)
+        kinds = set(KINDS.names()) | kinds_in_plans(self.root)
         for kind in self.root.list("artifacts"):
             if kind not in kinds:
                 self._leave(f"artifacts/{kind}")
@@ -256,16 +246,6 @@ class Collector:
                 yield Garbage(name=f"{folder}/{file}", why=why, bytes=size)
 
 
-def studies_of(root: Storage) -> list[str]:
-    """List the folders in `studies/` that a launch made or may be making.
-
-    Raises:
-        ForeignEntry: one is a link: what lies behind it may be a study whose needs are not known.
-    """
-    names = root.list("studies")
-    return [name for name in names if not _OWN_IN_STUDY.isdisjoint(root.list(f"studies/{name}"))]
-
-
 def _is_in(name: str, folder: str) -> bool:
     return name == folder or name.startswith(f"{folder}/")
 
@@ -327,58 +307,3 @@ def _record_in(root: Storage, folder: str, survey: Survey, kind: str) -> Record 
     )
     is_of_job = record.kind == kind and record.key.startswith(folder.rsplit("/", 1)[-1])
     return record if is_whole and is_of_job else None
-
-
-class _Entry(TypedDict):
-    """A job in the index of a study."""
-
-    key: Annotated[str, Field(pattern=r"^[0-9a-f]{16,64}$")]
-    """Its key."""
-    kind: NotRequired[Annotated[str, Field(pattern=r"^[a-z0-9_-]+$")]]
-    """Its kind."""
-
-
-class _Index(TypedDict):
-    """What `gc` must know of an index."""
-
-    stages: dict[str, list[_Entry]]
-    """Stage -> its jobs."""
-
-
-_INDEX = TypeAdapter(_Index)
-
-
-def _keys_in_plans(root: Storage) -> Mapping[str, str]:
-    """Return the first characters of the key -> key, over the last plan of every study."""
-    return {
-        entry["key"][:KEY_LENGTH]: entry["key"]
-        for study in root.list("studies")
-        for entry in _entries(root, study)
-    }
-
-
-def _kinds_in_plans(root: Storage) -> set[str]:
-    """Return the kinds of the last plan of every study: a study may bring kinds of its own."""
-    entries = [entry for study in root.list("studies") for entry in _entries(root, study)]
-    return {entry["kind"] for entry in entries if "kind" in entry}
-
-
-def _entries(root: Storage, study: str) -> list[_Entry]:
-    name = f"studies/{study}/index.json"
-    if not root.exists(name) and not _PLANNED.intersection(root.list(f"studies/{study}")):
-        return []  # never launched
-    try:
-        index = read_as(root, name, _INDEX)
-    except ValueError as error:
-        raise _unknown_needs(root, name) from error
-    if index is None:
-        raise _unknown_needs(root, name)
-    return [entry for entries in index["stages"].values() for entry in entries]
-
-
-def _unknown_needs(root: Storage, name: str) -> SurroundingsError:
-    return SurroundingsError(
-        f"{name} is missing or damaged: what its study needs is not known, so nothing is deleted",
-        where=root.url,
-        hint="launch the study again, which writes the file, or delete the study's folder",
-    )

@@ -81,9 +81,9 @@ def _delete(root: Storage, collector: "Collector") -> "list[Garbage]":
 @contextmanager
 def _all_locked(root: Storage) -> "Iterator[dict[str, Held]]":
     """Hold the lock of every study of the root, so that none is launched while the block runs."""
-    from orchestrator.records.garbage import studies_of
     from orchestrator.records.launch_id import new_launch_id
     from orchestrator.records.lock import study_lock
+    from orchestrator.records.planned_jobs import studies_of
 
     studies = studies_of(root)
     identifier = new_launch_id()
@@ -99,7 +99,7 @@ def _require_no_other(root: Storage, studies: Sequence[str], unlocked: Set[str])
         studies: The studies that are locked.
         unlocked: Other names in `studies/`, where nothing was launched so far.
     """
-    from orchestrator.records.garbage import studies_of
+    from orchestrator.records.planned_jobs import studies_of
 
     names = set(root.list("studies"))
     if names - unlocked != set(studies) or (unlocked and studies_of(root) != studies):

@@ -21,7 +21,8 @@ from orchestrator.records.failure import (
     Result,
     describe_wait,
 )
-from orchestrator.records.history import History, JobHistory
+from orchestrator.records.history import History
+from orchestrator.records.job_history import JobHistory
 from orchestrator.records.lock import current_holder
 from orchestrator.views.expected_end import Planned, expected_end
 from orchestrator.views.recent_failures import recent_failures

@@ -9,7 +9,7 @@ from jobs.artifacts.job import Job
 from jobs.kind import KINDS, Situation, Upstream
 from orchestrator.plan.fitting import choose_fit, why_unfit
 from orchestrator.plan.upstream_facts import UpstreamFacts
-from orchestrator.records.history import JobHistory
+from orchestrator.records.job_history import JobHistory
 from tests.jobs.training.planning.published_configs import LLAMA_8B, MISTRAL_7B
 
 H100 = Resources(num_cpus=64, num_gpus=8, memory_gb=1000, gpu_memory_gb=80, gpu_name="H100")

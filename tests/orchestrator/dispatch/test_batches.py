@@ -21,7 +21,8 @@ from orchestrator.dispatch import batches
 from orchestrator.dispatch.batches import Batches, Pace, may_share_call
 from orchestrator.records.events import Ended, LaunchState
 from orchestrator.records.failure import Result
-from orchestrator.records.history import JobHistory, read_history
+from orchestrator.records.history import read_history
+from orchestrator.records.job_history import JobHistory
 from orchestrator.records.ledger import read_events
 from tests.real_ray import process_that_holds
 

@@ -11,7 +11,8 @@ from orchestrator.plan.allocation_time import ask_time, slurm_time
 from orchestrator.plan.allocations import Allocation, NodeOffer
 from orchestrator.plan.decisions import Decision, JobDecision
 from orchestrator.records.failure import Result
-from orchestrator.records.history import History, JobHistory
+from orchestrator.records.history import History
+from orchestrator.records.job_history import JobHistory
 
 OFFER = NodeOffer(node=Resources(num_cpus=8, memory_gb=64), count=2)
 ONE = Allocation(stages=("probes",), shape=0, num_nodes=1)
