@@ -20,6 +20,7 @@ from cluster.errors import DeltascaleError, UserError, unknown_name
 from cluster.home import missing_home
 from cluster.machine.left_over_variables import BACKEND
 from cluster.machine.set_variables import variables_set
+from cluster.machine.way_out import asked_directly
 from orchestrator.console import (
     NobodyReads,
     answers,
@@ -56,7 +57,8 @@ def main(words: Sequence[str] | None = None) -> int:
             # No text of a user's may end in an error because this terminal cannot show it.
             stream.reconfigure(errors="backslashreplace")
     # Commands show no windows, and a notebook's backend would keep matplotlib from being imported.
-    with taken_for_answers(), variables_set({BACKEND: None, **missing_home()}):
+    own = {BACKEND: None, **missing_home(), **asked_directly()}
+    with taken_for_answers(), variables_set(own):
         return _run(words)
 
 

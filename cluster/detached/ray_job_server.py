@@ -14,6 +14,7 @@ from cluster.driver.ray_access import AUTH_MODE, FIRST_MODE, enter, find_address
 from cluster.driver.ray_endings import first_line
 from cluster.errors import SurroundingsError
 from cluster.fault_classes import FaultClass
+from cluster.machine.way_out import asked_directly
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
@@ -167,6 +168,7 @@ def _client(address: str) -> "JobSubmissionClient":
     from ray.job_submission import JobSubmissionClient
 
     server = _server_of(address)
+    os.environ.update(asked_directly(also=[server.rpartition(":")[0]]))
     try:
         return JobSubmissionClient(f"http://{server}")
     except (ConnectionError, RuntimeError) as fault:

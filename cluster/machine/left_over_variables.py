@@ -14,6 +14,7 @@ from functools import cache, lru_cache
 from cluster.errors import SurroundingsError
 from cluster.fault_classes import FaultClass
 from cluster.home import missing_home
+from cluster.machine.way_out import asked_directly
 
 _OTHER_LAUNCHERS = (
     *("SLURM_", "PMI_", "PMIX_", "PRTE_", "OMPI_", "MPI_", "MV2_", "HYDRA_", "PALS_", "ALPS_"),
@@ -112,7 +113,7 @@ def _remove(is_left_over: Callable[[str], bool]) -> None:
     _is_tf32_forced()  # while the variable is there
     for name in [name for name in os.environ if is_left_over(name)]:
         del os.environ[name]
-    os.environ.update(_FIXED | missing_home())
+    os.environ.update(_FIXED | missing_home() | asked_directly())
 
 
 @lru_cache(maxsize=4096)

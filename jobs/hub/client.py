@@ -4,12 +4,14 @@ Without a network the local cache answers, as far as it goes.
 """
 
 import contextlib
+import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cluster.errors import SurroundingsError, UserError
 from cluster.fault_classes import FaultClass
+from cluster.machine.way_out import unusable_way_out
 
 SCHEME = "hf://"
 DEFAULT_REVISION = "main"
@@ -158,6 +160,8 @@ def _push_faults(name: str) -> Iterator[None]:
         reason = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
         if status is not None and 400 <= status < 500 and status not in _LATER:
             raise _not_allowed(name, reason) from error
+        if (why := unusable_settings()) is not None:
+            raise UserError(why, where=f"environment; {name} is pushed to the hub") from error
         raise SurroundingsError(f"the model cannot be pushed ({reason})", where=name) from error
 
 
@@ -168,6 +172,14 @@ def _not_allowed(name: str, why: str) -> UserError:
         hint="log in with `hf auth login` or set HF_TOKEN, as somebody who may write there",
         fault_class=FaultClass.PERMISSION,
     )
+
+
+def unusable_settings() -> str | None:
+    """Say which variable keeps every request from the hub; None where none does by itself."""
+    endpoint = os.environ.get("HF_ENDPOINT", "")
+    if endpoint and not endpoint.startswith(("http://", "https://")):
+        return f"HF_ENDPOINT is {endpoint!r}, which is no address: https://{endpoint}"
+    return unusable_way_out()
 
 
 @contextlib.contextmanager
@@ -218,6 +230,8 @@ def hub_faults(source: str, revision: str | None, *, has_cache: bool = True) -> 
                 hint="log in with `hf auth login` or set HF_TOKEN, as somebody who may read it",
                 fault_class=FaultClass.PERMISSION,
             ) from error
+        if (why := unusable_settings()) is not None:
+            raise UserError(why, where=f"environment; the hub is asked for {source}") from error
         first_line = str(error).strip().partition("\n")[0]
         no_copy = " and the cache has no complete copy" if has_cache else ""
         raise SurroundingsError(

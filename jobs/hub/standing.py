@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from jobs.hub.client import unusable_settings
+
 _WITHIN_S = 8.0
 
 
@@ -26,6 +28,9 @@ def look(asked: Mapping[str, Any]) -> dict[str, Any]:
         "fault": None,
     }
     if answer["offline"]:
+        return answer
+    if (why := unusable_settings()) is not None:
+        answer["fault"] = why
         return answer
     import httpx2 as httpx
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cluster.checked_json import parse_json
+from cluster.errors import UserError
+from cluster.machine.way_out import proxy_on_the_way, unusable_way_out
 from jobs.service.faults import TransientFault, fault_of_status
 
 JSON = Any
@@ -16,7 +18,10 @@ _MOST_BYTES = 16 * 2**20
 
 
 class JsonService:
-    """Sends one request at a time per thread and tries none again; see `ask_with_retries`."""
+    """Sends one request at a time per thread and tries none again; see `ask_with_retries`.
+
+    Raises UserError where no request can get out, because of what the environment says.
+    """
 
     def __init__(
         self,
@@ -29,6 +34,8 @@ class JsonService:
     ) -> None:
         import httpx2
 
+        if (why := unusable_way_out()) is not None:
+            raise UserError(why, where="environment of the job")
         self._client = httpx2.Client(
             headers=headers,
             timeout=timeout_s,
@@ -68,7 +75,9 @@ class JsonService:
         except httpx2.TimeoutException:
             raise TransientFault("the answer took too long") from None
         except httpx2.ConnectError:
-            raise TransientFault("the service cannot be reached") from None
+            proxy = proxy_on_the_way(self._url)
+            through = f" through the proxy that {proxy} names" if proxy else ""
+            raise TransientFault(f"the service cannot be reached{through}") from None
         except httpx2.HTTPError:
             raise TransientFault("the connection broke") from None
 
