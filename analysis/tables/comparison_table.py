@@ -74,9 +74,10 @@ def compare(
     layout = (layout or TableLayout()).of_each_seed()
     measured = LongTable.of(data).without_left_out()
     controls = DecodeControls.of(measured, circumstances or {})
-    chosen = measured.resolved(selection or Selection())
+    measured.resolved(selection or Selection())  # refuses a wrong `where`
     metrics = metrics_shown(measured.distinct("metric"), layout.metrics)
     measured = measured.of_metrics(metrics)
+    chosen = measured.placed(selection or Selection())
     elsewhere = Elsewhere.of(measured, chosen, layout.seeds)
     rows = over_seeds(elsewhere.rows(measured.select(chosen), layout.rows), layout.seeds)
     axes = axes_across(rows, layout)

@@ -35,9 +35,10 @@ def scaling_table(
     """
     layout, measured = layout or TableLayout(), LongTable.of(data)
     layout = layout.of_each_seed(layout.columns or ())
-    chosen = measured.resolved(selection or Selection())
+    measured.resolved(selection or Selection())  # refuses a wrong `where`
     metrics = metrics_shown(measured.distinct("metric"), layout.metrics)
     measured = measured.of_metrics(metrics)
+    chosen = measured.placed(selection or Selection())
     rows = over_seeds(rows_shown(measured, chosen, layout.seeds), layout.seeds)
     axes = axes_of_fits(rows, layout)
     sides: list[Header] = []

@@ -132,3 +132,18 @@ def test_what_another_stage_measured_at_the_place_is_not_said_to_be_at_another()
         "another stage measured it: from-base",
         "another stage measured it: from-sft",
     }
+
+
+def test_the_place_is_that_of_what_is_shown_and_not_of_a_metric_that_is_not():
+    """While geometry is not measured yet, a probe's site said where behaviour was."""
+    behaviour = [
+        number("toxic_mass", site=None, layer=None, position=position)
+        for position in ("last", "turn-1", "turn-2")
+    ]
+    rows = [*behaviour, number("probe_auc", site="resid_post", position="mean")]
+    table = compare(rows, layout=TableLayout(metrics=("toxic_mass",)))
+    assert table.columns == (("toxic_mass",),) and table.caption.startswith("Position last; ")
+    both = compare(rows, layout=TableLayout(metrics=("toxic_mass", "probe_auc")))
+    assert both.caption.startswith("Site resid_post; ")
+    laws = scaling_table(rows, layout=TableLayout(metrics=("toxic_mass",)))
+    assert laws.caption.startswith("position last") and len(laws.rows) == 1
