@@ -1,9 +1,10 @@
 """Checks shapes while tests run: jaxtyping's import hook with beartype, where functions name some.
 
 Functions whose annotations name an array type of jaxtyping (`Float64[np.ndarray, "rows d"]`) are
-checked at every call, arguments and results. Their modules' `if TYPE_CHECKING:` imports are really
-made, so that a name which only the type checker knows is known to the checker too; no folder
-imports in a circle, and heavy libraries stay lazy in processes that tests start.
+checked at every call, arguments and results, unless they have passed with the same shapes before.
+Their modules' `if TYPE_CHECKING:` imports are really made, so that a name which only the type
+checker knows is known to the checker too; no folder imports in a circle, and heavy libraries stay
+lazy in processes that tests start.
 
 Not checked: classes' fields, processes that tests start (workers of Ray, the command line), and
 `UNCHECKED`.
@@ -21,6 +22,8 @@ import jaxtyping
 import pytest
 from beartype._check.code import codemain
 from jaxtyping import _import_hook as hook
+
+from tests.passed_shapes import checked_once
 
 # beartype draws the item of a list that it looks at from the generator of this process, whose state
 # is a part of training checkpoints: runs with and without checks would leave other bytes.
@@ -62,6 +65,20 @@ def names_arrays(function: ast.FunctionDef, arrays: frozenset[str]) -> bool:
     return any(isinstance(node, ast.Name) and node.id in arrays for node in nodes) or any(
         isinstance(text, str) and name in text for text in texts for name in arrays
     )
+
+
+class CheckedOnce(hook.Typechecker):
+    """Beartype, which is asked once about each combination of shapes that a function is given."""
+
+    def __init__(self) -> None:
+        """Make it known to the modules that are decorated."""
+        super().__init__("beartype.beartype")
+        self.lookup["checked once"] = checked_once(self.lookup[self.hash])
+
+    def get_ast(self) -> ast.expr:
+        """Return what a function is decorated with."""
+        name = "jaxtyping._import_hook.Typechecker.lookup['checked once']"
+        return ast.parse(name, mode="eval").body
 
 
 class ShapeChecks(hook.JaxtypingTransformer):
@@ -149,4 +166,4 @@ def pytest_collection() -> Iterator[object]:
 
 pytest_plugins = ["tests.not_tested"]
 
-sys.meta_path.insert(0, Finder(PACKAGES, PathFinder, hook.Typechecker("beartype.beartype")))
+sys.meta_path.insert(0, Finder(PACKAGES, PathFinder, CheckedOnce()))

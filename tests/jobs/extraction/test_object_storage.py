@@ -2,17 +2,17 @@
 
 import json
 import signal
-import subprocess
-import sys
 
 import pytest
 
 from cluster.executor import Surroundings
 from cluster.storage import Storage
 from jobs import run
+from tests.forked import forked
 
 PARAMS = {"layers": [1, 2], "noise_floor_prompts": 4}
 NUM_UNITS = 20
+LONGEST_S = 300
 
 # Publishes every unit at once, and dies between two units when some are in the storage.
 DYING_WORKER = """
@@ -22,7 +22,7 @@ from cluster.storage import Storage
 from jobs import run
 from jobs.extraction import extract
 extract._PUBLISH_EVERY_S = 0.0
-payload, units = sys.stdin.read(), sys.argv[1]
+payload, units = sys.argv[1:]
 storage = Storage(json.loads(payload)["root"])
 asked = []
 def whole():
@@ -61,24 +61,23 @@ def remote(root, pair, bucket, word_tokenizer, plain_prompts):
     return there, copies, expected
 
 
-def killed(there, inputs):
+def killed(there, inputs, said):
     """A real process dies between two units; (artifact, units it left whole in the storage)."""
     payload, artifact = there.payload("extract", PARAMS, "killed", inputs)
     units = f"{artifact.attempt_folder('killed')}/units"
-    died = subprocess.run(
-        [sys.executable, "-c", DYING_WORKER, units], input=payload, text=True, check=False
-    )
-    assert died.returncode == -signal.SIGKILL
+    died = forked(DYING_WORKER, [payload, units], said)
+    died.join(LONGEST_S)
+    assert died.exitcode == -signal.SIGKILL
     assert artifact.find_record() is None
     left = [name for name in there.storage.sizes(units) if name.endswith("UNIT.json")]
     assert 4 <= len(left) < 8
     return artifact, sorted(name.removesuffix("/UNIT.json") for name in left)
 
 
-def test_a_killed_attempt_is_continued_without_its_units_coming_here(remote, proxy):
+def test_a_killed_attempt_is_continued_without_its_units_coming_here(remote, proxy, tmp_path):
     """Lesson 45: egress is a cost line."""
     there, inputs, expected = remote
-    artifact, left = killed(there, inputs)
+    artifact, left = killed(there, inputs, tmp_path / "said")
     shard = f"{artifact.attempt_folder('killed')}/units/{left[0]}/shard-000.safetensors"
     there.storage.write(shard, there.storage.read(shard)[:-1])
     proxy.seen.clear()

@@ -2,15 +2,15 @@
 
 import json
 import signal
-import subprocess
-import sys
 
 from cluster.executor import Surroundings
 from jobs import run
+from tests.forked import forked
 from tests.jobs.assignments import with_params
 
 PARAMS = {"layers": [1, 2]}
 DIE_BEFORE_UNIT = 7
+LONGEST_S = 300
 
 DYING_WORKER = """
 import itertools, os, signal, sys
@@ -21,7 +21,7 @@ def stop_requested():
     if next(asked) == int(sys.argv[1]):
         os.kill(os.getpid(), signal.SIGKILL)
     return False
-run.run(sys.stdin.read(), Surroundings(stop_requested=stop_requested))
+run.run(sys.argv[2], Surroundings(stop_requested=stop_requested))
 """
 
 
@@ -40,17 +40,13 @@ def counted(calls):
 
 
 def test_after_a_real_kill_only_the_missing_units_are_computed_and_the_bytes_are_the_same(
-    root, pair
+    root, pair, tmp_path
 ):
     inputs, _, _ = pair
     payload, artifact = root.payload("extract", PARAMS, "killed", inputs)
-    died = subprocess.run(
-        [sys.executable, "-c", DYING_WORKER, str(DIE_BEFORE_UNIT)],
-        input=payload,
-        text=True,
-        check=False,
-    )
-    assert died.returncode == -signal.SIGKILL
+    died = forked(DYING_WORKER, [str(DIE_BEFORE_UNIT), payload], tmp_path / "said")
+    died.join(LONGEST_S)
+    assert died.exitcode == -signal.SIGKILL
     assert artifact.find_record() is None
     units = root.storage.path(f"{artifact.attempt_folder('killed')}/units")
     # What was computed and not yet written is lost: writing goes on beside the computation.
