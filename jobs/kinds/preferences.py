@@ -46,17 +46,20 @@ class Preferences(Kind[PreferencesParams]):
     def notes(self, params: PreferencesParams, inputs: Mapping[str, Upstream]) -> Sequence[str]:
         """Say which pairs are refused, and where they are read as other tokens than in training.
 
+        And in what the two models compute otherwise.
+
         Raises UserError where no pair of the study's own is held out, or models differ in shape.
         """
         from jobs.preferring.planned_pairs import notes_on_held_out
-        from jobs.tokens.planned_tokens import require_planned_pair
+        from jobs.tokens.planned_tokens import notes_on_settings, require_planned_pair
         from jobs.training.planning.refused_pairs import notes_on_pairs
 
-        require_planned_pair(inputs.get("base"), inputs.get("aligned"))
+        pair = require_planned_pair(inputs.get("base"), inputs.get("aligned"))
         planned = planned_pairs(inputs)
         reader = inputs.get("base" if params.template == "none" else "aligned")
         refused = notes_on_pairs(params, planned, reader) if reader is not None else ()
-        return (*refused, *notes_on_held_out(params, inputs, planned))
+        settings = notes_on_settings(*pair)
+        return (*settings, *refused, *notes_on_held_out(params, inputs, planned))
 
     def forecast(self, params: PreferencesParams, at: Situation) -> Forecast | None:
         """Count both models' passes and continuations."""

@@ -70,6 +70,11 @@ class PlannedTokenizer:
         return _known(self.model).facts
 
     @property
+    def config(self) -> Mapping[str, Any]:
+        """What the model's config says. Raises UserError where it cannot be read."""
+        return _known(self.model).config
+
+    @property
     def is_larger(self) -> bool:
         """True when it has tokens that the model has no row for; no `.gguf` file passes so."""
         if _is_gguf(self.folder):

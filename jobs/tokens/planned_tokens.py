@@ -12,6 +12,7 @@ from typing import Literal
 
 from jobs.kind import Upstream
 from jobs.models.model_facts import require_one_shape
+from jobs.models.other_settings import computed_otherwise
 from jobs.text.planned import First, Planned
 from jobs.text.prompt_lines import PromptLine
 from jobs.text.rows.fault import listed
@@ -28,6 +29,8 @@ def check_prompts_of_pair(
 ) -> Sequence[str]:
     """Try prompts on the tokenizers of two models; say which are left out, where borders move.
 
+    And say where the two models compute otherwise.
+
     Args:
         prompts: that the job will read.
         base: what the plan knows of the base.
@@ -42,7 +45,32 @@ def check_prompts_of_pair(
     if first is None or second is None:
         return ()
     borders = _borders(prompts, first) if template == "none" else ()
-    return (*_try_on_pair(prompts, first, second, template), *borders)
+    return (
+        *notes_on_settings(first, second),
+        *_try_on_pair(prompts, first, second, template),
+        *borders,
+    )
+
+
+def notes_on_settings(
+    first: PlannedTokenizer | None, second: PlannedTokenizer | None
+) -> Sequence[str]:
+    """Say in what two models that are compared compute otherwise, whatever their weights.
+
+    Args:
+        first: the base's, which knows its model.
+        second: the aligned model's.
+    """
+    if first is None or second is None or first.model == second.model:
+        return ()
+    differences = computed_otherwise(first.config, second.config)
+    if differences is None:
+        return ()
+    return (
+        f"base and aligned model compute otherwise whatever their weights: {differences}; what is "
+        "measured between them holds that, too. Is this the base that the other was made from, and "
+        "its config.json as it was trained?",
+    )
 
 
 def require_planned_pair(
