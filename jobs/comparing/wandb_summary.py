@@ -50,10 +50,13 @@ def mirror_study(
 
 
 def flat_table(table: "Table") -> TableRows:
-    """Return one line per row of the table, one column per header, as W&B wants it."""
+    """Return one line per row of the table, one column per header, as W&B wants it.
+
+    Counts and values are numbers; where tables show a dash there is none.
+    """
     columns = [*table.row_levels, *(" / ".join(filter(None, head)) for head in table.columns)]
     rows = [
-        [*header, *(cell.text if cell.number.value is None else cell.number.value for cell in line)]
-        for header, line in zip(table.rows, table.cells, strict=True)
+        [*header, *(None if cell.number.below_floor else cell.number.value for cell in line)]
+        for header, line in zip(table.typed_rows, table.cells, strict=True)
     ]
-    return columns, [[None if cell == "" else cell for cell in row] for row in rows]
+    return columns, rows

@@ -7,10 +7,11 @@ was first launched, which never go back.
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from jobs.mirror.client import GRACE_S, client, close_run, open_run
+from jobs.mirror.client import GRACE_S, close_run, open_run
 from jobs.mirror.outage import within
 from jobs.mirror.run_name import RunName
 from jobs.mirror.summary import TableRows
+from jobs.mirror.table import tracked_table
 
 AXIS = "study/hours"
 """Hours since the study was first launched, against which every row is drawn."""
@@ -62,12 +63,8 @@ class StudyRun:
         """
 
         def send() -> None:
-            wandb = client()
             for title, (columns, rows) in tables.items():
-                # W&B wants one type a column: a dash beside numbers makes the column text.
-                texts = [["" if cell is None else str(cell) for cell in row] for row in rows]
-                table = wandb.Table(columns=list(columns), data=texts)
-                self._run.log({AXIS: hours, f"table/{title}": table})
+                self._run.log({AXIS: hours, f"table/{title}": tracked_table(columns, rows)})
             for word, text in words.items():
                 self._run.summary[word] = text
 

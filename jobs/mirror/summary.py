@@ -9,6 +9,7 @@ from typing import Any
 from jobs.mirror.client import client, close_run, open_run
 from jobs.mirror.outage import within
 from jobs.mirror.run_name import RunName
+from jobs.mirror.table import tracked_table
 
 _logger = logging.getLogger(__name__)
 
@@ -50,16 +51,14 @@ def _mirror_summary(name: RunName, summary: Summary) -> None:
         return
     wandb = client()
     for title, (columns, rows) in summary.tables.items():
-        # W&B wants one type a column: a dash beside numbers makes the column text.
-        texts = [["" if cell is None else str(cell) for cell in row] for row in rows]
-        run.log({title: wandb.Table(columns=list(columns), data=texts)})
+        run.log({title: tracked_table(columns, rows)})
     figures = {
         f"figures/{title}": wandb.Image(str(path)) for title, path in summary.figures.items()
     }
     if figures:
         run.log(figures)
     _log_lines(run, summary.lines)
-    run.log({"reused jobs": wandb.Table(columns=["job"], data=[[it] for it in summary.reused])})
+    run.log({"reused jobs": tracked_table(["job"], [[it] for it in summary.reused])})
     run.summary["num_reused"] = len(summary.reused)
     for question, verdict in summary.verdicts.items():
         run.summary[f"answers/{question}"] = verdict

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from analysis.long_table.columns import to_table
+from analysis.tables.comparison_table import compare
 from jobs.comparing.comparison import Comparison
 from jobs.comparing.view import View
-from jobs.comparing.wandb_summary import mirror_study
+from jobs.comparing.wandb_summary import flat_table, mirror_study
 from jobs.mirror.run_name import RunName
 
 SIZES = {"small": 1000, "large": 4000}
@@ -35,8 +36,8 @@ def _measured(model, layer, value, **more):
 
 
 @pytest.fixture(scope="module")
-def records(tmp_path_factory):
-    """Everything in the run of a study with two sizes and three layers."""
+def folder(tmp_path_factory):
+    """The folder with the run of a study with two sizes and three layers."""
     folder = tmp_path_factory.mktemp("wandb")
     rows = [
         _measured(model, layer, round(0.1 * (layer + 1) + SIZES[model] / 10000, 6))
@@ -56,6 +57,12 @@ def records(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WANDB_MODE", "offline")
         mirror_study(name, [(comparison, view)], [], ["base[model=small]"])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def records(folder):
+    """Everything in that run."""
     (file,) = folder.rglob("*.wandb")
     return _records(file)
 
@@ -107,3 +114,21 @@ def test_tables_answers_and_reused_jobs_are_there(records):
     assert last["answers/holds_as_models_grow"] == "not measured"
     tables = {name.split("._")[0] for name in last if name.endswith("._type")}
     assert tables == {"Sizes", "Sizes: answers", "reused jobs"}
+
+
+def test_counts_and_values_are_numbers_in_tables_and_what_is_missing_is_a_gap(folder):
+    """As text they can be neither drawn nor sorted."""
+    files = [json.loads(file.read_text()) for file in folder.rglob("*.table.json")]
+    (sizes,) = (file for file in files if "parameters" in file["columns"])
+    rows = [dict(zip(sizes["columns"], row, strict=True)) for row in sizes["data"]]
+    assert rows == [
+        {"family": "gpt2", "model": "small", "parameters": 1000, "consistency": 0.3},
+        {"family": "gpt2", "model": "large", "parameters": 4000, "consistency": 0.6},
+    ]
+
+
+def test_no_table_holds_a_number_that_others_show_as_a_dash():
+    rows = [_measured("small", 1, 0.3), _measured("large", 1, 0.6)]
+    rows[0] |= {"status": "below_noise_floor", "reason": "the base reads as much"}
+    columns, cells = flat_table(compare(to_table(rows, ["objective"])))
+    assert [dict(zip(columns, row, strict=True))["consistency"] for row in cells] == [None, 0.6]
