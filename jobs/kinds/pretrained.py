@@ -19,7 +19,7 @@ from jobs.hub.client import is_on_hub
 from jobs.kind import Kind, Params, Upstream, added, execution, model_source
 from jobs.models.adapter_folder import CONFIG
 from jobs.models.checkpoint_files import DESCRIPTIONS, INDEX, WEIGHTS
-from jobs.models.family import FAMILIES, family_of_config
+from jobs.models.family import FAMILIES, family_of_config, name_of_family
 from jobs.models.folder import check_model_folder, model_files, unwrap_weights
 from jobs.models.foreign_layouts import no_safetensors
 from jobs.models.gguf.checkpoint import (
@@ -62,8 +62,9 @@ def _family(params: PretrainedParams) -> str | None:
     """Return the family that `config`, or the config.json of a folder, names; None: none does."""
     named: Any = (params.config or {}).get("family")
     if named is None and not is_on_hub(params.source):
-        with suppress(OSError, ValueError, LookupError, TypeError):
-            named = json.loads((Path(params.source) / "config.json").read_bytes())["model_type"]
+        with suppress(OSError, ValueError, TypeError, AttributeError):
+            config = json.loads((Path(params.source) / "config.json").read_bytes())
+            named = name_of_family(config)
     return named if isinstance(named, str) else None
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from cluster.errors import UserError, unknown_name
 from jobs.door import Door
@@ -209,7 +209,7 @@ def family_of_config(config: ModelConfig, where: str | None = None) -> Family:
         UserError: no model_type, or a family that is not supported.
     """
     mapping = as_mapping(config)
-    model_type = mapping.get("family", mapping.get("model_type"))
+    model_type = name_of_family(mapping)
     text = mapping.get("text_config")
     if isinstance(text, Mapping) and text.get("model_type") in names():
         raise UserError(
@@ -224,17 +224,20 @@ def family_of_config(config: ModelConfig, where: str | None = None) -> Family:
             where=where,
             allowed=names(),
         )
-    if "family" in mapping:
-        return family_of(model_type, where)
-    loaded_as = _loaded_as(model_type, mapping)
-    if loaded_as not in names():
-        raise _unsupported(loaded_as, mapping, where)
-    return family_of(loaded_as, where)
+    if "family" not in mapping and model_type not in names():
+        raise _unsupported(model_type, mapping, where)
+    return family_of(model_type, where)
 
 
-def _loaded_as(model_type: str, config: ConfigMapping) -> str:
-    """Return which model transformers makes of a config.json: not always the one that it names."""
-    return "ministral" if model_type == "mistral" and "layer_types" in config else model_type
+def name_of_family(config: ConfigMapping) -> Any:
+    """Return the family that our fields name, or that transformers makes of a config.json.
+
+    That is not always the one that it names. Whatever stands there in place of a name is returned.
+    """
+    if "family" in config:
+        return config["family"]
+    named = config.get("model_type")
+    return "ministral" if named == "mistral" and "layer_types" in config else named
 
 
 def _unsupported(model_type: str, config: ConfigMapping, where: str | None) -> UserError:

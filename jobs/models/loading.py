@@ -15,7 +15,7 @@ from cluster.disk.temp_folders import TempFolder
 from cluster.errors import UserError
 from cluster.machine.import_faults import import_fault
 from jobs.models.checkpoint_files import TOKENIZER_FILES
-from jobs.models.family import attention_kernel, family_of_config
+from jobs.models.family import attention_kernel, family_of_config, name_of_family
 from jobs.models.folder import check_model_folder, read_config, read_json_object
 from jobs.models.model_facts import Dtype
 from jobs.models.own_tokenizer import first_difference, read_own, refuse_drawn_ids
@@ -320,7 +320,7 @@ def describe_model(config: ModelConfig) -> dict[str, object]:
     family = family_of_config(mapping)
     shape = family.shape(mapping)
     total, inside = family.num_parameters(mapping)
-    name = mapping.get("family", mapping.get("model_type"))
+    name = name_of_family(mapping)
     return {
         "family": name,
         "num_parameters": total,

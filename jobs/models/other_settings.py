@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
+from jobs.models.family import name_of_family
 from jobs.models.shape import ConfigMapping
 
 _SETTINGS = (
@@ -66,7 +67,8 @@ def _read(config: ConfigMapping) -> Iterator[tuple[str, Any]]:
 
     given = dict(config)
     try:
-        settings = AutoConfig.for_model(given.pop("model_type"), **given).to_dict()
+        given.pop("model_type")
+        settings = AutoConfig.for_model(name_of_family(config), **given).to_dict()
     except Exception:  # the library raises whatever its readers meet
         return
     for name in _SETTINGS:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from jobs.models.family import Saved, family_of_config
+from jobs.models.family import Saved, family_of_config, name_of_family
 from jobs.models.shape import ModelConfig, Shape, as_mapping
 
 
@@ -25,7 +25,7 @@ class Model:
         family, mapping = family_of_config(config), as_mapping(config)
         total, inside = family.num_parameters(config)
         return cls(
-            family=mapping["family"] if "family" in mapping else mapping["model_type"],
+            family=name_of_family(mapping),
             shape=family.shape(config),
             num_parameters=total,
             num_inside=inside,

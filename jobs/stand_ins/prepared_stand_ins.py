@@ -11,6 +11,7 @@ import xxhash
 
 from cluster.errors import UserError
 from jobs.hub import client as hub
+from jobs.models.family import name_of_family
 from jobs.stand_ins.known_model import KnownModel, guessed_family, look_at, require_readable
 from jobs.stand_ins.small_config import WIDTH, small_fields
 from jobs.stand_ins.stand_in_data import write_example
@@ -92,7 +93,7 @@ class PreparedStandIns:
 
     def _guessed(self, source: str, known: KnownModel) -> Mapping[str, Any]:
         if known.config is not None:
-            return {"family": known.config.get("model_type"), **_GUESSED}
+            return {"family": name_of_family(known.config), **_GUESSED}
         family = guessed_family(source)
         self.replaced(
             f"{source}: nothing here says what model it is, so the stand-in is a {family}; give "

@@ -7,7 +7,13 @@ import sys
 import pytest
 
 from cluster.errors import UserError
-from jobs.models.family import attention_kernel, family_of, family_of_config, names
+from jobs.models.family import (
+    attention_kernel,
+    family_of,
+    family_of_config,
+    name_of_family,
+    names,
+)
 from jobs.models.shape import gated_width, read_shape
 
 SMALL = {"family": "llama", "num_layers": 2, "d_model": 16, "num_heads": 4, "vocab_size": 11}
@@ -53,6 +59,15 @@ def test_a_mistral_that_transformers_takes_for_another_is_refused_by_that_name(l
         family_of_config(config, where="models/ministral")
     assert "takes mistral with layer_types for it" in str(caught.value)
     assert "families/ministral.py" in str(caught.value)
+
+
+def test_a_model_that_is_loaded_as_another_has_the_name_of_that_one():
+    """Base and aligned model are two states of one, whichever wrote its config.json."""
+    published = {"model_type": "mistral", "layer_types": ["full_attention"]}
+    assert name_of_family(published) == name_of_family({"model_type": "ministral"}) == "ministral"
+    assert name_of_family({"model_type": "mistral"}) == "mistral"
+    assert name_of_family({"family": "mistral", "layer_types": None}) == "mistral"
+    assert name_of_family({}) is None
 
 
 def test_every_config_json_is_loaded_as_the_model_that_is_planned(tmp_path):
