@@ -15,6 +15,9 @@ from pathlib import Path, PurePosixPath
 
 _UNLIMITED_BYTES = 2**60
 """A limit of memory from here on is none: version 1 writes almost 2**63."""
+_MAPPED_BYTES = 2_000_000_000
+"""Address space that the libraries of a job take beyond the memory that they hold: torch, trl and
+what they import map 2.4 GB and hold 0.5."""
 _CPU_TIME, MEMORY = "cpu", "memory"
 """Names of the controllers whose limits are read."""
 
@@ -139,8 +142,9 @@ def _number(file: Path) -> float:
 
 
 def _address_space() -> float:
+    """Return the bytes that a process may fill of its limited address space (`ulimit -v`)."""
     soft, _ = resource.getrlimit(resource.RLIMIT_AS)
-    return soft if 0 < soft < _UNLIMITED_BYTES else math.inf
+    return max(0.0, soft - _MAPPED_BYTES) if 0 < soft < _UNLIMITED_BYTES else math.inf
 
 
 def _lines(file: Path) -> list[str]:

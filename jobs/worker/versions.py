@@ -56,11 +56,12 @@ def _git(*words: str) -> str:
     """Ask git of this checkout, whatever repository a hook or a shell works on.
 
     A checkout that a group shares belongs to somebody else, whom git would not trust; its code is
-    running here already.
+    running here already. Nothing of it is written: `git status` would refresh the index, and one
+    that is killed meanwhile leaves a lock that the user's own git stops at.
     """
     environment = {name: text for name, text in os.environ.items() if not name.startswith("GIT_")}
     done = subprocess.run(
-        ["git", "-c", f"safe.directory={_TOP}", *words],
+        ["git", "--no-optional-locks", "-c", f"safe.directory={_TOP}", *words],
         cwd=_TOP,
         env=environment,
         capture_output=True,

@@ -18,14 +18,16 @@ _NO_MEMORY = re.compile(
     r"out[ _]?of[ _]?memory|cudaErrorMemoryAllocation|_ALLOC_FAILED\b|"
     # Handles are made at the first product, and fail where nothing is left for their workspace.
     r"(CUBLAS|CUSPARSE|CUSOLVER|CUDNN)_STATUS_NOT_INITIALIZED\W.*\bcu\w+Create\b|"
-    r"Failed to CUDA (host )?(calloc|alloc|malloc)",
+    r"Failed to CUDA (host )?(calloc|alloc|malloc)|"
+    r"failed to map segment from shared object(?!: Operation not permitted)",
     re.I,
 )
 """What torch's allocators, its pinning, compilers of kernels and NVIDIA's libraries say; their
 errors have no class of their own."""
 
 _NO_HOST_MEMORY = re.compile(
-    r"can(no|')t allocate memory|DefaultCPUAllocator|std::bad_alloc|shared memory|\bMemoryError\b",
+    r"can(no|')t allocate memory|DefaultCPUAllocator|std::bad_alloc|shared memory|"
+    r"\bMemoryError\b|failed to map segment",
     re.I,
 )
 """What of these is the host's: the rest is a device's, or may be."""

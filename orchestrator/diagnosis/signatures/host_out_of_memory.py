@@ -5,7 +5,7 @@ from cluster.fault_classes import FaultClass
 PATTERN = (
     r"DefaultCPUAllocator: (?:can't allocate|not enough) memory|"
     r"^(?!.*(?:/torch_\d|static TLS)).*(?i:cannot allocate memory)|"
-    r"std::bad_alloc|"
+    r"std::bad_alloc|failed to map segment from shared object(?!: Operation not permitted)|"
     r"^(?:numpy\S*\.)?_?(?:Array)?MemoryError\b|"
     r"Unable to allocate [\d.]+ [KMGT]iB for an array"
 )

@@ -88,4 +88,6 @@ def test_a_machine_offers_no_more_than_its_container(tmp_path, monkeypatch):
 
 def test_a_limit_of_address_space_is_one_of_memory(tmp_path, monkeypatch):
     monkeypatch.setattr(resource, "getrlimit", lambda kind: (6 * GB, resource.RLIM_INFINITY))
-    assert container_limits(tmp_path).memory_bytes == 6 * GB
+    assert container_limits(tmp_path).memory_bytes == 6 * GB - 2_000_000_000  # of libraries
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: (GB, resource.RLIM_INFINITY))
+    assert container_limits(tmp_path).memory_bytes == 0

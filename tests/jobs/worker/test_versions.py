@@ -57,3 +57,14 @@ def test_a_checkout_of_somebody_else_has_its_commit(commit, tmp_path, monkeypatc
         os.chown(path, 12345, 12345)
     monkeypatch.setenv("HOME", str(tmp_path))  # whose settings may trust every folder
     assert versions.code_commit() == commit
+
+
+def test_looking_for_the_commit_writes_nothing_into_the_repository(commit, tmp_path):
+    """`git status` would take the index's lock, and write it where a file has another time."""
+    index = tmp_path / "ours" / ".git" / "index"
+    os.utime(tmp_path / "ours" / versions._HERE, (1, 1))
+    before = index.read_bytes()
+    assert versions.code_commit() == commit
+    assert index.read_bytes() == before
+    git(tmp_path / "ours", "status")
+    assert index.read_bytes() != before  # as it would have

@@ -56,6 +56,10 @@ CASES = [
     (RuntimeError("CUDA error: out of memory"), FaultClass.OUT_OF_MEMORY),
     (of_number(errno.ENOMEM), FaultClass.OUT_OF_MEMORY),
     (
+        ImportError("libtorch_cpu.so: failed to map segment from shared object"),
+        FaultClass.OUT_OF_MEMORY,
+    ),
+    (
         RuntimeError(
             "DataLoader worker (pid 7) is killed by signal: Bus error. It is possible that "
             "dataloader's workers are out of shared memory."
