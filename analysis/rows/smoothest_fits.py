@@ -17,6 +17,8 @@ CONVERGED = 1e-6
 """Most that the equations may be missed by, beyond their accuracy: every fit that ends is below."""
 ROUNDING = 1e-12
 """Of the sums that are made least, beside their size."""
+SHORTER = 0.5 ** np.arange(1, 21)
+"""Lengths of a step that are tried where a whole one does not lead down."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -77,8 +79,12 @@ class Duals:
         return prices
 
     def variances(self, prices: np.ndarray) -> np.ndarray:
-        """Return the variances of each fit, [fits, k], that prices [fits, equations] lead to."""
-        exponents = -(prices[:, None, :] @ self.matrix)[:, 0]
+        """Return the variances of each fit, [fits, k], that prices [fits, equations] lead to.
+
+        Where each fit has several prices, [fits, prices, equations], they are [fits, prices, k].
+        """
+        matrix = self.matrix if prices.ndim == 2 else self.matrix[:, None]
+        exponents = -(prices[..., None, :] @ matrix)[..., 0, :]
         # Two calls take less than one of `np.clip`.
         return np.asarray(self.prior * np.exp(np.minimum(np.maximum(exponents, -500.0), 50.0)))
 
@@ -87,8 +93,10 @@ class Duals:
         return Duals(matrix=matrix, wanted=wanted, errors=errors, prior=self.prior)
 
     def _values(self, prices: np.ndarray) -> np.ndarray:
-        linear, squares = prices * self.wanted, np.square(self.errors * prices) / 2
-        return np.asarray(self.variances(prices).sum(axis=1) + (squares + linear).sum(axis=1))
+        of_fits = ... if prices.ndim == 2 else np.s_[:, None]
+        linear = prices * self.wanted[of_fits]
+        squares = np.square(self.errors[of_fits] * prices) / 2
+        return np.asarray(self.variances(prices).sum(axis=-1) + (squares + linear).sum(axis=-1))
 
     def _slopes(self, prices: np.ndarray, variances: np.ndarray) -> np.ndarray:
         met = (self.matrix @ variances[:, :, None])[:, :, 0]
@@ -97,15 +105,18 @@ class Duals:
     def _moved(self, prices: np.ndarray, slopes: np.ndarray) -> np.ndarray:
         """Return prices after one step, as long as one that still leads down."""
         steps, values = self._steps(prices, slopes), self._values(prices)
-        gains, lengths = (slopes * steps).sum(axis=1), np.ones(len(prices))
+        gains = (slopes * steps).sum(axis=1)
         # Where a step gains less than rounding shows, Newton's step is right and none else.
         unseen = ROUNDING * np.maximum(np.abs(values), 1.0)
-        while True:
-            tried = prices + lengths[:, None] * steps
-            is_down = self._values(tried) <= values + 1e-4 * lengths * gains + unseen
-            if (is_down | (lengths <= 1e-6)).all():
-                return np.asarray(tried)
-            lengths[~is_down] /= 2
+        tried = prices + steps
+        left = np.flatnonzero(~(self._values(tried) <= values + 1e-4 * gains + unseen))
+        if len(left):  # all shorter ones at once: a fit that does not end wants every one
+            shorter = prices[left, None] + SHORTER[:, None] * steps[left, None]
+            wanted = values[left, None] + 1e-4 * SHORTER * gains[left, None] + unseen[left, None]
+            is_down = self._only(left)._values(shorter) <= wanted
+            is_down[:, -1] = True
+            tried[left] = shorter[np.arange(len(left)), is_down.argmax(axis=1)]
+        return np.asarray(tried)
 
     def _steps(self, prices: np.ndarray, slopes: np.ndarray) -> np.ndarray:
         """Return Newton's steps; NaN for a fit that has none."""
