@@ -28,7 +28,8 @@ class Gathered:
     comparison: "Comparison"
     """The measurements."""
     view: "View"
-    """The first study's view, with the options of the user in place of its own."""
+    """The first study's view, with the options of the user in place of its own, and every study's
+    title."""
     own: "View"
     """The first study's view as it stands in the study."""
     roots: Sequence[Storage]
@@ -55,7 +56,10 @@ def gather_studies(root: Storage, texts: Sequence[str], chosen: Mapping[str, obj
         studies.append((text, study_root, decided))
     unique = {(source.stage, tuple(source.cell.items())): source for source in _sources(studies)}
     first = comparisons(studies[0][2])[0]
-    view = _chosen_view(view_params(first, chosen), chosen)
+    titles = dict.fromkeys(
+        _view(comparisons(decided)[0].params, None).title for _, _, decided in studies
+    )
+    view = _chosen_view(view_params(first, chosen) | {"title": "; ".join(titles)}, chosen)
     if chosen.get("at") and not any(_has_snapshots(decided) for _, _, decided in studies):
         raise UserError(
             "no stage of kind snapshot: nothing was kept on the way of a training, so that no "

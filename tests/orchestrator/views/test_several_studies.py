@@ -101,3 +101,19 @@ def test_a_study_without_an_axis_for_it_tells_before_and_after_by_the_objective(
     assert {row["compared_by"] for row in alone.comparison.rows} == {None}
     table = alone.comparison.table(alone.view)
     assert [header[-1] for header in table.columns] == ["base", "sft"]
+
+
+def test_a_table_of_several_studies_has_the_titles_of_all(tmp_path):
+    """That of the first alone would be put over numbers of another."""
+    root, named = Storage(tmp_path / "root"), "params: {title: What SFT does}}"
+    texts = {
+        "one": ONE,
+        "again": ONE.replace("study: one", "study: again"),
+        "named": ONE.replace("study: one", "study: named").replace(
+            "gather: [before, after]}", "gather: [before, after], " + named
+        ),
+    }
+    files = [leave(root, tmp_path / f"{name}.yaml", text) for name, text in texts.items()]
+    titles = [gather_studies(root, files[:number], {}).view.title for number in (1, 2, 3)]
+    usual = "Comparison across model sizes"
+    assert titles == [usual, usual, f"{usual}; What SFT does"]
