@@ -232,8 +232,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 how["reached"].set()
                 how["go"].wait(120)
             sent = content[start : min(start + piece, cut)]
+            self.sent.append(len(sent))  # before who asked may have it and look
             self.wfile.write(sent)
-            self.sent.append(len(sent))
             time.sleep(how.get("every_s", 0))
         if cut < len(content):
             self.wfile.flush()
