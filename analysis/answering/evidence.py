@@ -296,12 +296,19 @@ def caveats(
         for finding in used
         if finding.estimate is None
     )
-    remarks += [f"{n} of {len(used)} numbers are missing: {why}." for why, n in reasons.items()]
+    remarks += [
+        f"{n} of {len(used)} numbers {_are(n)} missing: {why}." for why, n in reasons.items()
+    ]
     statuses = Counter(str(r["status"]) for r in findings.missing if r["metric"] in metrics)
     remarks += [
-        f"{n} numbers are missing: {MEANINGS[Status(status)]}." for status, n in statuses.items()
+        f"{n} number{'s' * (n != 1)} {_are(n)} missing: {MEANINGS[Status(status)]}."
+        for status, n in statuses.items()
     ]
     return tuple(remarks)
+
+
+def _are(number: int) -> str:
+    return "is" if number == 1 else "are"
 
 
 def _remarks_on_versions(used: Sequence[Finding]) -> list[str]:

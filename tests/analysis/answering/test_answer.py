@@ -47,7 +47,7 @@ def test_jobs_that_left_nothing_are_counted(name: str, study: Any) -> None:
     metric = ANSWERS.find(name).METRICS[0]
     study.add(metric, None, model="a")
     study.rows[-1] |= {"key": None, "status": "job_failed", "reason": "killed"}
-    assert any("1 numbers are missing: the job failed" in c for c in study.answer(name).caveats)
+    assert any("1 number is missing: the job failed" in c for c in study.answer(name).caveats)
 
 
 @pytest.mark.parametrize("name", ANSWERS.names())
