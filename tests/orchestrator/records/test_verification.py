@@ -4,6 +4,7 @@ import errno
 import json
 import os
 from argparse import Namespace
+from contextlib import ExitStack
 from dataclasses import replace
 
 import pytest
@@ -150,7 +151,12 @@ def lose(monkeypatch):
         return descriptor
 
     monkeypatch.setattr(BelowRoot, "open_file", open_unless_lost)
-    return lambda path: lost.add(path.stat().st_ino)
+    with ExitStack() as held:  # so that no file that is made later has its number
+
+        def lose(path):
+            lost.add(os.fstat(held.enter_context(path.open("rb")).fileno()).st_ino)
+
+        yield lose
 
 
 def test_what_a_disk_has_lost_is_named_with_all_other_damage_and_repaired(launched, lose, capsys):
