@@ -28,6 +28,7 @@ def look(asked: Mapping[str, Any]) -> dict[str, Any]:
         "locked_bytes": _limit(resource.RLIMIT_MEMLOCK),
         "cpu_seconds": _limit(resource.RLIMIT_CPU),
         "file_bytes": _limit(resource.RLIMIT_FSIZE),
+        "address_bytes": _limit(resource.RLIMIT_AS),
         "has_infiniband": any(Path("/sys/class/infiniband").glob("*")),
         "cores": len(os.sched_getaffinity(0)),
         "group_cores": _finite(min(groups.num_cpus, given_cores())),

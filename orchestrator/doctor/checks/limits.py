@@ -18,6 +18,10 @@ _FILES = "raise it where Ray is started: `ulimit -n 65536`, LimitNOFILE= or limi
 _PROCESSES = "raise `ulimit -u` (limits.conf: nproc), TasksMax= or the container's --pids-limit"
 _TIME = "compute elsewhere: login nodes limit it (`ulimit -t`), machines of a batch job do not"
 _SIZE = "raise `ulimit -f` (limits.conf: fsize): weights and stores are in large files"
+_ADDRESSES = "`ulimit -v unlimited`; of Grid Engine ask for more, or for none (`h_vmem`)"
+_FEW_ADDRESSES, _MANY_ADDRESSES = 8 * 10**9, 64 * 10**9
+"""torch, trl and what they import map 2.4 GB, models and rows beside; CUDA maps far more. Where
+none is left OpenBLAS asks again for ever, and the job stands."""
 _ENOUGH_SECONDS = 7 * 24 * 3600
 _LARGE_FILE = 100 * 10**9
 _LOCKED = "`ulimit -l unlimited` where Ray is started (limits.conf: memlock; LimitMEMLOCK=)"
@@ -64,6 +68,10 @@ def _of_node(value: Mapping[str, Any]) -> Iterator[tuple[Any, str, str]]:
         yield bad, text, _TIME
     if (size := value["file_bytes"]) is not None and size < _LARGE_FILE:
         yield warning, f"no file may be larger than {size / 1e9:.3g} GB", _SIZE
+    if (mapped := value["address_bytes"]) is not None and mapped < _MANY_ADDRESSES:
+        verdict = bad if mapped < _FEW_ADDRESSES else warning
+        text = f"a process may map {mapped / 1e9:.3g} GB, of which libraries take 2, and CUDA more"
+        yield verdict, text, _ADDRESSES
     if value["has_infiniband"] and value["locked_bytes"] is not None:
         text = f"InfiniBand is there, but only {value['locked_bytes'] // 1024} KiB may be locked"
         yield warning, text, _LOCKED

@@ -53,6 +53,7 @@ LIMITS = {
     "locked_bytes": None,
     "cpu_seconds": None,
     "file_bytes": None,
+    "address_bytes": None,
     "has_infiniband": False,
     "cores": 64,
     "group_cores": None,
@@ -153,6 +154,8 @@ def test_a_clock_is_off_where_its_time_lies_outside_question_and_answer(now, ver
         ("group_processes", 800, "warning", "room for 800 more"),
         ("cpu_seconds", 1800, "bad", "killed after 1,800 s of computing"),
         ("file_bytes", 2 * 10**9, "warning", "larger than 2 GB"),
+        ("address_bytes", 3 * 10**9, "bad", "may map 3 GB"),
+        ("address_bytes", 16 * 10**9, "warning", "may map 16 GB"),
     ],
 )
 def test_low_limits_are_told(field, value, verdict, text):
