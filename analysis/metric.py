@@ -41,7 +41,7 @@ class Metric(ABC):
     Below 100: behaviour; then how much changed, in which shape, and from 230 what follows.
     """
     RANGES: ClassVar[Mapping[str, Range]] = {}
-    """Value -> what it cannot leave, so that no interval over seeds says that it might."""
+    """Value -> the least and the largest that it can be; no interval over seeds goes beyond."""
     NEEDS_AGAINST: ClassVar[bool] = False
     """Whether it compares the sample with another one (another condition of the same model)."""
     NEEDS_TOXIC: ClassVar[bool] = False

@@ -57,7 +57,7 @@ class Reading:
     trajectory: Trajectory
     """The number at the snapshots."""
     dose: Dose
-    """What is held equal."""
+    """The dose that is held equal."""
     clock: DoseOfTraining | None
     """When the training stood where; None: its dose was not measured."""
     axis: str

@@ -78,7 +78,7 @@ class AnswerMetric(ABC):
     AXIS_LABEL: ClassVar[str]
     """What to write on a figure's axis, with the unit or range."""
     RANGE: ClassVar[Range] = (None, None)
-    """What its numbers cannot leave."""
+    """The least and the largest that its numbers can be."""
 
     @abstractmethod
     def measure(self, profile: AnswerProfile) -> tuple[Measured, str | None]:

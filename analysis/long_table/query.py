@@ -43,10 +43,14 @@ class LongTable:
 
     def resolved(self, selection: Selection) -> Selection:
         """Fill the open choices of a selection. Raises ValueError for a bad `where`."""
-        for column, values in selection.where.items():
+        self.require_where(selection.where)
+        return self.placed(selection)
+
+    def require_where(self, where: Mapping[str, Sequence[str]]) -> None:
+        """Raise ValueError where `where` names a column or a value that does not exist."""
+        for column, values in where.items():
             exists = column in self.columns.column_names and len(self.columns)
             filter_where(self.distinct(column if exists else "metric"), {column: values})
-        return self.placed(selection)
 
     def placed(self, selection: Selection) -> Selection:
         """Fill the open choices of a selection from the places of what its `where` keeps."""

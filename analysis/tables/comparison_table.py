@@ -74,10 +74,11 @@ def compare(
     layout = (layout or TableLayout()).of_each_seed()
     measured = LongTable.of(data).without_left_out()
     controls = DecodeControls.of(measured, circumstances or {})
-    measured.resolved(selection or Selection())  # refuses a wrong `where`
+    selection = selection or Selection()
+    measured.require_where(selection.where)
     metrics = metrics_shown(measured.distinct("metric"), layout.metrics)
     measured = measured.of_metrics(metrics)
-    chosen = measured.placed(selection or Selection())
+    chosen = measured.placed(selection)
     elsewhere = Elsewhere.of(measured, chosen, layout.seeds)
     rows = over_seeds(elsewhere.rows(measured.select(chosen), layout.rows), layout.seeds)
     axes = axes_across(rows, layout)

@@ -71,7 +71,7 @@ def contrast_table(
     labels = contrast_labels(measured, layout)
     wanted = [resolve_contrast(text, labels) for text in dict.fromkeys(contrasts)]
     shown, own = selection or Selection(), place or Selection()
-    measured.resolved(shown)  # refuses a wrong `where`
+    measured.require_where(shown.where)
     metrics = metrics_shown(measured.distinct("metric"), layout.metrics)
     known = [resolve_contrast(text, labels) for text in declared]
     lines: list[_Line] = []

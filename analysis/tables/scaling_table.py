@@ -35,10 +35,11 @@ def scaling_table(
     """
     layout, measured = layout or TableLayout(), LongTable.of(data)
     layout = layout.of_each_seed(layout.columns or ())
-    measured.resolved(selection or Selection())  # refuses a wrong `where`
+    selection = selection or Selection()
+    measured.require_where(selection.where)
     metrics = metrics_shown(measured.distinct("metric"), layout.metrics)
     measured = measured.of_metrics(metrics)
-    chosen = measured.placed(selection or Selection())
+    chosen = measured.placed(selection)
     rows = over_seeds(rows_shown(measured, chosen, layout.seeds), layout.seeds)
     axes = axes_of_fits(rows, layout)
     sides: list[Header] = []

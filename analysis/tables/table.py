@@ -68,7 +68,7 @@ class Table:
     columns: tuple[Header, ...]
     """One header per column, as people read it."""
     column_values: tuple[tuple[Scalar, ...], ...] = ()
-    """The same for programs: axes of numbers as numbers; empty where all is text."""
+    """Column headers for programs: axes of numbers as numbers; empty where all is text."""
     cells: tuple[tuple[Cell, ...], ...]
     """Row by row."""
     caption: str = ""

@@ -74,11 +74,10 @@ class Comparison:
             UserError: a column or value does not exist.
         """
         from analysis.long_table.query import LongTable
-        from analysis.long_table.selection import Selection
 
         measured = LongTable(columns=self.gathered)
         try:
-            measured.resolved(Selection(where=kept))
+            measured.require_where(kept)
         except ValueError as fault:
             raise UserError(str(fault), where="--where") from fault
         return replace(self, gathered=measured.where(kept).columns)

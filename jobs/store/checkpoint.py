@@ -70,7 +70,7 @@ class Checkpoint:
 
     def dtype(self, name: str) -> str:
         """Return the dtype of a tensor as stored."""
-        shard, stored = self._stored[name]
+        shard, stored = self._stored[self._named(name)]
         return shard.dtype(stored)
 
     def block(self, layer: int) -> list[str]:
