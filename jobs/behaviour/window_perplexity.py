@@ -17,9 +17,9 @@ from jobs.behaviour.scored_params import WINDOW_PERPLEXITY
 from jobs.tokens.cutting import cut_windows
 
 _DEFINITION = (
-    "v1: exp of the mean negative log-probability of all tokens of whole texts but the first of "
-    "each window, given those before them in a window of {width} tokens; delete-group jackknife of "
-    "the logarithm, a group a run of windows"
+    "v2: exp of the mean negative log-probability of all tokens of whole texts but the first of "
+    "each window (the BOS, where the tokenizer begins texts with one), given those before them in "
+    "a window of {width} tokens; delete-group jackknife of the logarithm, a group a run of windows"
 )
 
 

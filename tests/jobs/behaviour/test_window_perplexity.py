@@ -41,6 +41,32 @@ def test_every_window_is_read_by_itself(
     assert f"{width} tokens" in row["definition"]
 
 
+def test_every_window_begins_with_the_bos_that_texts_begin_with(
+    root, tiny_model, word_tokenizer, document
+):
+    from tokenizers import processors
+
+    model, width = tiny_model("llama", max_positions=32).eval(), 12
+    tokenizer = word_tokenizer(bos_token="<end>")
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="<end> $A", special_tokens=[("<end>", 1)]
+    )
+    prompts, ids = document
+    params = {"metrics": ["window_perplexity"], "max_length": width}
+    job = root.done("behave", params, model=root.model("base", model, tokenizer), prompts=prompts)
+    (row,) = from_parquet(job.read("measurements.parquet")).to_pylist()
+    losses = []
+    for start in range(0, len(ids), width - 1):
+        window = torch.tensor([[1, *ids[start : start + width - 1]]])
+        with torch.no_grad():
+            logits = model(window).logits[0, :-1].double()
+        losses += torch.nn.functional.cross_entropy(
+            logits, window[0, 1:], reduction="none"
+        ).tolist()
+    assert len(losses) == len(ids)
+    assert row["value"] == pytest.approx(np.exp(np.mean(losses)), rel=1e-5)
+
+
 def test_whole_texts_are_measured_alone():
     with pytest.raises(UserError, match="a stage of its own"):
         BehaveParams(metrics=("window_perplexity", "toxic_rate"))

@@ -90,6 +90,39 @@ def test_windows_follow_each_other_and_lose_no_token(plan, width):
     assert (np.diff(windows.groups) >= 0).all() and windows.groups.max() < 20
 
 
+@pytest.mark.parametrize("single", ["<end> $A", "<end> <unk> $A"])
+@pytest.mark.parametrize("width", [3, 5, 100])
+def test_every_window_of_a_text_with_a_bos_begins_with_it(word_tokenizer, lines, single, width):
+    from tokenizers import processors
+
+    tokenizer = word_tokenizer(bos_token="<end>")
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single=single, special_tokens=[("<unk>", 0), ("<end>", 1)]
+    )
+    begun, _ = build_token_plan(lines, tokenizer, 32)
+    bare, _ = build_token_plan(lines, word_tokenizer(), 32)
+    opening = begun.token_ids[: single.count("<")].tolist()
+    windows, own = cut_windows(begun, width), cut_windows(bare, width - len(opening))
+    cuts = zip(own.offsets[:-1], own.offsets[1:], strict=True)
+    expected = [[*opening, *own.token_ids[start:end]] for start, end in cuts]
+    ends = zip(windows.offsets[:-1], windows.offsets[1:], strict=True)
+    assert [windows.token_ids[start:end].tolist() for start, end in ends] == expected
+    assert windows.lengths.max() <= width
+    np.testing.assert_array_equal(windows.groups, own.groups)
+
+
+def test_a_text_of_a_bos_alone_is_a_window_without_any_token_to_read(word_tokenizer):
+    from tokenizers import processors
+
+    tokenizer = word_tokenizer(bos_token="<end>")
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="<end> $A", special_tokens=[("<end>", 1)]
+    )
+    empty = [{"prompt": 0, "group": 0, "segments": [{"role": "response", "text": ""}]}]
+    plan, _ = build_token_plan(empty, tokenizer, 32)
+    assert cut_windows(plan, 8).token_ids.tolist() == [1]
+
+
 def test_a_left_fill_makes_prompts_equal_and_every_token_counts(plan):
     filled = fill_left(plan, 1, 32)
     width = plan.lengths.max() + 1
