@@ -230,19 +230,27 @@ def of_drop(findings: Findings, after: Finding, text: str, supports: bool | None
     return replace(evidence, estimate=drop(findings, after), keys=keys)
 
 
-def drop_in_words(findings: Findings, after: Finding) -> str:
-    """Return the fall with its interval, its share and both ends, or what is missing for it."""
+def change_in_words(findings: Findings, after: Finding) -> str:
+    """Say that a number fell or rose, with interval, share and both ends, or what is missing."""
     fall, before = drop(findings, after), findings.before(after)
     share = lost_share(findings, after)
     to = finding_in_words(after)
     if before is None:
-        return f"an unknown amount (to {to}, with no number of the base beside it)"
+        return f"changed by an unknown amount (to {to}, with no number of the base beside it)"
     of_model = f" of {before.about.objective}" if before.aligned else ""
     ends = f"from {finding_in_words(before)}{of_model} to {to}"
     if fall is None:
-        return f"an unknown amount ({ends}, without an interval)"
-    part = "" if share is None else f"a share of {in_words(share)}, "
-    return f"{in_words(fall)} ({part}{ends})"
+        return f"changed by an unknown amount ({ends}, without an interval)"
+    rose = fall.value < 0
+    part = "" if share is None else f"a share of {in_words(_risen(share) if rose else share)}, "
+    size = f"rose by {in_words(_risen(fall))}" if rose else f"fell by {in_words(fall)}"
+    return f"{size} ({part}{ends})"
+
+
+def _risen(fall: Estimate) -> Estimate:
+    """Return a fall as a rise: the same number with the other sign."""
+    low, high = (None, None) if fall.ends is None else (-fall.ends[1], -fall.ends[0])
+    return Estimate(value=-fall.value, low=low, high=high)
 
 
 def verdict(supports: Sequence[bool | None]) -> Verdict:

@@ -16,8 +16,8 @@ from analysis.answering.evidence import (
     BEHAVIOUR,
     above,
     by_metric,
+    change_in_words,
     drop,
-    drop_in_words,
     finding_in_words,
     of_drop,
     of_finding,
@@ -118,9 +118,9 @@ def _had_none(findings: Findings, behaviour: Finding) -> bool:
 
 def fall_of(findings: Findings, behaviour: Finding, supports: bool | None) -> Evidence:
     """Return the fall of a model's toxicity as evidence."""
-    words = drop_in_words(findings, behaviour)
+    words = change_in_words(findings, behaviour)
     words += ": there was nothing to lose" if _had_none(findings, behaviour) else ""
-    text = f"{behaviour.label}: {behaviour.number.metric} fell by {words}."
+    text = f"{behaviour.label}: {behaviour.number.metric} {words}."
     return of_drop(findings, behaviour, text, supports)
 
 

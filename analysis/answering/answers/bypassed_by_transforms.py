@@ -104,11 +104,13 @@ def _evidence(findings: Findings, finding: Finding) -> Evidence:
     remains = evidence.most_remains(evidence.lost_share(findings, finding), whole)
     decoded = "not measured" if control is None else evidence.finding_in_words(control)
     on_plain = (
-        "" if plain is None else f", on plain prompts by {evidence.drop_in_words(findings, plain)}"
+        ""
+        if plain is None
+        else f", on plain prompts it {evidence.change_in_words(findings, plain)}"
     )
     text = (
-        f"{finding.label}, {finding.about.transform}: {finding.number.metric} fell by "
-        f"{evidence.drop_in_words(findings, finding)}{on_plain}; decode control {decoded}."
+        f"{finding.label}, {finding.about.transform}: {finding.number.metric} "
+        f"{evidence.change_in_words(findings, finding)}{on_plain}; decode control {decoded}."
     )
     bypassed = None if remains is None or not _reads(findings, finding) else not remains
     return evidence.of_drop(findings, finding, text, bypassed)

@@ -116,9 +116,11 @@ def _slope(finding: Finding) -> Evidence:
 def _behaviour(findings: Findings, last: Finding, behaviours: Sequence[Finding]) -> Evidence:
     first = _first_turn(last, behaviours)
     whole = None if first is None else evidence.lost_share(findings, first)
-    at_first = "" if first is None else f", at turn 1 by {evidence.drop_in_words(findings, first)}"
-    fall = evidence.drop_in_words(findings, last)
-    text = f"{_cell(last)}: {last.number.metric} fell by {fall}{at_first}."
+    at_first = (
+        "" if first is None else f", at turn 1 it {evidence.change_in_words(findings, first)}"
+    )
+    change = evidence.change_in_words(findings, last)
+    text = f"{_cell(last)}: {last.number.metric} {change}{at_first}."
     return evidence.of_drop(
         findings, last, text, evidence.most_remains(evidence.lost_share(findings, last), whole)
     )

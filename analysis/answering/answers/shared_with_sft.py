@@ -211,6 +211,9 @@ def _remarks(
             f"{match.finding.label} {evidence.in_words(own)} against {evidence.in_words(other)}"
         )
     if falls:
-        yield f"Not matched in behaviour; toxicity fell by, against SFT's: {'; '.join(falls)}."
+        yield (
+            "Not matched in behaviour; falls of toxicity (below zero: it rose), against SFT's: "
+            f"{'; '.join(falls)}."
+        )
     if dpo and not any(f.about.intervention == SHARED for f in findings.all):
         yield "No part was added to a model: what each does to behaviour is not known."
