@@ -281,12 +281,20 @@ def caveats(
 ) -> tuple[str, ...]:
     """Return what a reader of any answer must know.
 
-    That is: model organisms, weights that were rounded, prompts that were left out, the place,
-    versions of definitions, seeds, controls that are absent and missing numbers.
+    That is: model organisms, weights that were rounded, models that compute otherwise, prompts that
+    were left out, the place, versions of definitions, seeds, controls that are absent and missing
+    numbers.
     """
     remarks = [ORGANISM] if any(finding.about.from_scratch for finding in used) else []
     rounded = dict.fromkeys((f.model, f.about.rounded) for f in used if f.about.rounded)
     remarks += [f"{model}: {how}; not the weights that were published." for model, how in rounded]
+    otherwise = dict.fromkeys((f.model, f.about.computed_otherwise) for f in used)
+    remarks += [
+        f"{model}: base and aligned model compute otherwise whatever their weights ({how}), which "
+        "differences between them hold, too."
+        for model, how in otherwise
+        if how
+    ]
     remarks += losses((f.model, f.about) for f in used)
     if findings.doses:
         remarks.append(f"{AT_DOSE}: {'; '.join(findings.doses)}.")

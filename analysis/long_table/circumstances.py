@@ -91,6 +91,8 @@ class Circumstances:
     """Whether the base was trained for this study: a model organism."""
     rounded: str | None = None
     """How the model's weights were stored before it was taken, where that rounded them."""
+    computed_otherwise: str | None = None
+    """In what base and aligned model compute otherwise whatever their weights; None: in nothing."""
     left_out: str | None = None
     """How many of the prompts the model had no room for, or its template refused; None: none."""
 

@@ -20,7 +20,7 @@ from jobs.artifacts.identity import key_of
 from jobs.artifacts.job import artifact_folder
 from jobs.artifacts.request import Request, readable_request
 from jobs.kind import KINDS
-from jobs.models.model_facts import rounded_weights
+from jobs.models.model_facts import COMPUTED_OTHERWISE, rounded_weights
 from jobs.provenance import Data, Leaves, Model
 from jobs.text.format import FORMATS
 
@@ -48,6 +48,8 @@ class _Request:
     """Whether it is a snapshot on the way, and not the end."""
     rounded: str | None = None
     """How a published model's weights were stored, where that rounded them."""
+    computed_otherwise: str | None = None
+    """In what the two models that a job compared compute otherwise."""
     left_out: str | None = None
     """How many of its prompts a job that runs models left out."""
 
@@ -86,6 +88,8 @@ class Ancestry:
             if refs and (upstream := self.request(refs[0]["kind"], refs[0]["key"])) is not None
         }
         rounded = self._rounded(kind, key)
+        pair = {"base", "aligned"} <= inputs.keys()
+        facts = self._facts(kind, key) if pair or "prompts" in inputs else {}
         return _Request(
             kind=kind,
             key=key,
@@ -93,7 +97,8 @@ class Ancestry:
             inputs=inputs,
             training=_training(content),
             rounded=rounded,
-            left_out=_left_out(self._facts(kind, key)) if "prompts" in inputs else None,
+            computed_otherwise=facts.get(COMPUTED_OTHERWISE) if pair else None,
+            left_out=_left_out(facts) if "prompts" in inputs else None,
             **(self._place_in_run(kind, key) if "aligned" in inputs else {}),
         )
 
@@ -197,6 +202,7 @@ def _circumstances(request: _Request) -> Circumstances:
         changed=request.params.get("subject"),
         from_scratch=base is not None and _origin_of(base).leaves is Model.FROM_SCRATCH,
         rounded=next((r for m in (base, aligned) if m and (r := _origin_of(m).rounded)), None),
+        computed_otherwise=request.computed_otherwise or extracted.computed_otherwise,
         left_out=(request if "prompts" in request.inputs else extracted).left_out,
     )
 

@@ -13,6 +13,7 @@ from jobs.extraction.extract_params import Params
 from jobs.extraction.extraction_plan import ExtractionPlan, plan_extraction
 from jobs.extraction.forward_passes import AlternatingPasses, run_both_models
 from jobs.extraction.pair_models import PairModels
+from jobs.extraction.paired_inputs import settings_facts
 from jobs.extraction.pairing import (
     Pairing,
     PairingConditions,
@@ -60,7 +61,12 @@ def extract(work: Work[Params]) -> dict[str, object]:
     index = _index(extraction, planned, run.models.floor or {})
     _write_index(work, index, extraction.tokens)
     facts = {**index, "floor": len(index["floor"])}
-    return {"model": dict(extraction.model), "store": facts, "execution": run.describe()}
+    return {
+        "model": dict(extraction.model),
+        "store": facts,
+        "execution": run.describe(),
+        **settings_facts(work.input("base"), work.input("aligned")),
+    }
 
 
 class _ExtractionRun:

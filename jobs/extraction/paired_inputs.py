@@ -17,7 +17,8 @@ from jobs.artifacts.artifact import Artifact
 from jobs.models.family import family_of_config
 from jobs.models.folder import read_config
 from jobs.models.loading import load_tokenizer
-from jobs.models.model_facts import ModelFacts, require_one_shape
+from jobs.models.model_facts import COMPUTED_OTHERWISE, ModelFacts, require_one_shape
+from jobs.models.other_settings import computed_otherwise
 from jobs.shared_params import CutParams
 from jobs.text.prompt_lines import PROMPTS, read_prompts
 from jobs.tokens.agreement import require_same_ids
@@ -38,6 +39,13 @@ def require_common_model(base: Artifact, aligned: Artifact) -> ModelFacts:
     where = f"{base.folder} and {aligned.folder}"
     require_one_shape(model, aligned.facts["model"], where)
     return model
+
+
+def settings_facts(base: Artifact, aligned: Artifact) -> dict[str, str]:
+    """Return the fact that two models compute otherwise whatever their weights; none if alike."""
+    configs = (read_config(model.directory("model")) for model in (base, aligned))
+    differences = computed_otherwise(*configs)
+    return {} if differences is None else {COMPUTED_OTHERWISE: differences}
 
 
 def build_shared_plan(

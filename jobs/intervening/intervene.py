@@ -13,7 +13,11 @@ from jobs.behaviour.prompted_model import (
     load_toxic_words,
     longest_prompt_of,
 )
-from jobs.extraction.paired_inputs import build_shared_plan, require_common_model
+from jobs.extraction.paired_inputs import (
+    build_shared_plan,
+    require_common_model,
+    settings_facts,
+)
 from jobs.intervening.dose_measurements import AXIS, DIRECTION, NAME, DoseValues, measure_doses
 from jobs.intervening.intervene_params import InterveneParams
 from jobs.intervening.intervention import INTERVENTIONS, Edit, Intervention, Target
@@ -67,6 +71,7 @@ def intervene(work: Work[InterveneParams]) -> dict[str, object]:
         ),
         "num_prompts": len(prompted.plan.prompts),
         **prompted.left_out.facts(),
+        **settings_facts(work.input("base"), work.input("aligned")),
         "num_toxic_words": passes.toxic.num_words,
         "num_toxic_words_covered": passes.toxic.num_covered,
         "passes_taken_over": passes.num_taken_over,

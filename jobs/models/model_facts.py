@@ -50,6 +50,8 @@ def require_one_shape(base: Mapping[str, Any], aligned: Mapping[str, Any], where
             )
 
 
+COMPUTED_OTHERWISE = "computed_otherwise"
+"""Fact of a job that compares two models: in what they compute otherwise whatever their weights."""
 STORED, DEQUANTISED = "stored_weights", "dequantised"
 """Facts of a model from a `.gguf` file: how its weights were stored, and whether they were packed
 into fewer bits than a floating-point number has."""

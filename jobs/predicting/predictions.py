@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from analysis.measurement import Measurement
+from jobs.extraction.paired_inputs import settings_facts
 from jobs.models.language_model import LanguageModel
 from jobs.predicting.divergence import measure_divergences, read_final_rows
 from jobs.predicting.head import Head
@@ -42,6 +43,7 @@ def predict(work: Work[Params]) -> dict[str, object]:
         "rows": write_measurements(work.folder, measurements, plan.model),
         "num_prompts": len(plan.tokens.prompts),
         **plan.left_out.facts(),
+        **settings_facts(work.input("base"), work.input("aligned")),
         "num_toxic_words": plan.toxic.num_words,
         "num_toxic_words_covered": plan.toxic.num_covered,
     }

@@ -10,6 +10,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from jobs.behaviour.decoding import end_tokens, until_end
+from jobs.extraction.paired_inputs import settings_facts
 from jobs.models.language_model import LanguageModel
 from jobs.predicting.divergence import measure_divergences, read_final_rows
 from jobs.predicting.head import Head
@@ -64,6 +65,7 @@ def measure_training(work: Work[Params]) -> dict[str, object]:
     return {
         "rows": write_measurements(work.folder, measurements, held_out.model),
         **held_out.facts,
+        **settings_facts(work.input("base"), work.input("aligned")),
     }
 
 

@@ -76,3 +76,13 @@ def test_collected_pairs_of_another_set_stand_beside_and_decide_nothing(study: A
     (piece,) = after.evidence[len(before.evidence) :]
     assert piece.estimate.value == 0.7 and piece.supports is None
     assert "collected pairs that it was not trained on" in piece.text
+
+
+def test_models_that_compute_otherwise_are_told_once_a_model(study: Any) -> None:
+    study.aligned("a", about={"computed_otherwise": "rope_theta 10000.0 and 500000.0"})
+    study.aligned("b")
+    told = [each for each in study.answer(NAME).caveats if "compute otherwise" in each]
+    assert told == [
+        "a: base and aligned model compute otherwise whatever their weights (rope_theta 10000.0 "
+        "and 500000.0), which differences between them hold, too."
+    ]

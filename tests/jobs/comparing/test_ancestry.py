@@ -105,6 +105,22 @@ def test_weights_that_were_rounded_are_known_of_all_that_was_measured_with_them(
     assert {about.rounded for about in known.values()} == {"4-bit weights"}
 
 
+def test_models_that_compute_otherwise_are_known_of_all_that_rests_on_their_difference(tmp_path):
+    root = Storage(tmp_path)
+    plan = make_plan(parse_study(STUDY))
+    facts = {"extract": {"computed_otherwise": "eps 1 and 2"}, "behave": {"num_prompts": 12}}
+    for job in plan.jobs:
+        write_request(root, job)
+        if job.kind in facts:
+            of_job = facts[job.kind]
+            record = Record(key=job.key, kind=job.kind, attempt="1", files={}, facts=of_job)
+            root.create(f"{job.folder}/record.json", record.to_json())
+    measuring = [job for job in plan.jobs if job.kind in ("measure", "behave")]
+    known = circumstances_of([Artifact(root, job.kind, job.key) for job in measuring])
+    told = {job.kind: known[job.key].computed_otherwise for job in measuring}
+    assert told == {"measure": "eps 1 and 2", "behave": None}
+
+
 def test_prompts_that_were_left_out_are_known_of_what_was_measured_without_them(tmp_path):
     root = Storage(tmp_path)
     plan = make_plan(parse_study(STUDY))

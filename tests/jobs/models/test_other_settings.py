@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from jobs.models.other_settings import computed_otherwise
@@ -87,3 +88,33 @@ def test_a_plan_says_in_what_two_models_compute_otherwise(saved_models, tmp_path
     pair = planned_tokenizer(taken(base)), planned_tokenizer(taken(aligned))
     assert notes_on_settings(*pair) == (note,)
     assert notes_on_settings(pair[0], None) == notes_on_settings(None, pair[1]) == ()
+
+
+@pytest.mark.parametrize(
+    ("kind", "params"),
+    [
+        ("extract", {"layers": [1]}),
+        ("predictions", {"toxic_words": "prompts", "num_positions": 1}),
+        ("intervene", {"intervention": "scale-keys", "num_vectors": 1, "metrics": ["toxic_mass"]}),
+    ],
+)
+def test_jobs_that_compare_two_models_keep_in_what_they_compute_otherwise(
+    root, pair, plain_prompts, word_tokenizer, kind, params
+):
+    def write(folder):
+        text = "".join(json.dumps(each) + "\n" for each in plain_prompts)
+        (folder / "prompts.jsonl").write_text(text)
+        words = {"words": ["word3"], "origin": "known"}
+        (folder / "toxic.json").write_text(json.dumps(words))
+
+    inputs, _, aligned = pair
+    inputs["prompts"] = root.publish("toxic", "prompts", write, {"transform": "plain"})
+    if kind == "intervene":
+        inputs["lexicon"] = inputs["prompts"]
+        inputs["toxic"] = root.toxic_directions(inputs["base"], [(1, 5)], np.eye(16)[0])
+    assert "computed_otherwise" not in root.done(kind, params, **inputs).facts
+    aligned.config.layer_norm_epsilon = 0.01
+    tokenizer = word_tokenizer(eos_token="<end>")
+    inputs["aligned"] = root.model("otherwise", aligned, tokenizer, "align")
+    done = root.done(kind, params, **inputs)
+    assert done.facts["computed_otherwise"] == "layer_norm_epsilon 1e-05 and 0.01"

@@ -7,7 +7,7 @@ import torch
 from analysis.estimates.group_means import estimated_mean
 from analysis.long_table.files import from_parquet
 from jobs.kinds.preferences import Preferences
-from tests.jobs.preferring.conftest import rows_of_pairs
+from tests.jobs.preferring.conftest import rows_of_pairs, write_request
 
 PARAMS = {"new_tokens": 4, "token_budget": 80}
 
@@ -88,3 +88,13 @@ def test_a_metric_can_be_left_out(given):
     root, inputs = given
     few = values_of(root.done("preferences", {**PARAMS, "metrics": ["logp_change"]}, **inputs))
     assert {*few} == {"chosen_logp_change", "rejected_logp_change"}
+
+
+def test_that_models_compute_otherwise_is_among_the_facts(given, models, tokenizer):
+    root, inputs = given
+    assert "computed_otherwise" not in root.done("preferences", PARAMS, **inputs).facts
+    models[1].config.layer_norm_epsilon = 0.01
+    other = root.model("otherwise", models[1], tokenizer, "align")
+    write_request(other, {"objective": "dpo"}, model=inputs["base"], pairs=inputs["pairs"])
+    done = root.done("preferences", PARAMS, **{**inputs, "aligned": other})
+    assert done.facts["computed_otherwise"] == "layer_norm_epsilon 1e-05 and 0.01"
