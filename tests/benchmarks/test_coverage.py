@@ -7,7 +7,7 @@ import pytest
 
 from analysis.metric import METRICS
 from benchmarks import coverage
-from benchmarks.coverage_results import read_results
+from benchmarks.coverage_results import Result, read_results
 from benchmarks.planted import KINDS, SPECTRA, Cell, draw_samples, eigenvalues
 from benchmarks.planted_truth import UNPLANTED, leading_share, population_truths, world_of
 
@@ -69,12 +69,25 @@ def covered_shares(cell: Cell, num_draws: int) -> dict[tuple[str, str], float]:
     results = coverage.measure_block(cell, range(num_draws), [*metrics, *coverage.WEIGHTS])
     refusable = ("effective_rank", "components_90", "subspace_overlap", "reactivation_ratio")
     for result in results:
-        assert result.answered == num_draws or result.metric.startswith(refusable), result
+        if not result.metric.startswith(refusable):
+            assert num_draws - result.answered <= _num_not_told(result), result
     return {
         (result.metric, result.centred): result.covered / result.answered
         for result in results
         if result.answered and np.isfinite(result.truth)
     }
+
+
+def _num_not_told(result: Result) -> int:
+    """In how many draws a mean that happened to be short was not told from zero: 1 in 20 at most.
+
+    Rows are not too few for that, and a direction towards it is no number then.
+    """
+    if not result.metric.startswith("value_vector_shift"):
+        return 0
+    status, _, number = result.refused.partition(":")
+    assert status in ("", "below_noise_floor"), result
+    return min(int(number or 0), result.draws // 20)
 
 
 def test_intervals_of_as_many_rows_as_dimensions_hold_the_truth_in_most_draws() -> None:
