@@ -5,13 +5,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cluster.disk.temp_folders import TempFolder
 from cluster.errors import UserError
 from cluster.storage import Storage
 from jobs.artifacts.job import Job
 from jobs.comparing.tracing import Tracer
 from orchestrator.plan.decided_plan import DecidedPlan
 from orchestrator.plan.decisions import Decision
-from orchestrator.views.study_views import comparisons, complete_views, sources, view_name
+from orchestrator.views.study_views import (
+    comparisons,
+    complete_views,
+    refresh_views,
+    sources,
+    view_name,
+)
 from orchestrator.views.time_use import time_use
 
 if TYPE_CHECKING:
@@ -36,12 +43,29 @@ class StudyPage:
     """Number of artifacts whose origin the page shows."""
 
 
-def write_page(root: Storage, decided: DecidedPlan) -> StudyPage:
+def write_page(root: Storage, decided: DecidedPlan, to: Path | None = None) -> StudyPage:
     """Write the page of a study, and views that it shows where they are incomplete.
+
+    Args:
+        root: what was measured.
+        decided: the study's plan, and what is done of it.
+        to: a file for the page, where nothing is to be written into the root.
 
     Raises:
         UserError: the study compares nothing, or nothing was measured yet.
+        SurroundingsError: the root, or `to`, cannot be written to.
     """
+    if to is None:
+        complete_views(root, decided)
+        return _write_page(root, decided, root, f"studies/{decided.plan.study.name}/{PAGE}")
+    with TempFolder("report") as scratch:
+        views = Storage(scratch)
+        refresh_views(root, decided, into=views)
+        return _write_page(root, decided, views, to)
+
+
+def _write_page(root: Storage, decided: DecidedPlan, views: Storage, to: Path | str) -> StudyPage:
+    """Write the page with the figures that lie in `views`; to a file, or a name in the root."""
     from jobs.comparing.reporting.contents import Contents, answering
     from jobs.comparing.reporting.page import render
 
@@ -49,8 +73,8 @@ def write_page(root: Storage, decided: DecidedPlan) -> StudyPage:
     jobs = comparisons(decided)
     if not jobs:
         raise UserError(f"the study {study!r} has no stage of kind compare", where=study)
-    complete_views(root, decided)
-    sections = [section for job in jobs if (section := _section(root, decided, job)) is not None]
+    found = (_section(root, decided, job, views) for job in jobs)
+    sections = [section for section in found if section is not None]
     if not sections:
         raise UserError(
             f"nothing of the study {study!r} was measured yet",
@@ -66,10 +90,11 @@ def write_page(root: Storage, decided: DecidedPlan) -> StudyPage:
     )
     tracer = Tracer(root)
     contents = contents.with_traces([tracer.trace(key) for key in contents.keys])
-    page, name = render(contents), f"studies/{study}/{PAGE}"
-    root.write(name, page)
+    page = render(contents)
+    target, name = (Storage(to.parent), to.name) if isinstance(to, Path) else (root, to)
+    target.write(name, page)
     return StudyPage(
-        place=root.path(name) if root.is_local else f"{root.url}/{name}",
+        place=target.path(name) if target.is_local else f"{target.url}/{name}",
         bytes=len(page),
         cells=contents.num_cells,
         figures=sum(len(section.figures) for section in sections),
@@ -77,7 +102,7 @@ def write_page(root: Storage, decided: DecidedPlan) -> StudyPage:
     )
 
 
-def _section(root: Storage, decided: DecidedPlan, job: Job) -> "Section | None":
+def _section(root: Storage, decided: DecidedPlan, job: Job, views: Storage) -> "Section | None":
     from jobs.comparing.answers import answers
     from jobs.comparing.equal_dose import at_doses
     from jobs.comparing.gathering import collect
@@ -91,13 +116,13 @@ def _section(root: Storage, decided: DecidedPlan, job: Job) -> "Section | None":
     view = job.params_as(View)
     comparison = at_doses(collect(gathered, view.seeds), view)
     folder = f"studies/{decided.plan.study.name}/figures/{view_name(job)}"
-    pictures = [name for name in root.list(folder) if not name.endswith(".pdf")]
+    pictures = [name for name in views.list(folder) if not name.endswith(".pdf")]
     contrasts = [comparison.contrasts(view)] if view.contrasts else []
     return Section(
         name=view_name(job),
         answers=answers(comparison, view, places=True),
         tables=[comparison.table(view), comparison.scaling(view), *contrasts],
-        figures=figure_files({name: root.read(f"{folder}/{name}") for name in pictures}),
+        figures=figure_files({name: views.read(f"{folder}/{name}") for name in pictures}),
     )
 
 

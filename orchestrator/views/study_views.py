@@ -71,14 +71,19 @@ def drop_outdated_views(root: Storage, decided: DecidedPlan, held: Held | None =
 
 
 def refresh_views(
-    root: Storage, decided: DecidedPlan, held: Held | None = None
+    root: Storage, decided: DecidedPlan, held: Held | None = None, *, into: Storage | None = None
 ) -> list[Path | str]:
     """Write `tables/` and `figures/` of a study; return the folders of figures.
 
-    A comparison without any measurement gives no view. The study's lock, where one is `held`, is
-    asked before each view.
+    A comparison without any measurement gives no view.
+
+    Args:
+        root: what was measured.
+        decided: the study's plan, and what is done of it.
+        held: the study's lock, which is asked before each view.
+        into: where views are written to; the root by default.
     """
-    held = held or Held()
+    held, target = held or Held(), into or root
     folder = f"studies/{decided.plan.study.name}"
     figures: list[Path | str] = []
     for job in comparisons(decided):
@@ -88,15 +93,15 @@ def refresh_views(
                 continue
             held.confirm()
             for place in ("tables", "figures"):
-                root.remove(f"{folder}/{place}/{view_name(job)}")
+                target.remove(f"{folder}/{place}/{view_name(job)}")
             for file in sorted(path for path in made.rglob("*") if path.is_file()):
                 place = "figures" if file.parent.name == "figures" else "tables"
-                root.write(f"{folder}/{place}/{view_name(job)}/{file.name}", file.read_bytes())
+                target.write(f"{folder}/{place}/{view_name(job)}/{file.name}", file.read_bytes())
             in_part = "" if job.key in decided.keys(Decision.REUSE) else _IN_PART
-            root.write(_marker(decided, view_name(job)), f"{job.key}{in_part}\n".encode())
+            target.write(_marker(decided, view_name(job)), f"{job.key}{in_part}\n".encode())
             pictures = f"{folder}/figures/{view_name(job)}"
-            if root.exists(pictures):
-                figures.append(_place(root, pictures))
+            if target.exists(pictures):
+                figures.append(_place(target, pictures))
     return figures
 
 

@@ -64,7 +64,7 @@ class Half:
         self.root.write(f"{job.folder}/record.json", record.to_json())
 
     def options(self, **changed):
-        told = {"study": str(self.file), "root": self.root.url, "json": True}
+        told = {"study": str(self.file), "root": self.root.url, "json": True, "to": None}
         return Namespace(**{**told, **changed})
 
     @property
@@ -88,6 +88,33 @@ def test_a_page_stands_beside_the_study_and_tells_what_it_holds(half, capsys):
     assert urlparse(told["place"]).path.endswith("studies/short/report.html")
     assert told["study"] == "short" and told["cells"] > 2 and told["artifacts"] == 3
     assert told["bytes"] == len(half.page.encode())
+
+
+def test_a_page_is_written_elsewhere_and_nothing_into_the_root(half, tmp_path, capsys):
+    def names():
+        folders = ("artifacts", "studies")
+        return sorted(name for folder in folders for name in half.root.walk(folder))
+
+    before = names()
+    page = tmp_path / "mine.html"
+    for _ in range(2):  # a page of before is replaced
+        assert report.run(half.options(to=str(page))) == 0
+        told = json.loads(capsys.readouterr().out)
+        assert told["place"] == str(page) and told["bytes"] == page.stat().st_size
+    assert names() == before
+    report.run(half.options())
+    assert half.page == page.read_text()
+
+
+@pytest.mark.parametrize(
+    ("to", "said"),
+    [("page", "ends in .html"), ("absent/page.html", "no such folder"), ("a.html", "is a folder")],
+)
+def test_where_no_page_can_be_written_is_said_before_anything_is_read(half, tmp_path, to, said):
+    (tmp_path / "a.html").mkdir()
+    half.file.unlink()
+    with pytest.raises(UserError, match=said):
+        report.run(half.options(to=str(tmp_path / to)))
 
 
 def test_measured_cells_have_their_chain_and_others_their_reason(half, capsys):
@@ -121,14 +148,14 @@ def test_a_study_of_which_nothing_was_measured_has_no_page(tmp_path):
     file = tmp_path / "short.yaml"
     file.write_text(STUDY)
     with pytest.raises(UserError, match="nothing of the study 'short' was measured yet"):
-        report.run(Namespace(study=str(file), root=str(tmp_path / "root"), json=False))
+        report.run(Namespace(study=str(file), root=str(tmp_path / "root"), json=False, to=None))
 
 
 def test_a_study_that_compares_nothing_has_no_page(tmp_path):
     file = tmp_path / "short.yaml"
     file.write_text(STUDY[: STUDY.index("  table:")])
     with pytest.raises(UserError, match="no stage of kind compare"):
-        report.run(Namespace(study=str(file), root=str(tmp_path / "root"), json=False))
+        report.run(Namespace(study=str(file), root=str(tmp_path / "root"), json=False, to=None))
 
 
 def test_a_page_does_not_change_what_is_done(half, capsys):
