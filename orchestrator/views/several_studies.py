@@ -4,7 +4,7 @@ STUDY is a file, the name of a study in the root, or either behind another root:
 With more than one, the axis `study` tells them apart.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -56,9 +56,8 @@ def gather_studies(root: Storage, texts: Sequence[str], chosen: Mapping[str, obj
         studies.append((text, study_root, decided))
     unique = {(source.stage, tuple(source.cell.items())): source for source in _sources(studies)}
     first = comparisons(studies[0][2])[0]
-    titles = dict.fromkeys(
-        _view(comparisons(decided)[0].params, None).title for _, _, decided in studies
-    )
+    views = {text: _view(comparisons(decided)[0].params, None) for text, _, decided in studies}
+    titles = dict.fromkeys(each.title for each in views.values())
     view = _chosen_view(view_params(first, chosen) | {"title": "; ".join(titles)}, chosen)
     if chosen.get("at") and not any(_has_snapshots(decided) for _, _, decided in studies):
         raise UserError(
@@ -74,11 +73,44 @@ def gather_studies(root: Storage, texts: Sequence[str], chosen: Mapping[str, obj
         comparison=at_doses(collect(list(unique.values()), view.seeds), view),
         roots=list(roots.values()),
         notes=[
-            f"{text}: {note}"
-            for text, study_root, decided in studies
-            for note in notes_on_asking(study_root, decided.plan)
+            *(
+                f"{text}: {note}"
+                for text, study_root, decided in studies
+                for note in notes_on_asking(study_root, decided.plan)
+            ),
+            *_notes_on_views(views, chosen),
         ],
     )
+
+
+_OF_ITS_OWN = ("title", "figures")
+"""Params of a view that change no number of another study's."""
+
+
+def _notes_on_views(views: "Mapping[str, View]", chosen: Mapping[str, object]) -> Iterator[str]:
+    """Say which studies would show something else by themselves: the first one's view holds."""
+    (first, shown), *others = views.items()
+    names = [
+        name
+        for name in type(shown).model_fields
+        if name not in _OF_ITS_OWN and chosen.get(name) is None
+    ]
+    for text, own in others:
+        otherwise = [name for name in names if getattr(own, name) != getattr(shown, name)]
+        if otherwise:
+            here, there = (
+                "; ".join(f"{name}: {_in_words(getattr(view, name))}" for name in otherwise)
+                for view in (shown, own)
+            )
+            yield f"all is shown as {first} says ({here}), not as {text} does by itself ({there})"
+
+
+def _in_words(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}={_in_words(each)}" for name, each in value.items()) or "all"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value)) or "none"
+    return "as measured" if value is None else str(value)
 
 
 def _has_snapshots(decided: DecidedPlan) -> bool:

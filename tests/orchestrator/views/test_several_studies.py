@@ -117,3 +117,26 @@ def test_a_table_of_several_studies_has_the_titles_of_all(tmp_path):
     titles = [gather_studies(root, files[:number], {}).view.title for number in (1, 2, 3)]
     usual = "Comparison across model sizes"
     assert titles == [usual, usual, f"{usual}; What SFT does"]
+
+
+def test_a_study_that_would_show_something_else_by_itself_is_told(tmp_path):
+    root, stage = Storage(tmp_path / "root"), "gather: [before, after]}"
+    texts = {
+        "one": ONE,
+        "deep": ONE.replace("study: one", "study: deep").replace(
+            stage, "gather: [before, after], params: {depth: 0.5, title: Deep, figures: false}}"
+        ),
+        "some": ONE.replace("study: one", "study: some").replace(
+            stage, "gather: [before, after], params: {where: {objective: [sft]}, site: mlp_out}}"
+        ),
+    }
+    files = [leave(root, tmp_path / f"{name}.yaml", text) for name, text in texts.items()]
+    one, deep, some = files
+    assert gather_studies(root, files, {}).notes == [
+        f"all is shown as {one} says (depth: 0.75), not as {deep} does by itself (depth: 0.5)",
+        f"all is shown as {one} says (where: all; site: as measured), not as {some} does by itself "
+        "(where: objective=sft; site: mlp_out)",
+    ]
+    chosen = {"depth": 0.25, "where": {"objective": ["sft"]}, "site": "resid_mid"}
+    assert gather_studies(root, files, chosen).notes == []
+    assert gather_studies(root, [one, one], {}).notes == []
