@@ -2,6 +2,7 @@
 
 import unicodedata
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 
 from analysis.tables.control_columns import laid_out
@@ -10,6 +11,8 @@ from analysis.tables.table import Cell, Header, Table, shared_header, spans, spl
 SUFFIX = ".tex"
 MAX_COLUMNS = 6
 """Numbers with intervals that a text width of two columns holds in \\small."""
+MAX_LEVELS = 4
+"""Parts of a row's header beside which there is room for numbers."""
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -79,7 +82,8 @@ def _set(character: str, before: str) -> str:
 
 def _environment(block: Table) -> Iterator[str]:
     heading, rest = shared_header(block)
-    title = ", ".join(filter(None, (block.title, *heading)))
+    said, rest = _said_once(rest)
+    title = ", ".join(filter(None, (block.title, *heading, *said)))
     yield from (r"\begin{table*}", r"\centering\small", r"\begin{threeparttable}")
     yield rf"\caption{{{escape(title)}. {escape(block.caption)}}}"
     yield rf"\begin{{tabular}}{{{'l' * len(rest.row_levels)}{'r' * len(rest.columns)}}}"
@@ -95,6 +99,20 @@ def _environment(block: Table) -> Iterator[str]:
             yield rf"\item[{mark}] {escape(text)}"
         yield r"\end{tablenotes}"
     yield from (r"\end{threeparttable}", r"\end{table*}", "")
+
+
+def _said_once(table: Table) -> tuple[list[str], Table]:
+    """Take parts of the rows' headers that all rows share out of a header of many: in words."""
+    levels = range(len(table.row_levels))
+    shared = [level for level in levels if len({row[level] for row in table.rows}) == 1]
+    if len(levels) <= MAX_LEVELS or len(shared) == len(levels):
+        return [], table
+    kept = [level for level in levels if level not in shared]
+    first = table.rows[0]
+    said = [f"{table.row_levels[level]} {first[level]}" for level in shared if first[level]]
+    rows = tuple(tuple(row[level] for level in kept) for row in table.rows)
+    names = tuple(table.row_levels[level] for level in kept)
+    return said, replace(table, rows=rows, row_values=(), row_levels=names)
 
 
 def _header(table: Table) -> Iterator[str]:

@@ -78,3 +78,29 @@ def test_a_real_tex_sets_every_table_without_a_complaint(study, tmp_path):
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout.decode(errors="replace")[-3000:]
     assert (tmp_path / "tables.pdf").stat().st_size > 10_000
+
+
+def test_what_all_rows_share_of_a_long_header_is_said_in_the_caption():
+    def set_in_latex(levels, rows):
+        cells = tuple((number(value=1.0, low=0.5, high=1.5),) for _ in rows)
+        table = Table(
+            title="Contrasts",
+            row_levels=levels,
+            rows=rows,
+            column_levels=("",),
+            columns=(("difference",),),
+            cells=cells,
+            caption="By t.",
+        )
+        text = render(table).decode()
+        return text, re.findall(r"begin{tabular}{(l+)r}", text)
+
+    levels = ("metric", "contrast", "model", "place", "stage")
+    rows = (("norm", "dpo - sft", "small", "", "geometry"), ("norm", "dpo - sft", "big", "", "b"))
+    text, columns = set_in_latex(levels, rows)
+    assert r"\caption{Contrasts, metric norm, contrast dpo - sft. By t.}" in text
+    assert columns == ["ll"] and "small & geometry & 1.0" in text and "big & b & 1.0" in text
+    text, columns = set_in_latex(levels[:4], tuple(row[:4] for row in rows))
+    assert columns == ["llll"] and r"\caption{Contrasts. By t.}" in text
+    text, columns = set_in_latex(levels, rows[:1])  # something names the row
+    assert columns == ["lllll"]
