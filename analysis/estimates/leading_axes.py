@@ -37,6 +37,8 @@ APART = ALIKE * 4.0 ** np.arange(7)
 """How far they may differ where what was seen speaks for it."""
 EVIDENCE = 3.0
 """Logarithm of how much likelier than by ALIKE that must be."""
+ROUNDING = 1e-12
+"""Share that is nothing but rounding: what is beside the leading directions must be more."""
 ACCURACY = 0.03
 """Relative error of the energies in learned axes that the second model allows for."""
 
@@ -198,7 +200,7 @@ class LearnedAxes:
         along = self.overlaps.sum(axis=0) * self.shares
         leading = self.leading
         own, beside = float(along[: self.lead].sum()), float(along[self.lead :].sum())
-        if leading >= 1:
+        if leading >= 1 - ROUNDING:
             return inside
         gain = own - beside * leading / (1 - leading)
         # Learned axes that know nothing of the leading directions: those of any other number.
@@ -222,7 +224,7 @@ class LearnedAxes:
     def _is_pure(self, energies: Float64[np.ndarray, " k"]) -> bool:
         """Tell whether nothing lies beside the leading directions, or too few axes were learned."""
         few = len(energies) < (self.num_leading or NUM_AXES)
-        return few or bool(self.shares[self.lead :].sum() <= 0)
+        return few or bool(self.shares[self.lead :].sum() <= ROUNDING)
 
     def _parts_beside(self, beside: Beside) -> Sequence[slice]:
         if beside != "near" or 2 * self.lead >= (self.shares > 0).sum():
