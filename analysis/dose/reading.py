@@ -13,7 +13,8 @@ the two snapshots) times the shift of the dose. A dose that was itself measured,
 training, has a shift of its own, which is taken from that. Where number and dose are of the same
 prompts, a group is left out of both at a time. Where they are not, their groups have nothing to do
 with each other: variances add. A number's own shifts are drawn out to its own interval at each
-snapshot, because that of a quantile or of a logarithm is not the jackknife's.
+snapshot, because that of a quantile or of a logarithm is not the jackknife's. Where no group moves
+a number, as a share of 0 or 1, its own interval there counts as it is.
 """
 
 from __future__ import annotations
@@ -183,9 +184,11 @@ class Reading:
         plain = curve.shifts.halves
         factors = np.divide(side, plain, out=np.ones(len(side)), where=plain > 0)
         own = curve.shifts.scaled(factors).at(step, curve.steps)
+        # A share of 1 is the same without any group, and its interval is wide.
+        unmoved = float(np.interp(step, curve.steps, np.where(plain > 0, 0.0, side)))
         if _share_prompts(self.trajectory.about, self.clock.trajectory.about):
-            return float(own.minus(of_dose).halves[0])
-        return hypot(float(own.halves[0]), float(of_dose.halves[0]))
+            return unmoved + float(own.minus(of_dose).halves[0])
+        return hypot(unmoved + float(own.halves[0]), float(of_dose.halves[0]))
 
 
 def _shifts_of(dose: Dose) -> Shifts | None:

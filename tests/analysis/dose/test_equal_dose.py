@@ -219,6 +219,22 @@ def test_an_exact_number_is_as_unsure_as_the_dose(trainings):
     assert number.high - number.low == pytest.approx(dose["high"] - dose["low"], rel=1e-3)
 
 
+@pytest.mark.parametrize("pairs", ["texts", "other"])
+@pytest.mark.parametrize(("at", "least"), [(0.25, 0.4), (0.3, 0.4), (0.5, 0.4), (0.75, 0.69)])
+def test_a_share_that_no_group_moves_is_as_unsure_as_at_the_snapshots(trainings, at, least, pairs):
+    """All pairs of every group are preferred, or none: without a group it is the same share."""
+    trainings.add("kl_per_token", lambda step: step / 80, error=0.02)
+    shares = {10: 1.0, 20: 1.0, 40: 1.0, 80: 0.98}
+    trainings.add("preference_accuracy", shares, source=pairs)
+    ends = {10: 0.4, 20: 0.4, 40: 0.4, 80: 0.98}
+    for row in trainings.rows:
+        if row["metric"] == "preference_accuracy":
+            row |= {"low": ends[int(row["snapshot"][5:])]}
+    number = read(trainings, Dose.named("kl", at), metric="preference_accuracy")
+    assert number.low == pytest.approx(least, abs=0.02)
+    assert number.high == pytest.approx(number.value, abs=0.02)
+
+
 @pytest.mark.parametrize("of_base", [0.1, 3.0])
 def test_a_dose_that_was_measured_of_another_training_brings_its_error(trainings, of_base):
     """Both masses move alike, each by its own draws; what both have of their base cancels."""
