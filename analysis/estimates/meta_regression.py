@@ -45,7 +45,9 @@ class Line:
     """The slope without each model."""
 
 
-def fit_line(x: Points, y: Points, shifts: Shifts | None = None) -> Line:
+def fit_line(
+    x: Points, y: Points, shifts: Shifts | None = None, beside: Points | None = None
+) -> Line:
     """Fit a line through one point per model; at least three models.
 
     Args:
@@ -54,6 +56,7 @@ def fit_line(x: Points, y: Points, shifts: Shifts | None = None) -> Line:
         shifts: what leaving out each prompt group does to y, the same groups for all models; None
             where that is not known: all models then weigh the same, and the interval knows of the
             scatter about the line alone.
+        beside: variances of y that shifts do not show, to be added to those that they do.
 
     Returns:
         The line.
@@ -63,7 +66,8 @@ def fit_line(x: Points, y: Points, shifts: Shifts | None = None) -> Line:
         from pymare.estimators import DerSimonianLaird
 
     at = x - x.mean()  # logarithms of sizes are far from 0
-    variances = _usable(np.zeros(len(x)) if shifts is None else jackknife_variances(shifts))
+    known = np.zeros(len(x)) if shifts is None else jackknife_variances(shifts)
+    variances = _usable(known if shifts is None or beside is None else known + beside)
     numbers = y[:, None] if shifts is None else np.column_stack([y, y[:, None] + shifts])
     fitted = DerSimonianLaird().fit(
         y=numbers,

@@ -12,9 +12,9 @@ from itertools import zip_longest
 import numpy as np
 from jaxtyping import Float
 
-from analysis.estimates.intervals import Estimate
+from analysis.estimates.intervals import Estimate, student_quantile
 from analysis.estimates.meta_regression import fit_line
-from analysis.measurement import LeftOut, Row, left_out_of
+from analysis.measurement import NUM_GROUPS, LeftOut, Row, left_out_of
 from analysis.status import Status
 
 MIN_SIZES = 4
@@ -28,6 +28,12 @@ SIZES = {
 """Column of the long table -> what a size is counted in."""
 UNSHARED = "errors that sizes share are not in the interval"
 """What an interval lacks whose values are not known without each prompt group."""
+STILL = "those weigh by their own intervals"
+"""How values weigh that no prompt group moves."""
+NO_ERROR = "all values are the same, and no prompt group moves them: no error can be told"
+"""Why values that do not differ have no exponent."""
+EXACT = 1e-9
+"""Half-width of an exponent that rounding alone makes."""
 REMEDY = (
     "Values on five prompt groups or more are known without each of them, unless an earlier "
     "version measured them: delete such artifacts and launch again."
@@ -70,7 +76,7 @@ class PowerLaw:
     dropped: str | None = None
     """The reasons why points could not be used, with their counts."""
     status: Status = Status.OK
-    """`too_few_sizes` where the fit was refused."""
+    """`too_few_sizes` or `undefined` where the fit was refused."""
     reason: str | None = None
     """What the status means here."""
 
@@ -113,6 +119,15 @@ class _Point:
     """What leaving out each prompt group adds to it; None where that was not kept."""
     is_unsure: bool
     """Whether the value's interval reaches 0."""
+    variance: float | None
+    """That of the logarithm by the value's own interval; None where it has none."""
+
+    @property
+    def is_unmoved(self) -> bool:
+        """Whether no prompt group moves a value whose interval is wide: a share of 1."""
+        moves = [shift for shift in self.shifts or () if shift is not None]
+        is_still = bool(moves) and max(moves) - min(moves) <= EXACT
+        return is_still and self.variance is not None and self.variance > EXACT**2
 
 
 def fit_rows(rows: Iterable[Row], against: str = "num_parameters") -> PowerLaw:
@@ -133,12 +148,15 @@ def fit_rows(rows: Iterable[Row], against: str = "num_parameters") -> PowerLaw:
 
 
 def _point(size: float, value: float, row: Row) -> _Point:
+    low, high = row["low"], row["high"]
+    half = None if low is None or high is None else (float(high) - float(low)) / 2 / value
     return _Point(
         model=str(row["model"]),
         size=size,
         logarithm=float(np.log(value)),
         shifts=_shifts(value, left_out_of(row)),
-        is_unsure=row["low"] is not None and float(row["low"]) <= 0,
+        is_unsure=low is not None and float(low) <= 0,
+        variance=None if half is None else (half / student_quantile(NUM_GROUPS - 1)) ** 2,
     )
 
 
@@ -172,7 +190,12 @@ def _fit(points: Sequence[_Point], against: str, lost: Mapping[str, int]) -> Pow
         return replace(base, status=Status.TOO_FEW_SIZES, reason=reason)
     # Two models of one size are one size: its geometric mean, so that n counts sizes.
     y = np.array([np.mean([p.logarithm for p in by_size[size]]) for size in base.sizes])
-    line = fit_line(np.log(base.sizes), y, _shifts_of_sizes([by_size[n] for n in base.sizes]))
+    by_sizes = [by_size[size] for size in base.sizes]
+    line = fit_line(np.log(base.sizes), y, _shifts_of_sizes(by_sizes), _unmoved(by_sizes))
+    assert line.slope.high is not None
+    is_certain = np.ptp(y) <= EXACT and line.slope.high - line.slope.value <= EXACT
+    if is_certain and any(point.variance is not None for point in points):
+        return replace(base, status=Status.UNDEFINED, reason=NO_ERROR)
     return replace(
         base,
         exponent=line.slope,
@@ -201,9 +224,21 @@ def _shifts_of_sizes(
     return np.stack([own.mean(axis=0) for own in of_sizes])
 
 
+def _unmoved(by_size: Sequence[Sequence[_Point]]) -> Float[np.ndarray, " sizes"]:
+    """Return the variance of each size that its values have without any prompt group's doing."""
+    return np.array(
+        [
+            sum(point.variance or 0.0 for point in of_size if point.is_unmoved) / len(of_size) ** 2
+            for of_size in by_size
+        ]
+    )
+
+
 def _caution(points: Sequence[_Point]) -> str | None:
     """Say what the interval does not know."""
     cautions = []
+    if unmoved := sum(point.is_unmoved for point in points):
+        cautions.append(f"no prompt group moves {unmoved} of {len(points)} values: {STILL}")
     if lacking := sum(not point.shifts for point in points):
         cautions.append(
             f"{lacking} of {len(points)} values are not known without each prompt group: {UNSHARED}"

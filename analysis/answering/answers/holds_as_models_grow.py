@@ -166,7 +166,8 @@ def _summary_of_one_size(holds: Sequence[bool | None]) -> str:
 
 def _law_in_words(law: PowerLaw) -> str:
     if law.status is not Status.OK:
-        return f"{law.family} has too few sizes ({law.reason})"
+        why = "too few sizes" if law.status is Status.TOO_FEW_SIZES else "no exponent"
+        return f"{law.family} has {why} ({law.reason})"
     least, most = law.leave_one_out_low, law.leave_one_out_high
     return (
         f"{law.family} exponent {evidence.in_words(law.exponent)} over {law.num_sizes} "

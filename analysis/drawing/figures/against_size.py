@@ -22,6 +22,9 @@ from analysis.tables.rounding import format_ends
 DODGE = 1.04
 """Factor in size between the points of two colours, so that they do not hide each other."""
 
+LAW_TAKES = f"{MIN_SIZES} sizes with values above 0 that differ"
+"""What a family must have for a power law, in words."""
+
 MARKS = {
     "*": "Under six sizes: describes these sizes, is no law.",
     "†": "Over parameters, parameters without embeddings and width exponents disagree: see the "
@@ -60,28 +63,24 @@ def _caption(rows: Sequence[Row], against: str = "num_parameters") -> str:
     for row in drawn:
         names = ("objective", "condition", "family")
         series.setdefault(tuple(label_at(row, name) for name in names), []).append(row)
-    sizes = [(_sizes(own, against), _sizes(_positive(own), against)) for own in series.values()]
+    laws = [fit_rows(own, against) for own in series.values()]
+    joined = [
+        law.exponent is None and len({row[against] for row in own}) > 1
+        for law, own in zip(laws, series.values(), strict=True)
+    ]
     nulls = Null.of_rows(drawn, against)
     parts = ["{label} against counted parameters"]
     if any(row["layer"] is not None for row in drawn):
         parts[0] += ", at one relative depth"
-    if any(positive >= MIN_SIZES for _, positive in sizes):
+    if any(law.exponent is not None for law in laws):
         parts.append(
-            "lines are power laws a · size^b where a family has four sizes, b above the panel with "
+            "lines are power laws a · size^b, b above the panel with "
             "its 95 % interval, over the prompts that sizes share and over sizes"
         )
-    if any(count > 1 and positive < MIN_SIZES for count, positive in sizes):
-        parts.append("thin lines join the sizes of a family that has fewer than four")
+    if any(joined):
+        parts.append(f"thin lines join the sizes of a family without one, which takes {LAW_TAKES}")
     parts += [told for part, told in BANDS.items() if getattr(nulls, part)]
     return f"{'; '.join(parts)}."
-
-
-def _positive(rows: Sequence[Row]) -> list[Row]:
-    return [row for row in rows if row_values.number(row, "value") > 0]
-
-
-def _sizes(rows: Sequence[Row], against: str) -> int:
-    return len({row[against] for row in rows})
 
 
 def draw(
@@ -97,7 +96,7 @@ def draw(
     """One panel per value of `panel`; colour and marker are `colour`, fill and dashes the family.
 
     `rows` are of one metric at one place, combined over seeds. The line is the power law where
-    there are four sizes or more of a family, with its exponent in the panel.
+    there is one in a family, with its exponent in the panel.
     """
     layout = layout or TableLayout()
     colours = axis_values(rows, colour, layout)
@@ -183,7 +182,7 @@ def describe(law: PowerLaw) -> str:
 def _about_fits(laws: Sequence[str]) -> str:
     """Return what a reader of the exponents, or of lines without any, must know."""
     if not laws:
-        return "No power law: a family needs four sizes."
+        return f"No power law: that takes {LAW_TAKES} in a family."
     written = "".join(laws)
     return " ".join(f"{mark} {about}" for mark, about in MARKS.items() if mark in written)
 

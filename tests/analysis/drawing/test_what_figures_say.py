@@ -2,6 +2,7 @@
 
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
 
 from analysis.drawing.figure import Material
 from analysis.drawing.figures import against_size, cosine_histogram, dose_response, transforms
@@ -39,6 +40,11 @@ LAW, THIN, RANDOM, BASE, FLOOR, DEPTH = (
 )
 
 
+def notes_of(canvas):
+    """Return the texts of a figure's legend titles and labels."""
+    return [text.get_text().replace("\n", " ") for text in canvas.findobj(Text)]
+
+
 @pytest.mark.parametrize(
     ("rows", "told"),
     [
@@ -47,6 +53,8 @@ LAW, THIN, RANDOM, BASE, FLOOR, DEPTH = (
         (of_sizes("toxic_mass", [1, 2, 3, 4]) + of_sizes("toxic_mass", [5, 6], family="llama"), 
          [LAW, THIN]),
         (of_sizes("toxic_mass", [1, 2, 3], value=-0.1, low=-0.2, high=0.0), [THIN]),
+        (of_sizes("chosen_logp_change", [1, 2, 3, 4], value=-0.1, low=-0.2, high=0.0), [THIN]),
+        (of_sizes("preference_accuracy", [1, 2, 3, 4], value=1.0, low=0.4, high=1.0), [THIN]),
         (of_sizes("relative_norm", [1, 2], floor=0.05, **PLACE), [DEPTH, THIN, FLOOR]),
         (of_sizes("mean_cosine", [1, 2], null_low=-0.1, null_high=0.1, **PLACE),
          [DEPTH, THIN, RANDOM]),
@@ -59,6 +67,8 @@ def test_a_caption_against_size_speaks_of_what_is_drawn_and_of_nothing_else(rows
     said = [part for part in (LAW, THIN, RANDOM, BASE, FLOOR, DEPTH) if part in drawing.caption]
     assert sorted(said) == sorted(told)
     assert drawing.caption.endswith(".")
+    assert "fewer" not in drawing.caption, "no family of four sizes is said to have fewer"
+    assert any("No power law" in text for text in notes_of(drawing.canvas)) == (LAW not in told)
 
 
 @pytest.mark.parametrize("has_null", [True, False])

@@ -142,6 +142,29 @@ def test_where_a_size_has_no_values_without_groups_the_interval_says_what_it_lac
     assert found.exponent == fit(SIZES[:5], values).exponent
 
 
+@pytest.mark.parametrize("left_out", [[1.0] * 20, None])
+@pytest.mark.parametrize("low", [0.4, 1.0])
+def test_values_that_are_all_the_same_have_no_exponent(left_out, low):
+    """Shares of 1 at all sizes, or the dose that is held equal: 0 ± 0 would be sure of itself."""
+    ends = {"low": low, "high": 1.0, "left_out": left_out}
+    found = fit_rows(to_rows(row("gpt2", size, 1.0, **ends) for size in SIZES))
+    assert (found.status, found.exponent) == ("undefined", None)
+    assert found.reason.startswith("all values are the same, and no prompt group moves them")
+
+
+def test_a_value_that_no_group_moves_weighs_by_its_interval_and_is_not_the_surest():
+    """A share of 1 with the interval 0.4 to 1 says little, and pulled the line to itself."""
+    values, rng = [0.5, 0.55, 0.6, 1.0, 0.7], np.random.default_rng(2)
+    rows = kept(values, rng.normal(0, 0.003, (5, 20)).tolist())
+    for at, each in enumerate(rows):
+        each |= {"low": values[at] * 0.98, "high": min(values[at] * 1.02, 1.0)}
+    rows[3] |= {"low": 0.4, "left_out": (1.0,) * 20}
+    found = fit_rows(rows)
+    others = fit(SIZES[:3] + SIZES[4:5], values[:3] + values[4:])
+    assert found.exponent.value == pytest.approx(others.exponent.value, abs=0.01)
+    assert "no prompt group moves 1 of 5 values" in found.caution
+
+
 def test_a_value_that_is_0_or_less_without_a_group_still_has_a_shift():
     rows = kept([1.0] * 5, np.zeros((5, 20)).tolist())
     rows[0]["left_out"] = (-0.1, *[1.0] * 19)
