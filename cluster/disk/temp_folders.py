@@ -74,8 +74,12 @@ def private_base() -> Path:
         place = Path(tempfile.gettempdir())
         ours = re.compile(rf"deltascale-{os.geteuid()}(-\d)?")
         for folder in (place, *place.parents):
-            if ours.fullmatch(folder.name) and _is_private(folder):
-                return folder
+            if ours.fullmatch(folder.name):
+                if _is_private(folder):
+                    return folder
+                place = folder.parent
+        # What cleans temp folders, or the end of a batch job, may have taken it away.
+        place.mkdir(mode=0o700, parents=True, exist_ok=True)
         for number in range(_SPARE_NAMES):
             folder = place / (f"deltascale-{os.geteuid()}" + (f"-{number}" if number else ""))
             with contextlib.suppress(FileExistsError):
@@ -162,6 +166,7 @@ def own_temp_folder() -> Iterator[None]:
     """
     place = _of_process(os.getpid()).path
     with _faults():  # a worker may live longer than what cleans the temp folder lets files live
+        private_base()
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder = str(place)
     names = ("TMPDIR", "TEMP", "TMP")
@@ -269,9 +274,10 @@ def _faults() -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        is_away = isinstance(error, FileNotFoundError | NotADirectoryError)
         raise SurroundingsError(
             f"the temp folder takes no folder of ours: {error.strerror or error}",
             where=error.filename or os.environ.get("TMPDIR") or "/tmp",
             hint="free space there, or set TMPDIR to a folder on another disk",
-            fault_class=class_of_os_error(error),
+            fault_class=FaultClass.STORAGE_AWAY if is_away else class_of_os_error(error),
         ) from error

@@ -1,6 +1,7 @@
 """Folders of ours in the temp folder: private, held while in use, swept once nobody holds them."""
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,6 +20,7 @@ from cluster.disk.temp_folders import (
     sweep,
 )
 from cluster.errors import SurroundingsError
+from cluster.fault_classes import FaultClass
 
 
 @pytest.fixture(autouse=True)
@@ -200,6 +202,33 @@ def test_libraries_make_their_files_in_a_folder_of_the_process(temp):
     os.rmdir(inner)  # as what cleans temp folders does after days
     with own_temp_folder(), tempfile.NamedTemporaryFile() as file:
         assert Path(file.name).parent == Path(inner)
+
+
+def test_a_temp_folder_that_was_cleaned_away_is_made_again(temp):
+    with own_temp_folder():
+        pass
+    before = os.umask(0)
+    try:
+        shutil.rmtree(temp)
+        with own_temp_folder():
+            assert private_base() == temp / f"deltascale-{os.geteuid()}"
+            (Path(tempfile.gettempdir()) / "file").write_text("x")
+            shutil.rmtree(temp)
+            with TempFolder("attempt") as path:
+                assert path.parent == temp / f"deltascale-{os.geteuid()}"
+        assert mode(temp) == mode(private_base()) == 0o700
+    finally:
+        os.umask(before)
+
+
+def test_a_temp_folder_that_cannot_be_made_again_is_a_storage_that_is_away(
+    temp, monkeypatch
+):
+    temp.joinpath("disk").write_text("nothing is mounted here")
+    monkeypatch.setattr(tempfile, "tempdir", str(temp / "disk" / "mine"))
+    with pytest.raises(SurroundingsError) as refused:
+        TempFolder("attempt")
+    assert refused.value.fault_class is FaultClass.STORAGE_AWAY
 
 
 def test_what_libraries_left_of_a_killed_process_goes(temp):
