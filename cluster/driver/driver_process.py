@@ -16,6 +16,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from cluster.disk.temp_folders import private_base
 from cluster.driver_messages import FromChild, Lost, ToChild
 
 _CODE = "import sys; sys.path.insert(0, sys.argv[1]); {imports}; main(int(sys.argv[2]))"
@@ -35,7 +36,9 @@ class DriverProcess:
 
     def __init__(self, module: str, environment: Mapping[str, str]) -> None:
         ours, theirs = socket.socketpair()
-        self._printed = tempfile.TemporaryFile()  # noqa: SIM115  open as long as the child lives
+        self._printed = tempfile.TemporaryFile(  # noqa: SIM115  open as long as the child lives
+            dir=private_base()
+        )
         code = _CODE.format(imports=f"from {module} import main")
         root = str(Path(__file__).parents[2])
         with theirs:

@@ -36,7 +36,7 @@ from cluster.driver_messages import (
     Submit,
 )
 from cluster.errors import SurroundingsError
-from cluster.executor import Outcome
+from cluster.executor import Ending, Outcome
 from cluster.nodes.memory_pressure import MemoryPressure
 
 _LOOK_EVERY_S = 1.0
@@ -98,6 +98,7 @@ class _Driver:
             self._calls.kill_overdue()
             self._calls.release()
             if self._outcomes:
+                self._blame_ray()
                 self._connection.send(Ended(tuple(self._outcomes)))
                 self._outcomes.clear()
         threading.Timer(_CLOSED_WITHIN_S, os._exit, (1,)).start()
@@ -108,6 +109,13 @@ class _Driver:
 
     def _finish(self, outcome: Outcome) -> None:
         self._outcomes.append(outcome)
+
+    def _blame_ray(self) -> None:
+        """Lose a Ray by whose fault calls have failed, so that none of them is charged for it."""
+        others = [one for one in self._outcomes if one.ending is not Ending.RAISED]
+        if len(others) < len(self._outcomes) and (lost := self._session.lost_part()) is not None:
+            self._outcomes = others
+            self._lose(lost)
 
     def _read(self, parent: int) -> None:
         """Hand on what the parent says; once it has gone, end."""

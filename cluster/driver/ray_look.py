@@ -62,9 +62,9 @@ class RayWatch:
 
     def look(self) -> NodeLook:
         """Look once. Blocks while Ray does not answer, until Ray ends this process."""
-        ended = self._session.ended_process()
-        if ended is not None:
-            return NodeLook(lost=ended)
+        lost = self._session.lost_part()
+        if lost is not None:
+            return NodeLook(lost=lost)
         nodes = all_nodes()
         own = nodes.get(self._session.node_id)
         if own is None or not own.is_alive:

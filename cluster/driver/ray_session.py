@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 _OURS = ("cluster.driver.worker_start", "cluster.driver.worker_call")
 _PRELOADED = "RAY_preload_python_modules"
 """Ray's variable: each of its processes imports these modules before it takes its first task."""
+_TOKEN, _FILES = "token", "r"
+"""Names in the folder of our own Ray: its token, and the folder of its own files."""
 _OBJECT_STORE_BYTES = 100_000_000
 """Payloads and answers are small text; the rest of the memory is for the calls."""
 _GAVE_UP = "timed out during startup"
@@ -64,11 +66,13 @@ class RaySession:
     """`host:port` of its dashboard; None where there is none."""
     folder: SessionFolder | None = None
     """The files of our own Ray."""
+    code: Path | None = None
+    """The packages that processes of our own Ray import as they start; None: they have others."""
     checks: NodeChecks | None = None
     """What the nodes of a joined Ray have; None where code was not carried there."""
 
-    def ended_process(self) -> str | None:
-        """Return which process of our own Ray has ended, without which it is none, or None."""
+    def lost_part(self) -> str | None:
+        """Return what our own Ray has lost without which no call can begin any more, or None."""
         if not self.is_own:
             return None
         for name in ("gcs_server", "raylet"):
@@ -76,6 +80,12 @@ class RaySession:
                 code = started.process.poll()
                 if code is not None:
                     return f"{name} of our own Ray has ended (exit code {code})"
+        needed = [self.code] if self.code else []
+        if self.folder is not None:
+            needed += [self.folder.path / _TOKEN, self.folder.path / _FILES]
+        for place in needed:
+            if not place.exists():
+                return f"{place} was deleted, without which no job can begin"
         return None
 
     def close(self) -> None:
@@ -159,6 +169,7 @@ def open_session(start: Start, await_code: Callable[[], None]) -> RaySession:
         warning=warning,
         dashboard=_own_node().webui_url or None,
         folder=folder,
+        code=Path(start.code) if start.code is not None and address is None else None,
         checks=checks,
     )
 
@@ -181,7 +192,7 @@ def _prepare_own(preloaded: Sequence[str]) -> SessionFolder:
     if preloaded:
         os.environ[_PRELOADED] = ",".join([*_OURS, *preloaded])
     folder = SessionFolder()
-    token = folder.write_private("token", secrets.token_hex(32))
+    token = folder.write_private(_TOKEN, secrets.token_hex(32))
     os.environ[AUTH_MODE] = "token"
     os.environ["RAY_AUTH_TOKEN_PATH"] = str(token)
     # Ray's variable for laptops: nodes get the loopback address, and then listen on that alone.
@@ -222,7 +233,9 @@ def _options(start: Start, address: str | None, folder: SessionFolder | None) ->
         "num_gpus": int(offered.num_gpus),
         "object_store_memory": _OBJECT_STORE_BYTES,
         **_memory_of_container(),
-        "_temp_dir": str(folder.path / "r"),  # Ray opens it to everybody; the folder around it not
+        "_temp_dir": str(
+            folder.path / _FILES
+        ),  # Ray opens it to everybody; the folder around it not
     }
     if offered.num_gpus and offered.gpu_memory_gb:
         # What the driver says of these GPUs; Ray knows only products, and not all.

@@ -14,10 +14,10 @@ import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from cluster.disk.temp_folders import TempFolder
 from cluster.machine.resources import usable_cpus
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class FigureRendering:
         Args:
             beside: whether there is one; None: where this process may use a second core.
         """
-        self._spool = TemporaryDirectory(prefix="figures-")
+        self._spool = TempFolder("figures")
         self._asked: list[tuple[Path, Path]] = []
         """Pickled figure and the file that it becomes, in order."""
         wanted = usable_cpus() > 1 if beside is None else beside
@@ -63,7 +63,7 @@ class FigureRendering:
 
     def render(self, canvas: Figure, files: Iterable[Path]) -> None:
         """Render a figure to each of these files, by their suffixes, now or until the end."""
-        pickled = Path(self._spool.name) / f"{len(self._asked)}.pickle"
+        pickled = self._spool.path / f"{len(self._asked)}.pickle"
         if self._process is not None and _could_pickle(canvas, pickled):
             for file in files:
                 self._asked.append((pickled, file))

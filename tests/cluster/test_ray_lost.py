@@ -1,7 +1,9 @@
 """Ray is lost while calls run: the launch lives on, and begins a Ray anew."""
 
 import os
+import shutil
 import signal
+import tempfile
 import time
 from pathlib import Path
 
@@ -32,6 +34,16 @@ def stay(payload, surroundings):
 def executor(tmp_path):
     with calling(tmp_path, "lost_calls", CALLS, Resources(num_cpus=2)) as executor:
         yield executor
+
+
+@pytest.fixture
+def short_temp(tmp_path, monkeypatch):
+    """A temp folder of the test's own, beside `tmp_path`, short enough for Ray's sockets."""
+    with tempfile.TemporaryDirectory(dir="/tmp", prefix="t", ignore_cleanup_errors=True) as folder:
+        monkeypatch.setattr(tempfile, "tempdir", folder)
+        monkeypatch.setenv("TMPDIR", folder)
+        yield Path(folder)
+        Path(folder).mkdir(exist_ok=True)
 
 
 def process_of_ray(executor, name):
@@ -94,6 +106,21 @@ def test_calls_of_a_ray_that_was_killed_are_lost_once_and_the_next_ray_runs(
     executor.submit("d", "lost_calls:echo", "again", Resources())
     assert first_outcome(executor).answer == "again"
     assert executor.wait(0.2) == []
+
+
+@pytest.mark.slow
+def test_a_ray_whose_temp_folder_was_cleaned_away_is_lost_and_the_next_one_runs(
+    short_temp, tmp_path
+):
+    with calling(tmp_path, "lost_calls", CALLS, Resources(num_cpus=1)) as executor:
+        executor.submit("a", "lost_calls:echo", "before", Resources())
+        assert first_outcome(executor).answer == "before"
+        assert list(short_temp.iterdir())
+        shutil.rmtree(short_temp)
+        assert "was deleted" in until_lost(executor).error
+        executor.start()
+        executor.submit("b", "lost_calls:echo", "after", Resources())
+        assert first_outcome(executor).answer == "after"
 
 
 @pytest.mark.slow

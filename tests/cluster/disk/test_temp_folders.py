@@ -221,9 +221,7 @@ def test_a_temp_folder_that_was_cleaned_away_is_made_again(temp):
         os.umask(before)
 
 
-def test_a_temp_folder_that_cannot_be_made_again_is_a_storage_that_is_away(
-    temp, monkeypatch
-):
+def test_a_temp_folder_that_cannot_be_made_again_is_a_storage_that_is_away(temp, monkeypatch):
     temp.joinpath("disk").write_text("nothing is mounted here")
     monkeypatch.setattr(tempfile, "tempdir", str(temp / "disk" / "mine"))
     with pytest.raises(SurroundingsError) as refused:
