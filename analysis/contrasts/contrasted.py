@@ -84,7 +84,7 @@ def contrasted(pairs: Sequence[Pair], circumstances: Mapping[str, Circumstances]
         differences=both,
         remarks=remarks,
         is_paired=is_paired.tolist(),
-        seeds=[min(len(_good(pair.first)), len(_good(pair.second))) for pair in known],
+        seeds=[min((len(_good(s)) for s in pair.trained), default=1) for pair in known],
     )
 
 
@@ -153,7 +153,8 @@ def _seeds(pair: Pair) -> tuple[float, float, str]:
     squares = sum(float(np.square(side - side.mean()).sum()) for side in sides)
     # A base is trained once for all its seeds: it adds nothing.
     terms = [1 / len(s) for s, of in zip(sides, (first, second), strict=True) if set(of) != {None}]
-    return (squares / degrees * sum(terms)) ** 0.5, float(degrees), "seeds are not the same"
+    told = "seeds are not the same" if len(pair.trained) == len(sides) else ""
+    return (squares / degrees * sum(terms)) ** 0.5, float(degrees), told
 
 
 def _remarks(pair: Pair, is_paired: bool, is_shared: bool, seeds: str) -> Iterator[str]:
@@ -162,5 +163,7 @@ def _remarks(pair: Pair, is_paired: bool, is_shared: bool, seeds: str) -> Iterat
     for label, side in ((pair.contrast.first, pair.first), (pair.contrast.second, pair.second)):
         if missing := len(side) - len(_good(side)):
             yield f"{label}: {missing} of {len(side)} seeds missing"
+    if pair.lacking:
+        yield pair.lacking
     if seeds:
         yield seeds

@@ -87,6 +87,8 @@ class Judged:
     """The smallest difference that its family's first step would see, with 80 % chance."""
     shown: Sequence[int]
     """Places of the pairs that are shown."""
+    why_none: str
+    """Why no cell has both sides of the contrast, in words; empty where one has."""
 
 
 def judged(asked: Asked, contrast: Contrast) -> Judged:
@@ -95,15 +97,20 @@ def judged(asked: Asked, contrast: Contrast) -> Judged:
     is_at_place = _is_same_place(place, shown)
     rows = asked.measured.select(place) if is_at_place else to_rows(asked.measured.columns)
     contrasts, models = _looked_at(asked, contrast, rows), axes_of_models(rows)
-    pairs = [
-        pair
-        for axis in dict.fromkeys(each.axis for each in contrasts)
-        for pair in Cells.of(
+    by_axis = {
+        axis: Cells.of(
             at_shared_depths(rows) if axis in models and not is_at_place else rows,
             axis,
             asked.seeds,
-        ).pairs([each for each in contrasts if each.axis == axis])
+        )
+        for axis in dict.fromkeys(each.axis for each in contrasts)
+    }
+    pairs = [
+        pair
+        for axis, cells in by_axis.items()
+        for pair in cells.pairs([each for each in contrasts if each.axis == axis])
     ]
+    has_pair = any(pair.contrast == contrast for pair in pairs)
     of = contrasted(pairs, asked.circumstances)
     stages = [_stage(pair, asked.stages) for pair in pairs]
     families = [(stages[at], pairs[at].place.get(STUDY)) for at in of.places]
@@ -124,6 +131,7 @@ def judged(asked: Asked, contrast: Contrast) -> Judged:
         sizes=sizes,
         visible=of.differences.smallest_visible(LEVEL / np.maximum(sizes, 1)),
         shown=_shown(asked, contrast, pairs, None if is_at_place else shown),
+        why_none="" if has_pair else by_axis[contrast.axis].why_apart(contrast),
     )
 
 

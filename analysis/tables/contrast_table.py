@@ -24,10 +24,12 @@ from analysis.tables.table import Cell, Header, Table, annotate
 PARTS = ("difference", "p", "adjusted p", "smallest visible", "in family")
 CAPTION = (
     "Differences of the first less the second value with 95 % intervals; where paired, by the "
-    "jackknife over the prompt groups that both share, t on G - 1. Adjusted p: Holm over the "
-    "family, which does not depend on what is shown: these differences of the metric and stage "
+    "jackknife over the prompt groups that both share, t on G - 1{seeds}. Adjusted p: Holm over "
+    "the family, which does not depend on what is shown: these differences of the metric and stage "
     "{place}. Smallest visible: seen with 80 % chance at the family's strictest level, 5 % / size."
 )
+SEEDS = ", joined in squares with the scatter over seeds (in brackets, of the side with fewer)"
+"""What the interval of a difference of means over seeds holds, too."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -75,6 +77,7 @@ def contrast_table(
     metrics = metrics_shown(measured.distinct("metric"), layout.metrics)
     known = [resolve_contrast(text, labels) for text in declared]
     lines: list[_Line] = []
+    without: dict[tuple[str, str], list[str]] = {}
     for metric in metrics:
         asked = Asked(
             measured=measured.of_metrics([metric]),
@@ -86,8 +89,14 @@ def contrast_table(
             circumstances=circumstances or {},
         )
         for contrast in wanted:
-            lines += _lines(metric, contrast, judged(asked, contrast), shown)
+            of = judged(asked, contrast)
+            lines += _lines(metric, contrast, of, shown)
+            if of.why_none:
+                without.setdefault((contrast.text, of.why_none), []).append(metric)
     table = _table(lines, layout, _place_in_words(measured, own, shown))
+    for (contrast_text, why), of_metrics in without.items():
+        told = f"No cell has both sides of {contrast_text} of {', '.join(of_metrics)}: {why}."
+        table = replace(table, caption=f"{table.caption} {told}")
     if (chosen := measured.placed(shown)).elsewhere:
         named = " and ".join(str(at) for at in (shown.site, shown.position) if at)
         table = replace(table, caption=f"{table.caption} Of {named} {not_there(chosen)}.")
@@ -164,6 +173,8 @@ def _table(lines: Sequence[_Line], layout: TableLayout, where: str) -> Table:
         )
 
     ordered = sorted(lines, key=rank)
+    pairs = [line.judged.of.pairs[line.at] for line in lines]
+    has_seeds = any(len(side) > 1 for pair in pairs for side in (pair.first, pair.second))
     return Table(
         title="Contrasts",
         row_levels=("metric", "contrast", *models, *axes, "place", "stage", "pairing"),
@@ -172,7 +183,7 @@ def _table(lines: Sequence[_Line], layout: TableLayout, where: str) -> Table:
         column_levels=("part",),
         columns=tuple((part,) for part in PARTS),
         cells=tuple(tuple(_cells(line)) for line in ordered),
-        caption=CAPTION.format(place=where),
+        caption=CAPTION.format(place=where, seeds=SEEDS * has_seeds),
     )
 
 

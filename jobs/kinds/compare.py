@@ -18,7 +18,7 @@ from jobs.worker.work import Work
 class Compare(Kind[View]):
     """Lays out what other jobs measured."""
 
-    VERSION = 5
+    VERSION = 6
     INPUTS = {}
     Params = View
     GATHERS = True

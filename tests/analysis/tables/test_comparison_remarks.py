@@ -141,8 +141,11 @@ def test_a_score_goes_beside_the_mean_score_where_the_table_has_one():
 
 
 def test_no_published_number_enters_a_fit():
-    rows = [row("perplexity", model=f"m{n}", num_parameters=10**n) for n in range(4, 8)]
-    assert scaling_table(rows).cells[0][0].number.value == pytest.approx(0)
+    rows = [
+        row("perplexity", model=f"m{n}", num_parameters=10**n, value=10 ** (n / 4))
+        for n in range(4, 8)
+    ]
+    assert scaling_table(rows).cells[0][0].number.value == pytest.approx(0.25)
     assert "references" not in scaling_table.__annotations__
 
 

@@ -328,3 +328,63 @@ def test_a_row_of_the_base_is_named_as_in_other_tables() -> None:
     objective = got.row_levels.index("objective")
     assert {row[objective] for row in got.rows} == {"base", *OBJECTIVES}
     assert {row[objective] for row in got.row_values} == {None, *OBJECTIVES}
+
+
+def with_values_of_beta(values: Sequence[float], objective: str = "dpo") -> list[dict[str, Any]]:
+    """Rows of a study whose beta is of one objective alone, at every value."""
+    rows = []
+    for row in study():
+        own = values if row.get("objective") == objective else [None]
+        rows += [row | {"beta": beta, "key": f"{row['key']}/{beta}"} for beta in own]
+    return rows
+
+
+@pytest.mark.parametrize("contrast", ["objective=dpo-sft", "objective=sft-dpo"])
+def test_a_side_without_an_axis_is_one_number_for_all_its_values(contrast: str) -> None:
+    """The table was empty, without a word."""
+    rows, plain = with_values_of_beta([0.1, 0.5]), table(study(), contrast)
+    got = table(rows, contrast)
+    assert sorted(level(got, "beta")) == ["0.1"] * 4 + ["0.5"] * 4 and len(plain.rows) == 4
+    assert sorted(set(column(got, "difference"))) == sorted(column(plain, "difference"))
+    assert set(column(got, "in family")) == {20.0}  # two pairs at two betas and one, four cells
+    (note,) = got.footnotes.values()
+    assert note == "sft has no beta: it is one number for all"
+
+
+def test_a_side_without_an_axis_stays_with_the_number_that_has_none_either() -> None:
+    """What DPO was on the way is not held against the end of SFT, where DPO's end is there."""
+    rows = with_values_of_beta([0.1]) + [r for r in study() if r.get("objective") == "dpo"]
+    got = table(rows, "objective=dpo-sft")
+    assert len(got.rows) == 4 and not got.footnotes
+
+
+@pytest.mark.parametrize(
+    ("change", "contrast", "why"),
+    [
+        ({"definition": "v2"}, "objective=dpo-sft", "definition is v1 and v2"),
+        ({"position": "response"}, "objective=dpo-sft", "nothing of sft is there"),
+        ({"beta": 0.1}, "objective=dpo-dpo-shuffled", ""),
+    ],
+)
+def test_a_contrast_of_which_no_cell_has_both_sides_says_why(
+    change: dict[str, Any], contrast: str, why: str
+) -> None:
+    got = table(study(change=lambda row: change if row.get("objective") == "sft" else {}), contrast)
+    assert bool(got.rows) == (not why)
+    told = f"No cell has both sides of dpo \u2212 sft of toxic_mass: {why}."
+    assert got.caption.endswith(told) == bool(why)
+
+
+def test_a_metric_that_one_side_lacks_is_named() -> None:
+    got = table(study(), "objective=dpo-base", metrics=("toxic_mass", "drift"))
+    told = "No cell has both sides of dpo \u2212 base of drift: nothing of base is there."
+    assert got.rows and got.caption.endswith(told)
+
+
+def test_a_difference_from_the_base_has_the_seeds_of_the_other_side() -> None:
+    for contrast in ("objective=dpo-base", "objective=base-dpo"):
+        got = table(study("012"), contrast)
+        assert {line[0].number.num_seeds for line in got.cells} == {3}
+        assert not got.footnotes, "the base has no seeds that could differ"
+        assert "joined in squares with the scatter over seeds" in got.caption
+    assert "scatter over seeds" not in table(study(), "objective=dpo-base").caption
