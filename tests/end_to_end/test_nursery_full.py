@@ -51,5 +51,5 @@ def test_the_full_nursery_completes_and_its_controls_hold(tmp_path: Path) -> Non
         row for row in rows if row["objective"] == "unaligned" and row["metric"] == "consistency"
     ]
     assert unaligned and all(row["status"] == "below_noise_floor" for row in unaligned)
-    seeds = [row for row in rows if row["metric"] == "mean_cosine" and row["seed"] == "1"]
+    seeds = [row for row in rows if row["metric"] == "mean_cosine" and row["seed"] == 1]
     assert seeds, "two seeds of one rung are compared"

@@ -19,6 +19,9 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 _LONGEST_S = 1800
 """Two minutes where nothing else runs."""
 CLASSIFIER = "91650552a4f31b7120c36680cfa47ddd47676b48"
+DOSES = (40, 200, 60)
+"""Of `probe`, `value-vector` and `svd`: far past those at which rude words give way to other ones,
+which a stand-in trained on another number of threads does elsewhere."""
 _SIZES = ("num_gpus", "layers", "token_ids", "max_texts", "new_tokens", "min_words")
 _TRAINING = ("steps", "learning_rate", "warmup_steps", "every", "patience", "validation_fraction")
 SWAPPED = re.compile(
@@ -37,7 +40,7 @@ def rehearsed(study: dict[str, Any]) -> dict[str, Any]:
     """Return the study with sizes that a processor trains in seconds."""
     small: dict[str, Any] = json.loads(json.dumps(study))
     small["axes"]["model"][0]["config"] = {"family": "gpt2", **stand_in.SIZES}
-    for direction, dose in zip(small["axes"]["direction"], (8, 4, 20), strict=True):
+    for direction, dose in zip(small["axes"]["direction"], DOSES, strict=True):
         direction["dose"] = dose
     for stage in small["stages"].values():
         params = stage.get("params", {})
@@ -199,10 +202,10 @@ def test_the_papers_study_runs_whole_to_its_tables(launched: Any, command: Any) 
     after = only(rows, metric="toxic_score", objective="dpo")
     assert after < before / 2  # it learned what it was trained on
     kept = {"metric": "patched_toxic_score", "intervention": "subtract-direction"}
-    for direction, dose in (("probe", "8.0"), ("value-vector", "4.0"), ("svd", "20.0")):
+    for direction, dose in zip(("probe", "value-vector", "svd"), DOSES, strict=True):
         untouched = only(rows, **kept, direction=direction, dose="0.0")
         assert untouched == pytest.approx(before)
-        assert only(rows, **kept, direction=direction, dose=dose) <= untouched + 1e-6
+        assert only(rows, **kept, direction=direction, dose=float(dose)) < untouched / 2
     assert only(rows, metric="toxic_cosine", vector="W_toxic") == pytest.approx(1)
     shift = rows[rows["metric"] == "value_vector_shift"]
     assert {"legacy", "last", "mean"} <= set(shift["position"])
