@@ -1,5 +1,6 @@
 """How each model is drawn wherever models are lines: darker for larger, a marker per family."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -37,10 +38,10 @@ def model_styles(rows: Sequence[Mapping[str, Scalar]]) -> dict[str, ModelStyle]:
     families = sorted({str(row["family"]) for row in facts.values()})
     styles: dict[str, ModelStyle] = {}
     for rank, model in enumerate(ordered_models(rows)):
-        size, family = facts[model]["num_parameters"], str(facts[model]["family"])
+        family = str(facts[model]["family"])
         fraction = 0.88 * (1 - rank / max(len(facts) - 1, 1))
         styles[model] = ModelStyle(
-            label=f"{model} ({'?' if size is None else format_count(int(size))})",
+            label=f"{model} ({_counted(facts[model])})",
             colour=to_hex(colormaps["viridis"](fraction)),
             marker=marks.MARKERS[families.index(family) % len(marks.MARKERS)],
             dashes=marks.DASHES[rank % len(marks.DASHES)],
@@ -82,6 +83,24 @@ def by_family(rows: Sequence[Mapping[str, Scalar]]) -> list[str]:
     return sorted(
         facts, key=lambda model: (str(facts[model]["family"]), _size(facts[model]), model)
     )
+
+
+def ticks_of(rows: Sequence[Mapping[str, Scalar]]) -> dict[str, str]:
+    """Return models by family, then counted parameters, each with the text of its tick.
+
+    That is family and size, and the name where others have both, as revisions of one model do.
+    """
+    facts = {str(row["model"]): row for row in rows}
+    sizes = {
+        model: f"{facts[model]['family']} {_counted(facts[model])}" for model in by_family(rows)
+    }
+    shared = {size for size, count in Counter(sizes.values()).items() if count > 1}
+    return {model: model if size in shared else size for model, size in sizes.items()}
+
+
+def _counted(row: Mapping[str, Scalar]) -> str:
+    size = row["num_parameters"]
+    return "?" if size is None else format_count(int(size))
 
 
 def rows_by_model(rows: Sequence[RowLike]) -> dict[str, list[RowLike]]:

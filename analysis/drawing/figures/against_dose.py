@@ -22,7 +22,7 @@ from analysis.tables.layout import TableLayout, axis_values
 AT, PANEL = "dose reached", "condition"
 CAPTION = (
     "{label} of models on the way of their training, against {dose}: one line per model, darker "
-    "for larger, with 95 % intervals over prompts, from the base where that is known. Where lines "
+    "for larger, with 95 % intervals{over}, from the base where that is known. Where lines "
     "lie on each other, what differs between sizes at equal steps is how hard they were trained."
 )
 
@@ -52,7 +52,9 @@ def drawings(material: Material) -> Iterator[Drawing]:
             drawn = row_values.drawable(cut.rows)
             if len(drawn) > len({row["model"] for row in drawn}):
                 label = row_values.spectrum_label(metric, cut.rows)
-                caption = CAPTION.replace("{dose}", doses.label)
+                several = any(int(row["num_seeds"] or 0) > 1 for row in drawn)
+                over = f" over prompts{' and seeds, at the mean dose of these' * several}"
+                caption = CAPTION.replace("{dose}", doses.label).replace("{over}", over)
                 yield Drawing(
                     name=f"{metric}-against-dose-of-training{cut.suffix}",
                     caption=marks.captioned(caption, label),

@@ -8,10 +8,9 @@ from matplotlib.figure import Figure
 from analysis.drawing import marks, row_values
 from analysis.drawing.cuts import cuts
 from analysis.drawing.figure import Drawing, Material
-from analysis.drawing.model_styles import by_family
+from analysis.drawing.model_styles import ticks_of
 from analysis.measurement import Row, label_at
 from analysis.tables.layout import TableLayout, axis_values, blank_name
-from analysis.tables.rounding import format_count
 
 UNALIGNED_SHADE = "#9A9A9A"
 GROUP_WIDTH = 0.8
@@ -68,7 +67,7 @@ def draw(
     layout = layout or TableLayout()
     names = axis_values(rows, bars, layout)
     titles = axis_values(rows, panel, layout)
-    models = _models(rows)
+    models = ticks_of(rows)
     with marks.style():
         across = 3 if len(models) * len(names) <= 12 else 2 if len(models) * len(names) <= 24 else 1
         figure, axes = marks.panels([title or " " for title in titles], across=across)
@@ -125,13 +124,3 @@ def _bars(
         heights = [0.03] * len(lost)  # of the panel: just above the axis, clear of its ticks
         place = axis.get_xaxis_transform()
         axis.plot(lost, heights, "x", color=shade, transform=place, label=text + marks.MISSING)
-
-
-def _models(rows: Sequence[Row]) -> dict[str, str]:
-    """Return models by family and counted parameters, with the tick text of each."""
-    facts = {str(row["model"]): row for row in rows}
-    sizes = {model: facts[model]["num_parameters"] for model in by_family(rows)}
-    counted = {
-        name: "?" if size is None else format_count(int(size)) for name, size in sizes.items()
-    }
-    return {name: f"{facts[name]['family']} {size}" for name, size in counted.items()}

@@ -8,10 +8,9 @@ from matplotlib.figure import Figure
 from analysis.drawing import marks, row_values
 from analysis.drawing.cuts import cuts
 from analysis.drawing.figure import Drawing, Material
-from analysis.drawing.model_styles import by_family
+from analysis.drawing.model_styles import ticks_of
 from analysis.measurement import Row, label_at
 from analysis.tables.layout import axis_values
-from analysis.tables.rounding import format_count
 
 INSIDE, OUTSIDE, CEILING = "energy_inside_sft", "energy_outside_sft", "energy_inside_sft_ceiling"
 WIDTH = 0.7
@@ -49,26 +48,21 @@ def draw(rows: Sequence[Row], ceilings: Sequence[Row], *, material: Material, no
         note: what was left out.
     """
     objectives = axis_values(rows, "objective", material.layout)
-    models = {model: place for place, model in enumerate(by_family(rows))}
-    ticks = {str(row["model"]): _tick(row) for row in rows}
+    ticks = ticks_of(rows)
+    models = {model: place for place, model in enumerate(ticks)}
     with marks.style():
         figure, axes = marks.panels([name or "δ" for name in objectives])
         for axis, name in zip(axes, objectives, strict=True):
             here = [row for row in rows if label_at(row, "objective") == name]
             own = [row for row in ceilings if label_at(row, "objective") == name]
             _draw_parts(axis, here, own, models)
-            axis.set_xticks(range(len(models)), [ticks[m] for m in models], rotation=35, ha="right")
+            axis.set_xticks(range(len(models)), list(ticks.values()), rotation=35, ha="right")
             axis.grid(False, axis="x")
             axis.set_ylim(0.0, 1.0)
         marks.label_values(axes, "share of the energy of δ")
         told = marks.notes(row_values.notes_on(row_values.drawable(rows), rows), note)
         marks.finish(figure, axes, told)
     return figure
-
-
-def _tick(row: Row) -> str:
-    size = row["num_parameters"]
-    return f"{row['family']} {'?' if size is None else format_count(int(size))}"
 
 
 def _draw_parts(

@@ -60,6 +60,9 @@ def test_each_model_is_a_line_over_the_dose_that_it_reached(seeds):
     assert np.allclose(lines["small (0.10 M)"], [0.1, 0.2, 0.4])
     assert np.allclose(lines["large (0.40 M)"], [0.4, 0.8, 1.6])
     assert axis.get_xlabel() == "kl per token (nats per token)"
+    caption = drawn["consistency-against-dose-of-training"].caption
+    assert "95 % intervals over prompts" in caption
+    assert ("and seeds, at the mean dose of these" in caption) == (len(seeds) > 1)
     (axis,) = drawn["relative_norm-against-dose-of-training"].canvas.axes
     assert axis.containers[0].lines[0].get_xdata()[0] == 0  # the base, by definition
 

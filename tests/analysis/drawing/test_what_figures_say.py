@@ -5,7 +5,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
 from analysis.drawing.figure import Material
-from analysis.drawing.figures import against_size, cosine_histogram, dose_response, transforms
+from analysis.drawing.figures import (
+    against_size,
+    behaviour_bars,
+    cosine_histogram,
+    dose_response,
+    transforms,
+)
 from analysis.drawing.marks import PAGE_WIDTH, finish, panels, style, wrapped
 from analysis.long_table.columns import to_table
 from analysis.long_table.query import LongTable
@@ -69,6 +75,20 @@ def test_a_caption_against_size_speaks_of_what_is_drawn_and_of_nothing_else(rows
     assert drawing.caption.endswith(".")
     assert "fewer" not in drawing.caption, "no family of four sizes is said to have fewer"
     assert any("No power law" in text for text in notes_of(drawing.canvas)) == (LAW not in told)
+
+
+def test_models_of_one_size_are_told_apart_by_their_names():
+    """Revisions of one model all were `gpt2 0.0010 M`."""
+    sizes = [("step1000", 1000), ("step143000", 1000), ("larger", 2000)]
+    rows = [
+        {"metric": "toxic_mass", "value": 0.1, "low": 0.1, "high": 0.2, "objective": "dpo"}
+        | {"condition": "plain", "model": model, "num_parameters": size}
+        for model, size in sizes
+    ]
+    (drawing,) = behaviour_bars.drawings(material(rows))
+    (axis,) = drawing.canvas.axes
+    ticks = [label.get_text() for label in axis.get_xticklabels()]
+    assert ticks == ["step1000", "step143000", "gpt2 0.0020 M"]
 
 
 @pytest.mark.parametrize("has_null", [True, False])
