@@ -15,6 +15,8 @@ from jobs.comparing.view import View
 
 LAYER, SIZE = "layer", "num_parameters"
 """What lines are drawn against: columns of the long table."""
+_TELLING = ("compared_by", "definition", "site", "position", "model")
+"""Columns that tell numbers of one line and place apart, those first that a reader looks for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,17 +35,34 @@ def curves(comparison: Comparison, view: View) -> list[Curve]:
     """Return all lines of at least two points, in canonical order."""
     all_curves: list[Curve] = []
     for against, every_layer in ((LAYER, True), (SIZE, False)):
-        lines: dict[str, dict[float, float]] = {}
+        lines: dict[str, list[Row]] = {}
         for row in _rows(comparison, view, every_layer=every_layer):
             if row[against] is not None:
-                points = lines.setdefault(_name(row, against), {})
-                points[_number(row, against)] = _number(row, "value")
-        all_curves += [
-            Curve(name=name, against=against, points=tuple(sorted(points.items())))
-            for name, points in lines.items()
-            if len(points) > 1
-        ]
+                lines.setdefault(_name(row, against), []).append(row)
+        for line, rows in lines.items():
+            for name, own in _apart(line, rows, against).items():
+                points = {_number(row, against): _number(row, "value") for row in own}
+                if len(points) > 1:
+                    curve = Curve(name=name, against=against, points=tuple(sorted(points.items())))
+                    all_curves.append(curve)
     return all_curves
+
+
+def _apart(line: str, rows: Sequence[Row], against: str) -> dict[str, list[Row]]:
+    """Return the rows of a line; where two are at one place, lines of what tells them apart.
+
+    Two stages may measure one cell, and two models of a family may have one size.
+    """
+    lines = {line: list(rows)}
+    for column in _TELLING:
+        split: dict[str, list[Row]] = {}
+        for name, own in lines.items():
+            is_unclear = len({row[against] for row in own}) < len(own)
+            is_told = is_unclear and len({row[column] for row in own}) > 1
+            for row in own:
+                split.setdefault(f"{name} {row[column]}" if is_told else name, []).append(row)
+        lines = split
+    return lines
 
 
 def _rows(comparison: Comparison, view: View, *, every_layer: bool) -> Iterator[Row]:

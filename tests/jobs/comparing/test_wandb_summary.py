@@ -10,6 +10,7 @@ import pytest
 from analysis.long_table.columns import to_table
 from analysis.tables.comparison_table import compare
 from jobs.comparing.comparison import Comparison
+from jobs.comparing.curves import curves
 from jobs.comparing.view import View
 from jobs.comparing.wandb_summary import flat_table, mirror_study
 from jobs.mirror.run_name import RunName
@@ -125,6 +126,26 @@ def test_counts_and_values_are_numbers_in_tables_and_what_is_missing_is_a_gap(fo
         {"family": "gpt2", "model": "small", "parameters": 1000, "consistency": 0.3},
         {"family": "gpt2", "model": "large", "parameters": 4000, "consistency": 0.6},
     ]
+
+
+def test_no_point_of_a_line_hides_another_at_its_place():
+    """Two stages compared one cell, and two models have one size: the last one stood for both."""
+    rows = [
+        _measured(model, layer, value + layer, compared_by=stage, key=f"{model}{layer}{stage}")
+        | {"model": name, "num_parameters": SIZES[model]}
+        for name, model in (("small", "small"), ("large", "large"), ("large@step1", "large"))
+        for layer in range(3)
+        for stage, value in (("geometry", 0.1), ("seeds", 0.5))
+    ]
+    comparison = Comparison(
+        gathered=to_table(rows, ["objective"]), order={"model": [], "objective": ["dpo"]}
+    )
+    lines = curves(comparison, View(metrics=["consistency"], depth=0.5))
+    by_layer = {line.name: line.points for line in lines if line.against == "layer"}
+    assert len(by_layer) == 6
+    assert by_layer["consistency/small dpo geometry"] == ((0, 0.1), (1, 1.1), (2, 2.1))
+    assert by_layer["consistency/small dpo seeds"] == ((0, 0.5), (1, 1.5), (2, 2.5))
+    assert not [line for line in lines if line.against == "num_parameters"], "one size each"
 
 
 def test_no_table_holds_a_number_that_others_show_as_a_dash():
