@@ -13,6 +13,7 @@ import re
 import sys
 import traceback
 from collections.abc import Sequence
+from functools import partial
 from importlib import metadata
 from typing import TYPE_CHECKING, NoReturn
 
@@ -25,12 +26,14 @@ from orchestrator.console import (
     NobodyReads,
     answers,
     hear_children,
+    note,
     open_closed_streams,
     say,
     say_json,
     taken_for_answers,
 )
-from orchestrator.verb import VERBS, Verb
+from orchestrator.printed_commands import as_typed, printed_for
+from orchestrator.verb import VERBS, Verb, words_to_root
 
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite
@@ -64,9 +67,14 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def _run(words: Sequence[str]) -> int:
     """Answer one command line, or report why not; return the exit code."""
+    options = argparse.Namespace()
+    with printed_for(partial(words_to_root, options)):
+        return _run_with(words, options)
+
+
+def _run_with(words: Sequence[str], options: argparse.Namespace) -> int:
     from jobs.entries.own_entries import apart
 
-    options = argparse.Namespace()
     try:
         with apart():
             code = _answer(words, options)
@@ -99,7 +107,7 @@ def _report(fault: DeltascaleError, words: Sequence[str], options: argparse.Name
     if "--json" in words:
         try:
             content = {
-                name: redacted(value) if isinstance(value, str) else value
+                name: redacted(as_typed(value)) if isinstance(value, str) else value
                 for name, value in refusal_document(fault, words, options).items()
             }
             answers().write(json.dumps(content) + "\n")
@@ -108,7 +116,7 @@ def _report(fault: DeltascaleError, words: Sequence[str], options: argparse.Name
         except OSError:
             pass
     _discard_output_unless_written()
-    sys.stderr.write(f"{_PROGRAM}: {redacted(str(fault))}\n")
+    note(f"{_PROGRAM}: {redacted(str(fault))}")
 
 
 def _discard_output_unless_written() -> None:

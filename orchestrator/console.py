@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TextIO
 
+from orchestrator.printed_commands import as_typed
 from orchestrator.text import printable
 
 
@@ -111,7 +112,7 @@ def flush_or_end() -> None:
 
 def say(text: str = "") -> None:
     """Write one line of the answer to standard output."""
-    answers().write(printable(text) + "\n")
+    answers().write(printable(as_typed(text)) + "\n")
 
 
 def say_log(text: str) -> None:
@@ -131,5 +132,5 @@ def say_json(value: object) -> None:
 def note(text: str) -> None:
     """Write one line to standard error, so that the answer of `--json` stays parseable."""
     with suppress(OSError):  # nobody reads any more, and it is no answer
-        sys.stderr.write(printable(text) + "\n")
+        sys.stderr.write(printable(as_typed(text)) + "\n")
         sys.stderr.flush()

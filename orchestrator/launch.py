@@ -259,7 +259,10 @@ def launch(
                 )
                 mirror.state = report.state.value
             if reason := MirrorOutage(root.url, study.name, identifier).reason:
-                warn(f"W&B is away ({reason}): runs are offline; `deltascale sync` sends them")
+                warn(
+                    f"W&B is away ({reason}): runs are offline; "
+                    f"`deltascale sync {study.name}` sends them"
+                )
             if report.state in _STOPPED:
                 with suppress(SurroundingsError):
                     decided = decide(plan, root, past)

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cluster.errors import DeltascaleError
+from orchestrator.printed_commands import typed
 
 _COMMAND = re.compile(r"`((?:deltascale|hf|kill|ray) [^`]+)`")
 """A command inside a hint: who raised the fault knows best what comes next."""
@@ -127,11 +128,12 @@ def _next(fault: DeltascaleError, words: Sequence[str], options: argparse.Namesp
     root = getattr(options, "root", None)
     said = _COMMAND.search(fault.hint or "")
     if said is not None and "…" not in said[1] and not re.search(r"\b[A-Z]{3,}\b", said[1]):
-        return said[1]
+        return typed(said[1])
     studies = getattr(options, "studies", None) or [getattr(options, "study", None)]
-    return REFUSALS[fault.code].next.format(
+    said_of_code = REFUSALS[fault.code].next.format(
         verb=words[0] if words else "",
         study=shlex.quote(studies[0]) if studies and studies[0] else "STUDY",
         root=f" --root {shlex.quote(root)}" if root else "",
         again=shlex.join(["deltascale", *words]),
     )
+    return typed(said_of_code)

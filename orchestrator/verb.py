@@ -7,9 +7,10 @@ Every verb takes `--root`, `--on` and `--json`. A verb imports what it needs ins
 import argparse
 import os
 import shlex
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
-from cluster.errors import UserError
+from cluster.errors import DeltascaleError, UserError
 from cluster.storage import Storage
 from jobs.door import Door
 
@@ -49,6 +50,10 @@ class Verb(Protocol):
 
 
 VERBS: Door[Verb] = Door("verb", "orchestrator.verbs", contract=Verb)
+
+
+_RUNS_JOBS = frozenset({"launch", "resume", "verify"})
+"""Verbs whose jobs run where a profile says."""
 
 
 def chosen_root(options: argparse.Namespace) -> Storage:
@@ -97,6 +102,21 @@ def words_of_root(options: argparse.Namespace, root: Storage) -> str:
     if not options.root and getattr(options, "on", None) is None:
         return ""
     return f" --root {shlex.quote(options.root or root.url)}"
+
+
+def words_to_root(options: argparse.Namespace, verb: str) -> str:
+    """Return what the command line of a verb needs besides to reach the root of this command.
+
+    What runs jobs needs the profile, too; of others `--root` works in any folder.
+    """
+    root, profile = getattr(options, "root", None), getattr(options, "on", None)
+    words = f" --root {shlex.quote(root)}" if root else ""
+    if not profile or (root and verb not in _RUNS_JOBS):
+        return words
+    if verb not in _RUNS_JOBS:
+        with suppress(DeltascaleError):  # a wrong profile is refused anyway
+            return words_of_root(options, chosen_root(options))
+    return f"{words} --on {shlex.quote(profile)}"
 
 
 def chosen_study(options: argparse.Namespace) -> "tuple[Storage, Study]":

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from orchestrator.dispatch.execution import LaunchReport
 from orchestrator.notices.way import Notice, Occasion
 from orchestrator.notices.wording import sentence
+from orchestrator.printed_commands import as_typed
 from orchestrator.records.events import Ended, Event, LaunchState, Submitted
 from orchestrator.records.failure import FAILURES
 from orchestrator.text import duration, pluralize
@@ -86,7 +87,7 @@ def digest(
     ]
     lines += _causes(report.failed, labels)
     if report.failed:
-        lines.append(f"`deltascale resume {study}` tries what failed again")
+        lines.append(as_typed(f"`deltascale resume {study}` tries what failed again"))
     lines += [sentence(report.waited_for)] if report.waited_for else []
     lines += [sentence(report.spent_budget)] if report.spent_budget else []
     if waited:

@@ -12,6 +12,7 @@ from orchestrator.dispatch.waiting.outage import Wait
 from orchestrator.dispatch.watcher import Watcher
 from orchestrator.notices.way import Notice, Occasion
 from orchestrator.notices.wording import sentence
+from orchestrator.printed_commands import as_typed
 from orchestrator.text import duration, pluralize
 
 LONG_WAIT_S = 1800.0
@@ -104,8 +105,9 @@ class LaunchNotices(Watcher):
         self._say(
             Occasion.FAILURE,
             f"{self._study}: a job failed for good: {job.label}{others}",
-            f"{sentence(because)}\nThe others go on. `deltascale status {self._study}` lists what "
-            "failed; further failures are told of at the end.",
+            f"{sentence(because)}\nThe others go on. "
+            + as_typed(f"`deltascale status {self._study}` lists what failed; ")
+            + "further failures are told of at the end.",
         )
 
     def _tell_wait(self) -> None:

@@ -1,6 +1,7 @@
 """Verb `cancel`: ask a running launch to stop, or to stop some of its jobs."""
 
 import argparse
+import shlex
 import time
 from collections.abc import Set
 from contextlib import suppress
@@ -97,11 +98,12 @@ def run(options: argparse.Namespace) -> int:
         )
         return 0
     if holder is not None:
-        what = pluralize(len(jobs), "job") if options.selectors else "everything"
-        say(
-            f"asked the launch ({holder}) to cancel {what}; "
-            f"`deltascale launch {study.name}` resumes"
-        )
+        what, back = "everything", f"`deltascale launch {study.words}` resumes"
+        if options.selectors:
+            what = pluralize(len(jobs), "job")
+            chosen = f"{study.words} {shlex.join(options.selectors)}"
+            back = f"`deltascale retry {chosen}` takes that back, and so does the next launch"
+        say(f"asked the launch ({holder}) to cancel {what}; {back}")
         for key, saved in stopped.items():
             say(f"  {key[:16]}  {labels[key]}: {saved}")
     if is_kept_back:

@@ -1,12 +1,13 @@
 """Verb `fetch`: take what a study needs of the hub into the root, where jobs find it offline."""
 
 import argparse
+import shlex
 import sys
 from typing import TYPE_CHECKING
 
 from cluster.errors import UserError
 from orchestrator.console import note, say, say_json
-from orchestrator.verb import chosen_study, study_argument, words_of_root
+from orchestrator.verb import chosen_study, study_argument
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -99,8 +100,7 @@ def _fetch(options: argparse.Namespace) -> int:
     )
     for name in absent:
         say(f"not of the hub, and not here: {name}")
-    place = words_of_root(options, root)
-    say(f"next: `deltascale launch {options.study}{place}`; its jobs leave the hub alone")
+    say(f"next: `deltascale launch {shlex.quote(options.study)}`; its jobs leave the hub alone")
     return 0
 
 

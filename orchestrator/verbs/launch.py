@@ -11,7 +11,6 @@ from orchestrator.verb import (
     chosen_root,
     chosen_study,
     study_argument,
-    words_of_root,
 )
 
 if TYPE_CHECKING:
@@ -334,10 +333,9 @@ def _show(options: argparse.Namespace, root: "Storage", study: str, launched: "L
             show_summary(root, launched.decided)
     _print_ending(study, launched)
     if launched.figures:
-        place = words_of_root(options, root)
-        say(f"all tables:    `deltascale compare {study}{place}`")
-        say(f"all evidence:  `deltascale compare {study} --answers{place}`")
-        say(f"page:          `deltascale report {study}{place}`")
+        say(f"all tables:    `deltascale compare {study}`")
+        say(f"all evidence:  `deltascale compare {study} --answers`")
+        say(f"page:          `deltascale report {study}`")
         for folder in launched.figures:
             say(f"figures:       {folder}")
 
@@ -364,7 +362,8 @@ def _print_ending(study: str, launched: "Launched") -> None:
     for key, message in report.failed.items():
         say(f"  failed   {key[:16]}  {by_key[key].label}: {first_line(message)}")
     if report.failed:
-        say(f"  `deltascale why {study} KEY` says why; `deltascale resume {study}` tries again")
+        words = launched.decided.plan.study.words
+        say(f"  `deltascale why {words} KEY` says why; `deltascale resume {words}` tries again")
 
 
 def _document(study: str, launched: "Launched") -> dict[str, object]:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from orchestrator.console import say, say_json
-from orchestrator.verb import chosen_study, study_argument, words_of_root
+from orchestrator.printed_commands import typed
+from orchestrator.verb import chosen_study, study_argument
 
 if TYPE_CHECKING:
     from cluster.storage import Storage
@@ -58,11 +59,10 @@ def run(options: argparse.Namespace) -> int:
     is_heeded = bool(chosen) and is_running and _ask(root, study.name, chosen)
     if chosen and not is_heeded:
         is_heeded = _write_down(root, study.name, chosen)
-    place = words_of_root(options, root)
     left_out = running.left_out if running else frozenset()
     is_now = is_running and not left_out & failed.keys()  # else they wait for the next launch
     words = study.name if running else study.words
-    command = "" if is_now or not failed else f"deltascale launch {words}{place}"
+    command = "" if is_now or not failed else typed(f"deltascale launch {words}")
     if options.json:
         say_json(
             {

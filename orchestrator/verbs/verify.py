@@ -82,7 +82,7 @@ def run(options: argparse.Namespace) -> int:
         return _repair(options, root, study.name, damages, files) or int(bool(revisions or copies))
     if damages or files or (copies and not options.repair):
         note(
-            f"`deltascale verify {study.name} --repair` makes again what is damaged "
+            f"`deltascale verify {study.words} --repair` makes again what is damaged "
             "and moves foreign files aside"
         )
     return 1 if damages or files or revisions or copies else 0

@@ -1,10 +1,11 @@
 """Verb `why`: tell the whole history of one job: what was tried, what came of it, what is next."""
 
 import argparse
+import shlex
 
 from cluster.errors import UserError
 from orchestrator.console import say, say_json
-from orchestrator.verb import chosen_study, study_argument, words_of_root
+from orchestrator.verb import chosen_study, study_argument
 
 ORDER = 65
 HELP = "what became of one job, and why: its attempts, their evidence, and what is next"
@@ -63,6 +64,6 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         say_json(story)
         return 0
-    for sentence in sentences(story, f"{options.study}{words_of_root(options, root)}"):
+    for sentence in sentences(story, shlex.quote(options.study)):
         say(sentence)
     return 0

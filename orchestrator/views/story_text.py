@@ -35,7 +35,7 @@ def sentences(story: dict[str, Any], words: str) -> Iterator[str]:
 
     Args:
         story: from `tell`.
-        words: the study and the root, as a command line names them.
+        words: the study, as a command line names it.
     """
     yield f"{story['job']} ({story['key'][:16]}, {story['kind']}): {story['state']}"
     attempts = [
@@ -211,7 +211,7 @@ def _what_next(story: dict[str, Any], words: str) -> Iterator[str]:
     if story["state"] == "failed":
         yield f"  next: mend the cause, then `deltascale resume {words}`"
     elif cause is not None:
-        yield f"  next: `deltascale why {words.split()[0]} {cause['key'][:16]}`, and mend that"
+        yield f"  next: `deltascale why {words} {cause['key'][:16]}`, and mend that"
     elif not story["is_running"]:
         yield f"  next: `deltascale launch {words}`"
 

@@ -260,9 +260,7 @@ def _print_queued(request: LaunchRequest, submission: Submission) -> None:
             say(f"  {_allocation_text(number, allocation)}")
         say(f"script:  {allocations[0]['script']}")
         say(f"log:     {allocations[0]['log'].replace('%j', first)}")
-        place = f" --root {request.options.root}" if request.options.root else ""
-        place += "" if request.options.root else f" --on {request.options.on}"
-        say(f"watch:   `deltascale status {request.study.name}{place}`")
+        say(f"watch:   `deltascale status {request.study.name}`")
     for job in jobs.values():
         if job.state == "PENDING" and never_starts(job.reason):
             note(f"warning: job {job.id}: {explain_wait(job.reason)}")

@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import shlex
 import subprocess
 import sys
 
@@ -16,7 +17,7 @@ from orchestrator.profiles.kind import Place
 from orchestrator.profiles.launching import launch_on
 from orchestrator.profiles.profile_file import read_profile
 from orchestrator.study.study import load_study
-from orchestrator.verb import chosen_root, words_of_root
+from orchestrator.verb import chosen_root, words_of_root, words_to_root
 
 NODES = """\
 nodes:
@@ -221,6 +222,8 @@ def test_profile_new_takes_its_words_in_any_order(home, capsys, words):
 def test_what_a_launch_says_of_its_root_works_in_any_folder(study, box, home):
     options = argparse.Namespace(root=None, on=str(box), study=str(study))
     assert words_of_root(options, chosen_root(options)) == f" --root {home}/results"
+    assert words_to_root(options, "status") == f" --root {home}/results"
+    assert words_to_root(options, "resume") == f" --on {shlex.quote(str(box))}"
     assert words_of_root(argparse.Namespace(root=None, on=None), Storage("results")) == ""
     given = argparse.Namespace(root="my results", on=None)
     assert words_of_root(given, Storage("my results")) == " --root 'my results'"
