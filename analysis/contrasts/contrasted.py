@@ -24,6 +24,7 @@ EARLIER = (
     "that artifact and launch again"
 )
 HELD_EQUAL = "this is the dose that is held equal: there is no difference to judge"
+SAME_NUMBER = "both sides are one number of the same job: there is no difference to judge"
 OTHER_PROMPTS = "the two sides answer different prompts: taken as independent"
 NOT_SHARED = (
     "prompt groups are not shared, or a side does not move smoothly with them: taken as independent"
@@ -111,7 +112,10 @@ def _refusal(pair: Pair) -> Refusal | None:
                 return Status.UNDEFINED, HELD_EQUAL
             if not left_out_of(row):
                 return Status.NOT_RUN, f"{label} {EARLIER}"
-    return None
+    jobs = [
+        sorted((str(r["key"]), r["value"]) for r in _good(s)) for s in (pair.first, pair.second)
+    ]
+    return (Status.UNDEFINED, SAME_NUMBER) if jobs[0] == jobs[1] else None
 
 
 def _is_held_equal(row: Row) -> bool:

@@ -388,3 +388,20 @@ def test_a_difference_from_the_base_has_the_seeds_of_the_other_side() -> None:
         assert not got.footnotes, "the base has no seeds that could differ"
         assert "joined in squares with the scatter over seeds" in got.caption
     assert "scatter over seeds" not in table(study(), "objective=dpo-base").caption
+
+
+def test_one_number_of_one_job_is_not_held_against_itself() -> None:
+    """Two studies share the jobs of their base: 0 \u00b1 its own error, in a family with them."""
+    other = {"dpo": "sft", "sft": "dpo"}  # of the second study, so that its numbers are others
+    rows = [
+        row | {"study": name, "objective": (other if name == "b" else {}).get(of, of)}
+        for name in ("a", "b")
+        for row in study()
+        if (of := row.get("objective")) != "dpo-shuffled"
+    ]
+    got = table(rows, "study=a-b")
+    of_base = [name == "base" for name in level(got, "objective")]
+    assert [value is None for value in column(got, "difference")] == of_base and any(of_base)
+    (note,) = got.footnotes.values()
+    assert note.startswith("undefined: both sides are one number of the same job")
+    assert {size for size in column(got, "in family") if size is not None} == {8.0}
