@@ -124,8 +124,18 @@ class Material:
         kept = [row for row in rows if row["centred"] in (None, centred)]
         return over_seeds(_of_one_comparison(kept), self.layout.seeds)
 
+    def about_stages(self, rows: Sequence[Row]) -> str:
+        """Say which stage's numbers rows are, where others measured the same metrics, too."""
+        kept = sorted({str(row["compared_by"]) for row in rows if row["compared_by"] is not None})
+        metrics = {str(row["metric"]) for row in rows}
+        measured = {name for metric in metrics for name in self.values(metric, "compared_by")}
+        others = sorted(measured - set(kept))
+        if not kept or not others:
+            return ""
+        return f"As stage {', '.join(kept)} measured it; not shown: {', '.join(others)}."
+
     def values(self, metric: str, column: str) -> list[str]:
-        """Sites, positions or doses at which a metric has a number, sorted."""
+        """Sites, positions, doses or stages of which a metric has a number, sorted."""
         if column not in self.measured.columns.column_names:
             return []
         own = _numbers(self.measured.of_metrics([metric]))

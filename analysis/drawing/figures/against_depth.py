@@ -27,7 +27,7 @@ def drawings(material: Material) -> Iterator[Drawing]:
         for cut in cuts(every, material.layout, each=(), inside=PANELS):
             if any(row["layer"] is not None for row in row_values.drawable(cut.rows)):
                 label = row_values.spectrum_label(metric, cut.rows)
-                note = marks.notes(left, cut.note)
+                note = marks.notes(left, cut.note, material.about_stages(cut.rows))
                 yield Drawing(
                     name=f"{metric}-against-depth",
                     caption=marks.captioned(CAPTION, label),

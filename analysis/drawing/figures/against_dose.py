@@ -63,7 +63,7 @@ def drawings(material: Material) -> Iterator[Drawing]:
                         places=doses.label,
                         layout=material.layout,
                         label=label,
-                        note=cut.note,
+                        note=marks.notes(cut.note, material.about_stages(cut.rows)),
                     ),
                 )
 

@@ -48,7 +48,7 @@ def drawings(material: Material) -> Iterator[Drawing]:
         for cut in cuts(every, material.layout, each=(), inside=("objective", "condition")):
             if len({row["num_parameters"] for row in row_values.drawable(cut.rows)}) > 1:
                 label = row_values.spectrum_label(metric, cut.rows)
-                note = marks.notes(left, cut.note)
+                note = marks.notes(left, cut.note, material.about_stages(cut.rows))
                 yield Drawing(
                     name=f"{metric}-against-size",
                     caption=marks.captioned(_caption(cut.rows), label),

@@ -33,7 +33,11 @@ def drawings(material: Material) -> Iterator[Drawing]:
                 yield Drawing(
                     name=f"{metric}-behaviour",
                     caption=marks.captioned(CAPTION, label),
-                    canvas=draw(cut.rows, layout=material.layout, note=cut.note),
+                    canvas=draw(
+                        cut.rows,
+                        layout=material.layout,
+                        note=marks.notes(cut.note, material.about_stages(cut.rows)),
+                    ),
                 )
 
 

@@ -31,7 +31,11 @@ def drawings(material: Material) -> Iterator[Drawing]:
         yield Drawing(
             name="likelihood-displacement",
             caption=marks.captioned(CAPTION, LABEL),
-            canvas=draw(cut.rows, layout=material.layout, note=cut.note),
+            canvas=draw(
+                cut.rows,
+                layout=material.layout,
+                note=marks.notes(cut.note, material.about_stages(cut.rows)),
+            ),
         )
 
 

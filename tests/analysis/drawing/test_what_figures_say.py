@@ -1,5 +1,7 @@
 """What is said of a figure is true of what is drawn in it; long names leave room for numbers."""
 
+import re
+
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
@@ -9,6 +11,7 @@ from analysis.drawing.figures import (
     against_size,
     behaviour_bars,
     cosine_histogram,
+    displacement,
     dose_response,
     transforms,
 )
@@ -89,6 +92,24 @@ def test_models_of_one_size_are_told_apart_by_their_names():
     (axis,) = drawing.canvas.axes
     ticks = [label.get_text() for label in axis.get_xticklabels()]
     assert ticks == ["step1000", "step143000", "gpt2 0.0020 M"]
+
+
+@pytest.mark.parametrize("others", [["foreign"], []])
+@pytest.mark.parametrize("figure", [against_size, behaviour_bars, displacement])
+def test_a_figure_of_one_of_two_stages_says_which(figure, others):
+    """Held-out pairs and foreign ones: bars of one of them stood for both, without a word."""
+    rows = [
+        row
+        for stage in ("achieved", *others)
+        for metric in displacement.SIDES
+        for row in of_sizes(metric, [1, 2], compared_by=stage)
+    ]
+    (note,) = {
+        told.group() if told else ""
+        for drawing in figure.drawings(material(rows))
+        for told in [re.search("As stage[^.]*[.]", " ".join(notes_of(drawing.canvas)))]
+    }
+    assert note == ("As stage achieved measured it; not shown: foreign." if others else "")
 
 
 @pytest.mark.parametrize("has_null", [True, False])
