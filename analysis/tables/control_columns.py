@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from analysis.measurement import PARTS, Measurement
 from analysis.status import Status
-from analysis.tables.rounding import format_number
+from analysis.tables.rounding import format_beside
 from analysis.tables.table import Cell, Header, Table, annotate
 
 _LEVEL = "control"
@@ -52,15 +52,25 @@ def _ends(cell: Cell, part: str) -> list[float | None]:
 
 
 def _part(cell: Cell, part: str) -> Cell:
+    """Return a part in a cell of its own, no number so coarse that it hides the interval."""
+    number = cell.number
+
+    def written(end: float) -> str:
+        return format_beside(end, number.low, number.high, significant=1)
+
     if part == "value":
-        return replace(cell, number=replace(cell.number, low=None, high=None))
+        seeds = f" ({number.num_seeds})" if (number.num_seeds or 0) > 1 else ""
+        shown = None  # a dash
+        if number.value is not None and not number.below_floor:
+            shown = f"{written(number.value)}{seeds}"
+        return replace(cell, number=replace(number, low=None, high=None), shown=shown)
     ends = [end for end in _ends(cell, part) if end is not None]
     if len(ends) < len(PARTS[part]):
         return _without(cell, part)
     if len(ends) == 1:
-        return Cell(number=replace(_blank(cell), value=ends[0]))
+        return Cell(number=replace(_blank(cell), value=ends[0]), shown=written(ends[0]))
     low, high = ends
-    text = f"[{format_number(low)}, {format_number(high)}]"
+    text = f"[{written(low)}, {written(high)}]"
     return Cell(number=replace(_blank(cell), low=low, high=high), shown=text)
 
 

@@ -41,11 +41,16 @@ def format_ends(value: float, low: float, high: float) -> str:
     return f"{texts[0]} [{texts[1]}, {texts[2]}]"
 
 
-def format_beside(number: float, low: float | None, high: float | None) -> str:
-    """Write a number that is held against an interval: as finely as that, or to three digits."""
+def format_beside(
+    number: float, low: float | None, high: float | None, significant: int = SIGNIFICANT_DIGITS
+) -> str:
+    """Write a number that is held against an interval: as finely as that, or to three digits.
+
+    That is to so many significant digits of the interval's half-width.
+    """
     digits = DIGITS_WITHOUT_INTERVAL
     if number and low is not None and high is not None and _tells_digits(low, high):
-        place = last_place((high - low) / 2, SIGNIFICANT_DIGITS)
+        place = last_place((high - low) / 2, significant)
         digits = max(digits, Decimal(repr(abs(number))).adjusted() - place + 1)
     return format_number(number, digits)
 

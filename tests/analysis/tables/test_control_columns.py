@@ -43,6 +43,17 @@ def test_each_number_stands_beside_the_controls_it_has(table):
     assert own["cka", "random band"].text == "[-0.100, 0.100]"
 
 
+def test_no_rounding_hides_a_narrow_interval():
+    """To three digits the value was 0.998, and so were both ends of its interval."""
+    narrow = {"value": 0.99802, "low": 0.99781, "high": 0.99823, "floor": 0.99799}
+    rows = [row(**narrow, seed=s, key=s, null_low=0.1, null_high=0.99811) for s in "01"]
+    rows += [row(**narrow, model="n", num_parameters=2000, status="below_noise_floor", reason="r")]
+    wide = side_by_side(compare(rows, layout=TableLayout(controls=True)))
+    shown, quiet = ([cell.text for cell in line] for line in wide.cells)
+    assert shown == ["0.9980 (2)", "[0.9978, 0.9982]", "0.9980", "[0.1000, 0.9981]"]
+    assert quiet[0] == "—"
+
+
 def test_no_part_is_empty_without_a_reason(table):
     wide = side_by_side(table)
     empty = [cell for line in wide.cells for cell in line if cell.text == "—"]
