@@ -3,10 +3,12 @@
 What libraries print while a verb runs is no answer, and goes to standard error, too.
 """
 
+import errno
 import io
 import json
 import os
 import signal
+import stat
 import sys
 import threading
 from collections.abc import Iterator
@@ -26,10 +28,18 @@ class _Output(io.FileIO):
 
     has_reader = True
 
+    def __init__(self, descriptor: int) -> None:
+        super().__init__(descriptor, "w", closefd=False)
+        # No `isatty`: a terminal that was closed is none any more.
+        self._is_terminal = stat.S_ISCHR(os.fstat(descriptor).st_mode)
+
     def write(self, data: object) -> int:
         try:
             return super().write(data)  # type: ignore[arg-type]
-        except BrokenPipeError:
+        except OSError as error:
+            is_closed = self._is_terminal and error.errno == errno.EIO
+            if not is_closed and not isinstance(error, BrokenPipeError):
+                raise
             self.has_reader = False
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self.fileno())
@@ -90,7 +100,7 @@ def taken_for_answers() -> Iterator[None]:
         return
     given.flush()
     _taken = io.TextIOWrapper(
-        io.BufferedWriter(_Output(given.fileno(), "w", closefd=False)),
+        io.BufferedWriter(_Output(given.fileno())),
         encoding=given.encoding,
         errors=given.errors,
         line_buffering=given.line_buffering or given.write_through,

@@ -286,9 +286,10 @@ def _run_here(
     with variables_set(place.variables), telling.until_end():
         # Nobody is there to start it once more: it waits for its storage from the first look on.
         launched = outlast_storage(act, _patience(options)) if identifier else act()
-        _show(options, root, study.name, launched)
+        launched.decided.plan.own.bring()  # what is shown may be of the study's own metrics
         summarise = partial(summary_text, root, launched.decided, 72)
         telling.end(launched.report, launched.decided, summarise)
+        _show(options, root, study.name, launched)
     return launched.exit_code
 
 
@@ -324,7 +325,6 @@ def _show(options: argparse.Namespace, root: "Storage", study: str, launched: "L
     from orchestrator.unforeseen import left_to_the_ending
     from orchestrator.views.text_output import show_summary
 
-    launched.decided.plan.own.bring()  # what it shows may be of the study's own metrics
     if options.json:
         say_json(_document(study, launched))
         return

@@ -1,12 +1,16 @@
 """Standard output holds answers, and nothing that libraries print while a verb runs."""
 
 import json
+import os
+import pty
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import pytest
+
+from orchestrator.console import _Output
 
 TOP = Path(__file__).parents[2]
 
@@ -66,6 +70,31 @@ def test_a_launch_whose_streams_are_closed_runs_to_its_end(tmp_path, closed, out
     assert bool(done.stdout) == out and "Traceback" not in done.stderr
     assert list((tmp_path / "root").rglob("record.json"))
     assert err or not done.stderr
+
+
+def test_a_launch_whose_terminal_is_closed_keeps_its_exit_code(tmp_path):
+    study = tmp_path / "own.yaml"
+    study.write_text(
+        "study: own\nstages:\n  stays: {kind: probe, params: {index: 1, seconds: 3}}\n"
+    )
+    words = [sys.executable, "-m", "orchestrator.cli", "launch", study, "--executor", "local"]
+    tells = tmp_path / "tells"
+    tells.write_text(f"#!/bin/sh\ncat >> '{tmp_path}/told'\n")
+    tells.chmod(0o700)
+    words += ["--notify", f"command:{tells}", "--root", tmp_path / "root"]
+    terminal, stream = pty.openpty()
+    launch = subprocess.Popen(words, stdout=stream, stderr=stream, cwd=TOP)
+    os.close(stream)
+    os.close(terminal)  # it is in another session, so no SIGHUP reaches it, as with `nohup`
+    assert launch.wait(120) == 0
+    told = (tmp_path / "told").read_text()
+    assert "complete" in told and "fault" not in told
+    assert "complete" in run("-m", "orchestrator.cli", "status", "--root", tmp_path / "root").stdout
+
+
+def test_a_disk_that_fails_is_told_and_is_no_terminal_that_was_closed(tmp_path):
+    with pytest.raises(OSError, match="No space left"), open("/dev/full", "wb") as full:
+        _Output(full.fileno()).write(b"an answer")
 
 
 def test_a_file_never_has_the_number_of_a_stream_that_was_closed():
