@@ -17,7 +17,13 @@ from cluster.errors import SurroundingsError
 from cluster.redaction.redactor import redacted
 from jobs.mirror.outage import within
 from jobs.mirror.run_name import RunName
-from jobs.mirror.variables import chosen_mode, left_over, make_readable, notes_on_variables
+from jobs.mirror.variables import (
+    chosen_mode,
+    keep_tables_beside,
+    left_over,
+    make_readable,
+    notes_on_variables,
+)
 
 _logger = logging.getLogger(__name__)
 
@@ -173,6 +179,7 @@ def _opening(name: RunName, mode: str) -> Callable[[], Any]:
     wandb = client()
     folder = Path(name.folder)
     folder.mkdir(parents=True, exist_ok=True)
+    keep_tables_beside(folder)
     of_user = os.environ.get("WANDB_TAGS", "").split(",")
     tags = dict.fromkeys(tag.strip()[:_LONGEST_TAG] for tag in (*name.tags, *of_user))
     settings = wandb.Settings(

@@ -13,7 +13,7 @@ from cluster.errors import unknown_name
 _MODE = "WANDB_MODE"
 _DISABLED = "WANDB_DISABLED"
 """The switch of earlier versions of transformers."""
-_CACHE = "WANDB_CACHE_DIR"
+_CACHE, _DATA = "WANDB_CACHE_DIR", "WANDB_DATA_DIR"
 _TRUE = frozenset({"1", "on", "true", "yes"})
 _MODES: Mapping[str, str] = {
     **{word: word for word in ("online", "offline", "disabled")},
@@ -102,6 +102,18 @@ def make_readable(read: Callable[[Mapping[str, str]], object]) -> list[str]:
     return taken
 
 
+def keep_tables_beside(runs: Path) -> None:
+    """Have W&B keep what tables are made of beside the runs where it can write no own folder.
+
+    Until they are sent it needs them, so a temporary folder would not do.
+    """
+    home = os.environ.get("XDG_DATA_HOME") or os.path.join(
+        os.environ.get("HOME", ""), ".local/share"
+    )
+    if not _is_writable(Path(os.environ.get(_DATA) or os.path.join(home, "wandb"))):
+        os.environ[_DATA] = str(runs.absolute())
+
+
 def _word() -> str:
     return os.environ.get(_MODE, "").strip().lower()
 
@@ -117,7 +129,7 @@ def _cache_folder() -> Path:
 
 
 def _is_writable(folder: Path) -> bool:
-    if not (folder.is_absolute() or os.environ.get(_CACHE)):
+    if not (folder.is_absolute() or str(folder) in (os.environ.get(_CACHE), os.environ.get(_DATA))):
         return False  # it knows no home
     try:
         folder.mkdir(parents=True, exist_ok=True)

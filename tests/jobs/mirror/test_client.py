@@ -16,6 +16,7 @@ from jobs.mirror import client
 from jobs.mirror.client import notes_on_mirror, open_run, tracking_mode
 from jobs.mirror.outage import MirrorOutage, within
 from jobs.mirror.run_name import RunName
+from jobs.mirror.summary import Summary, mirror_summary
 from jobs.mirror.variables import require_known_mode
 from jobs.worker import tracking
 from jobs.worker.tracking import Tracker
@@ -396,6 +397,22 @@ def test_what_w_and_b_cannot_read_or_write_costs_no_run_and_prints_nothing(
     assert capfd.readouterr().err == ""
     assert any(name in text for text in told(caplog)) == is_named
     assert not is_named or len(told(caplog)) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("HOME", "/proc/nowhere"), ("WANDB_DATA_DIR", "/proc/nowhere")]
+)
+def test_tables_are_kept_where_w_and_b_can_write_no_folder_of_its_own(
+    home, monkeypatch, caplog, name, value
+):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv(name, value)
+    table = (["size"], [["1"], ["2"]])
+    about = Summary(tables={"all": table}, figures={}, lines=[], verdicts={}, reused=[])
+    mirror_summary(name_of(home), about)
+    wandb.teardown()
+    assert "broke" not in caplog.text
+    assert list((home / "mirror/artifacts/staging").iterdir())
 
 
 def test_a_launch_says_that_the_old_switch_is_heeded(home, monkeypatch):
