@@ -13,18 +13,27 @@ MISSING = "—"
 def format_value(value: float, low: float | None = None, high: float | None = None) -> str:
     """Write `value ± half-width`, or `value [low, high]` when the ends differ by over 10 %.
 
+    Or where `value ± half-width` would reach or exclude 0, and the interval does not.
     The half-width is shown with two significant digits and the value with as many decimals;
     without an interval the value has three significant digits. A true 0 is written `0`.
     """
     if low is None or high is None or not _tells_digits(low, high):
         return format_number(value)
     half = (high - low) / 2
-    if abs((high - value) - (value - low)) > 0.1 * 2 * half:
+    is_uneven = abs((high - value) - (value - low)) > 0.1 * 2 * half
+    if is_uneven or _signs(value - half, value + half) != _signs(low, high):
         return format_ends(value, low, high)
     place, exponent = last_place(half, SIGNIFICANT_DIGITS), _exponent(max(abs(value), half))
     shown, width = (_at_place(number, place, exponent) for number in (value, half))
     tail = "" if exponent == 0 else f"e{exponent:+03d}"
     return f"({shown} ± {width}){tail}" if tail else f"{shown} ± {width}"
+
+
+def _signs(low: float, high: float) -> tuple[int, int]:
+    """Return on which side of 0 both ends are; 0 where one is there."""
+    noise = ROUNDING_NOISE * (high - low)
+    first, last = (0 if abs(end) <= noise else 1 if end > 0 else -1 for end in (low, high))
+    return first, last
 
 
 def format_ends(value: float, low: float, high: float) -> str:
