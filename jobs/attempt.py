@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 
-from cluster.errors import UserError
+from cluster.errors import SurroundingsError, UserError
 from cluster.executor import Surroundings
 from cluster.fault_classes import FaultClass
 from cluster.fault_points import fault_point
@@ -42,8 +42,11 @@ from jobs.worker.stop_signals import ended_by_interrupts
 from jobs.worker.tracking import Tracker
 from jobs.worker.versions import library_versions
 from jobs.worker.visible_records import digest_of_input
-from jobs.worker.whose_fault import is_of_host
+from jobs.worker.whose_fault import class_of, is_of_host
 from jobs.worker.work import GatheredInput, Stopped, Work
+
+_MAY_BE_OF_ROOT = (FaultClass.PROGRAM, FaultClass.UNKNOWN, FaultClass.MISTAKE)
+"""What an error may be called that a root which went away has caused."""
 
 
 class Attempt:
@@ -152,6 +155,7 @@ class Attempt:
 
     def _fault(self, error: Exception | SystemExit) -> Fault:
         """Say what an error is, and keep what is known of it before the job's memory is freed."""
+        error = self._error_of_root(error)
         self._evidence = evidence_of(error, self.surroundings, self.pulse)
         from jobs.entries.own_entries import line_of
 
@@ -168,6 +172,19 @@ class Attempt:
         except Exception:  # a look around that fails must not lose the answer
             traceback.print_exc(file=sys.stderr)
             return fault
+
+    def _error_of_root(self, error: Exception | SystemExit) -> Exception | SystemExit:
+        """Return that the root is gone, where it is: a job may say of a lost input what it likes.
+
+        Libraries raise what comes to them of files that vanish (no number, no system's error), and
+        ours take a folder without its files for a mistake. A true one comes again.
+        """
+        if class_of(error) in _MAY_BE_OF_ROOT:
+            try:
+                require_marked(self.assignment)
+            except SurroundingsError as away:
+                return away
+        return error
 
     def _run_kind(self) -> State | None:
         """Run the kind on its inputs and publish; None where it is to be published later."""

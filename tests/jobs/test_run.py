@@ -61,6 +61,32 @@ class FaultThenStop:
         raise SystemError("initialisation raised unreported exception")
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        FileNotFoundError("No such file or directory: model/model.safetensors"),  # of Rust
+        UserError("the model folder has no config.json"),
+        OSError("Error no file named model.bin"),
+    ],
+)
+@pytest.mark.parametrize(("leaves", "is_marked"), [(False, True), (True, True), (False, False)])
+def test_what_a_job_says_of_a_root_that_went_away_under_it_is_no_fault_of_its_own(
+    tmp_path, monkeypatch, error, leaves, is_marked
+):
+    (tmp_path / "root.json").write_text("{}")
+
+    def run_kind(work):
+        if not leaves:
+            (tmp_path / "root.json").unlink()
+        raise error
+
+    monkeypatch.setattr(KINDS.find("probe"), "run", run_kind)
+    told = json.loads(run.run(payload(tmp_path, is_root_marked=is_marked), Surroundings()))
+    away = is_marked and not leaves
+    assert (told["error"]["fault_class"] == "storage-away") is away
+    assert ("is its file system mounted" in told["error"]["message"]) is away
+
+
 @pytest.mark.parametrize(("stops", "state"), [(True, "interrupted"), (False, "failed")])
 def test_a_fault_of_a_job_that_was_asked_to_stop_is_its_stopping(tmp_path, stops, state):
     surroundings = Surroundings(stop_requested=FaultThenStop(stops))
