@@ -278,7 +278,8 @@ def test_who_asks_is_told_of_data_that_have_changed_since(tmp_path, study, data,
     for name in ("own", str(study)):
         status = json.loads(ask("status", name, "--json").out)
         assert (status["state"], status["changed_data"]) == ("complete", [str(file)])
-    said = f"changed since the launch that is shown: {file}; `deltascale plan own` says"
+    plan = f"`deltascale plan own --root {root.url}` says"
+    said = f"changed since the launch that is shown: {file}; {plan}"
     assert said in ask("status", "own").out
     assert said in ask("compare", "own").err and said in ask("report", "own").err
 

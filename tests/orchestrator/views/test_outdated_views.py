@@ -64,7 +64,7 @@ def test_a_page_of_an_edited_study_takes_no_table_of_the_launched_one(launch, la
     (launched / "rates.yaml").write_text(DIVERGES.replace("1e30", "2e30"))
     words = ["report", str(launched / "rates.yaml"), "--root", str(launched / "root")]
     assert main(words) == 2
-    assert f"`deltascale launch {words[1]}` runs it" in capsys.readouterr().err
+    assert f"`deltascale launch {' '.join(words[1:])}` runs it" in capsys.readouterr().err
     assert Storage(launched / "root").exists("studies/rates/tables/table/key")
 
 
