@@ -33,7 +33,7 @@ class Pair:
     second: BySeed
     """Rows of the other side."""
     is_turned: bool = False
-    """Whether the first side is the one that has fewer axes, as the base has."""
+    """True where the first side of the contrast has fewer axes than the second, as a base has."""
     fewer: tuple[str, ...] = ()
     """The axes that a side without them is one number for; none where it is the base."""
 

@@ -124,7 +124,7 @@ class _Point:
 
     @property
     def is_unmoved(self) -> bool:
-        """Whether no prompt group moves a value whose interval is wide: a share of 1."""
+        """Tell whether the value is the same without any prompt group, its interval wide."""
         moves = [shift for shift in self.shifts or () if shift is not None]
         is_still = bool(moves) and max(moves) - min(moves) <= EXACT
         return is_still and self.variance is not None and self.variance > EXACT**2

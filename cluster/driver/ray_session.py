@@ -233,9 +233,8 @@ def _options(start: Start, address: str | None, folder: SessionFolder | None) ->
         "num_gpus": int(offered.num_gpus),
         "object_store_memory": _OBJECT_STORE_BYTES,
         **_memory_of_container(),
-        "_temp_dir": str(
-            folder.path / _FILES
-        ),  # Ray opens it to everybody; the folder around it not
+        # Ray opens it to everybody; the folder around it not.
+        "_temp_dir": str(folder.path / _FILES),
     }
     if offered.num_gpus and offered.gpu_memory_gb:
         # What the driver says of these GPUs; Ray knows only products, and not all.

@@ -57,15 +57,18 @@ def write_page(root: Storage, decided: DecidedPlan, to: Path | None = None) -> S
     """
     if to is None:
         complete_views(root, decided)
-        return _write_page(root, decided, root, f"studies/{decided.plan.study.name}/{PAGE}")
+        name = f"studies/{decided.plan.study.name}/{PAGE}"
+        return _write_page(root, decided, root, target=root, name=name)
     with TempFolder("report") as scratch:
         views = Storage(scratch)
         refresh_views(root, decided, into=views)
-        return _write_page(root, decided, views, to)
+        return _write_page(root, decided, views, target=Storage(to.parent), name=to.name)
 
 
-def _write_page(root: Storage, decided: DecidedPlan, views: Storage, to: Path | str) -> StudyPage:
-    """Write the page with the figures that lie in `views`; to a file, or a name in the root."""
+def _write_page(
+    root: Storage, decided: DecidedPlan, views: Storage, *, target: Storage, name: str
+) -> StudyPage:
+    """Write the page, with the figures that lie in `views`, under a name in `target`."""
     from jobs.comparing.reporting.contents import Contents, answering
     from jobs.comparing.reporting.page import render
 
@@ -91,7 +94,6 @@ def _write_page(root: Storage, decided: DecidedPlan, views: Storage, to: Path | 
     tracer = Tracer(root)
     contents = contents.with_traces([tracer.trace(key) for key in contents.keys])
     page = render(contents)
-    target, name = (Storage(to.parent), to.name) if isinstance(to, Path) else (root, to)
     target.write(name, page)
     return StudyPage(
         place=target.path(name) if target.is_local else f"{target.url}/{name}",

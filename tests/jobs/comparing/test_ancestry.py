@@ -87,56 +87,46 @@ def found(request, tmp_path):
     return {job.label: known[job.key] for job in measuring}
 
 
+def known_with(root, study, facts):
+    """Kind and circumstances of every job that measures, where records hold facts by kind."""
+    plan = make_plan(parse_study(study))
+    for job in plan.jobs:
+        write_request(root, job)
+        if job.kind in facts:
+            of_job = facts[job.kind]
+            record = Record(key=job.key, kind=job.kind, attempt="1", files={}, facts=of_job)
+            root.create(f"{job.folder}/record.json", record.to_json())
+    measuring = [job for job in plan.jobs if job.kind in ("measure", "behave", "intervene")]
+    known = circumstances_of([Artifact(root, job.kind, job.key) for job in measuring])
+    return [(job.kind, known[job.key]) for job in measuring]
+
+
 def test_weights_that_were_rounded_are_known_of_all_that_was_measured_with_them(tmp_path):
-    root = Storage(tmp_path)
     study = STUDY.replace("kind: pretrain\n", "kind: pretrained\n").replace(
         '{config: "${rung.config}", format: nursery, steps: 1}',
         '{source: "hf://tiny/model", revision: "%s", gguf_file: a.gguf}' % ("ab" * 20),
     )
-    plan = make_plan(parse_study(study))
-    for job in plan.jobs:
-        write_request(root, job)
-        if job.kind == "pretrained":
-            facts = {"stored_weights": "4-bit weights", "dequantised": True}
-            record = Record(key=job.key, kind=job.kind, attempt="1", files={}, facts=facts)
-            root.create(f"{job.folder}/record.json", record.to_json())
-    measuring = [job for job in plan.jobs if job.kind in ("measure", "behave", "intervene")]
-    known = circumstances_of([Artifact(root, job.kind, job.key) for job in measuring])
-    assert {about.rounded for about in known.values()} == {"4-bit weights"}
+    facts = {"pretrained": {"stored_weights": "4-bit weights", "dequantised": True}}
+    known = known_with(Storage(tmp_path), study, facts)
+    assert {about.rounded for _, about in known} == {"4-bit weights"}
 
 
 def test_models_that_compute_otherwise_are_known_of_all_that_rests_on_their_difference(tmp_path):
-    root = Storage(tmp_path)
-    plan = make_plan(parse_study(STUDY))
     facts = {"extract": {"computed_otherwise": "eps 1 and 2"}, "behave": {"num_prompts": 12}}
-    for job in plan.jobs:
-        write_request(root, job)
-        if job.kind in facts:
-            of_job = facts[job.kind]
-            record = Record(key=job.key, kind=job.kind, attempt="1", files={}, facts=of_job)
-            root.create(f"{job.folder}/record.json", record.to_json())
-    measuring = [job for job in plan.jobs if job.kind in ("measure", "behave")]
-    known = circumstances_of([Artifact(root, job.kind, job.key) for job in measuring])
-    told = {job.kind: known[job.key].computed_otherwise for job in measuring}
+    known = known_with(Storage(tmp_path), STUDY, facts)
+    told = {
+        kind: about.computed_otherwise for kind, about in known if kind in ("measure", "behave")
+    }
     assert told == {"measure": "eps 1 and 2", "behave": None}
 
 
 def test_prompts_that_were_left_out_are_known_of_what_was_measured_without_them(tmp_path):
-    root = Storage(tmp_path)
-    plan = make_plan(parse_study(STUDY))
     store = {"num_prompts": 8, "too_long": [1, 2, 3], "refused": {"no such role": [9]}}
     facts = {"extract": {"store": store}, "behave": {"num_prompts": 12, "num_too_long": 0}}
-    for job in plan.jobs:
-        write_request(root, job)
-        if job.kind in facts:
-            of_job = facts[job.kind]
-            record = Record(key=job.key, kind=job.kind, attempt="1", files={}, facts=of_job)
-            root.create(f"{job.folder}/record.json", record.to_json())
-    measuring = [job for job in plan.jobs if job.kind in ("measure", "behave", "intervene")]
-    known = circumstances_of([Artifact(root, job.kind, job.key) for job in measuring])
+    known = known_with(Storage(tmp_path), STUDY, facts)
     why = "3 longer than there is room for, 1 refused by the template"
     told = {"measure": f"4 of 12 prompts are left out ({why})", "behave": None, "intervene": None}
-    assert all(known[job.key].left_out == told[job.kind] for job in measuring)
+    assert all(about.left_out == told[kind] for kind, about in known)
 
 
 def test_a_geometry_knows_its_models_prompts_and_what_it_is_held_against(found):
