@@ -31,7 +31,7 @@ WAYS = {
     "sleeps": "threading.Event().wait()",
     "holds the interpreter": "[ctypes.PyDLL(None).sleep(1000) for _ in range(1000)]",
     "spins": "re.match(r'(a+)+$', 'a' * 40 + 'b')",
-    "moves": "[(sum(range(99)), deep(number % 60)) for number in iter(int, 1)]",
+    "moves": "all(deep(number % 60) is not None for number in itertools.count())",
 }
 
 
@@ -42,7 +42,7 @@ def hanging():
 
     def start(way):
         code = f"""
-            import ctypes, re, threading
+            import ctypes, itertools, re, threading
             from jobs.liveness.stacks import answer_dump_signal
             answer_dump_signal()
             def deep(left):
