@@ -147,7 +147,7 @@ def test_connections_that_are_reset_between_hosts_are_the_fault_of_no_job(site, 
     done = [end for end in ends(site, "reset") if end["result"] in ("done", "reused")]
     assert len({end["key"] for end in done}) == 3
     broken = [end for end in ends(site, "reset") if end["result"] not in ("done", "reused")]
-    assert {end["fault_class"] for end in broken} == {"network"}
+    assert {end["fault_class"] for end in broken} == {"network"}, broken
 
 
 @pytest.mark.parametrize("answer", ["unreachable", "blackhole"])
