@@ -50,6 +50,12 @@ def test_every_file_and_folder_that_a_page_names_exists(page: Path) -> None:
     ]
 
 
+def test_the_index_links_to_every_page() -> None:
+    index = ROOT / "docs/index.md"
+    linked = {(index.parent / link).resolve() for link in _LINK.findall(_prose(index))}
+    assert set((ROOT / "docs").rglob("*.md")) - linked == {index}
+
+
 def test_every_page_is_in_the_navigation_and_links_only_to_pages_of_the_site() -> None:
     navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
     docs = ROOT / "docs"
