@@ -73,3 +73,18 @@ def test_the_reference_names_modules_that_exist() -> None:
                 name.removesuffix("/*") if name.endswith("/*") else name.replace(".", "/") + ".py"
             )
             assert (ROOT / path).exists(), name
+
+
+def test_every_file_and_name_that_says_where_to_look_exists() -> None:
+    page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    table = page.partition("## Where to look\n")[2].partition("\n## ")[0]
+    folders = ("orchestrator", "jobs", "analysis", "cluster", "docs")
+    files = [file for folder in folders for file in (ROOT / folder).rglob("*.*")]
+    code = "\n".join(file.read_text(encoding="utf-8") for file in files if file.suffix == ".py")
+    names = re.findall(r"`([A-Za-z_][\w.]*)`", table)
+    assert len(names) > 20
+    for name in names:
+        if name.endswith(".py"):
+            assert name in {file.name for file in files}, name
+        else:
+            assert all(re.search(rf"\b{part}\b", code) for part in name.split(".")), name
