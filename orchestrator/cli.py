@@ -1,8 +1,9 @@
 """The command `deltascale`: finds the verb, runs it, turns faults into one message and a code.
 
 Exit codes: 0 complete, 1 finished with failed jobs or damage found, 2 the user's mistake,
-3 the surroundings', 70 a fault of this program, 75 gave up waiting for the surroundings, its
-jobs asked to save, 130 interrupted.
+3 the surroundings', 70 a fault of this program, 75 gave up waiting for the surroundings, 76 the
+budget is spent (after both, jobs were asked to save), 130 interrupted. A launch ends with the code
+of its `LaunchState`, a fault with that of its class.
 """
 
 import argparse
@@ -83,7 +84,7 @@ def _run_with(words: Sequence[str], options: argparse.Namespace) -> int:
     except NobodyReads:
         return 0
     except (Exception, KeyboardInterrupt) as error:  # the last boundary
-        from jobs.worker.logs import redacted
+        from cluster.redaction.redactor import redacted
         from orchestrator.unforeseen import fault_of
 
         if "--debug" in words:

@@ -1,7 +1,10 @@
 """House rules that no linter knows."""
 
+import ast
 import re
 import subprocess
+from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -32,6 +35,26 @@ def test_packages_hold_a_docstring_only() -> None:
     for file in _files():
         if file.name == "__init__.py":
             assert len(file.read_text().strip().splitlines()) == 1, file
+
+
+def test_every_docstring_stands_under_what_it_describes() -> None:
+    """A bare string anywhere else is left over: what it described was moved or deleted."""
+    astray = [
+        f"{file.relative_to(ROOT)}:{line}" for file in _files() for line in _bare_strings(file)
+    ]
+    assert not astray
+
+
+def _bare_strings(file: Path) -> Iterator[int]:
+    described = (ast.Assign, ast.AnnAssign)
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        body = getattr(node, "body", None)
+        for before, statement in pairwise([None, *body] if isinstance(body, list) else []):
+            is_string = isinstance(statement, ast.Expr) and isinstance(
+                getattr(statement.value, "value", None), str
+            )
+            if is_string and before is not None and not isinstance(before, described):
+                yield statement.lineno
 
 
 def test_the_readme_fits_one_screen_and_a_half_and_names_every_verb() -> None:

@@ -17,8 +17,8 @@ from analysis.rows.spectra import Spectra
 from analysis.rows.summary import Reservoir, Sample
 from analysis.status import Status
 
-LARGEST = 1e140
-"""Least sum of squared norms that is refused: spectra are of its squares, times numbers of rows."""
+TOO_LARGE = 1e140
+"""Sums of squared norms from here on are refused: spectra square them, times numbers of rows."""
 
 
 class UnmeasurableError(Exception):
@@ -178,7 +178,7 @@ def require_spectra(sample: Sample, centred: bool) -> Spectra:
     require_moments(sample)
     traces = sample.spectra.traces(centred)
     require_energy(traces)
-    if not traces.sum() < LARGEST:
+    if not traces.sum() < TOO_LARGE:
         raise UnmeasurableError("the squared norms of the rows overflow")
     if centred:
         _require_spread(sample, float(traces.sum() / sample.spectra.counts.sum()))

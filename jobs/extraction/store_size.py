@@ -6,7 +6,6 @@ of that), and everything else follows.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -17,89 +16,49 @@ from analysis.measurement import NUM_GROUPS
 from cluster.errors import UserError
 from jobs.extraction.extract_params import Params
 from jobs.extraction.extraction_plan import ExtractionPlan
+from jobs.forecast.upstream_models import shape_of
 from jobs.kind import Upstream
-from jobs.models.family import NEURON_SITES, family_of_config
+from jobs.models.family import NEURON_SITES
+from jobs.models.shape import Shape
 from jobs.store.size_bound import ROW_BYTES, bound_store_bytes
 from jobs.tokens.batches import Unit
 from jobs.tokens.position_policy import DEFAULT, expanded, has_one_row
 
-"""Policies with one row per prompt; the others have at most one per token."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelSizes:
-    """Sizes of the base model."""
-
-    d_model: int
-    """Width of the residual stream."""
-    num_layers: int
-    """Number of blocks."""
-    d_mlp: int | None
-    """Neurons of one MLP; None when not known."""
-    max_positions: int | None
-    """Longest prompt in tokens; None when not known."""
-
 
 def bound_planned_store_bytes(params: Params, inputs: Mapping[str, Upstream]) -> int | None:
     """Return the most bytes of a store; None while model sizes or prompts are not known."""
-    sizes, prompts = model_sizes(inputs["base"]), inputs["prompts"]
-    if sizes is None or prompts.facts is None:
+    shape, prompts = shape_of(inputs["base"]), inputs["prompts"]
+    if shape is None or prompts.facts is None:
         return None
     policies = params.positions or prompts.facts.get("positions") or DEFAULT
     if "turn" in policies or params.template != "none":
         return None  # the turns of dialogues and the markup of a template are not counted
-    if sizes.d_mlp is None and set(params.sites) & set(NEURON_SITES):
-        return None
     num_prompts = int(prompts.facts["num_prompts"])
     num_tokens = prompts.files["prompts.jsonl"]
-    longest = min(filter(None, (params.max_length, sizes.max_positions)), default=num_tokens)
+    longest = min(params.max_length or num_tokens, shape.max_positions)
     num_tokens = min(num_tokens, num_prompts * longest)
     # Two units in a row of one group hold more than unit_tokens together.
     num_units = min(num_prompts, NUM_GROUPS + 2 * num_tokens // params.unit_tokens)
     total = 0
     for policy in expanded(policies):
         num_rows = num_prompts if has_one_row(policy) else num_tokens
-        for places in _place_widths(params, sizes):
-            total += _most_bytes(params, num_rows, num_units, sizes.d_model, policy, *places)
+        for places in _place_widths(params, shape):
+            total += _most_bytes(params, num_rows, num_units, shape.d_model, policy, *places)
     return total
 
 
-def model_sizes(base: Upstream) -> ModelSizes | None:
-    """Read the config in the study, or the facts of a finished model; None before either.
-
-    A base that was aligned itself has the sizes of the model that it was made from.
-    """
-    source = base.inputs.get("model") or base.inputs.get("base")
-    config = base.params.get("config")
-    if config is not None:
-        # The tokenizer's size may not be known yet, and does not matter to a store.
-        shape = family_of_config(config).shape({"vocab_size": 1, **config})
-        return ModelSizes(
-            d_model=shape.d_model,
-            num_layers=shape.num_layers,
-            d_mlp=shape.d_mlp,
-            max_positions=shape.max_positions,
-        )
-    if base.facts is None:
-        return None if source is None else model_sizes(source)
-    model = base.facts["model"]
-    return ModelSizes(
-        d_model=model["d_model"], num_layers=model["num_layers"], d_mlp=None, max_positions=None
-    )
-
-
-def _place_widths(params: Params, sizes: ModelSizes) -> Iterator[tuple[Sequence[int], bool]]:
+def _place_widths(params: Params, shape: Shape) -> Iterator[tuple[Sequence[int], bool]]:
     """Yield the widths of places in the residual stream, then of neurons; and if moments are."""
     layers = params.layers
     if layers == "all":
-        num_layers = sizes.num_layers
+        num_layers = shape.num_layers
     elif layers is None:
-        num_layers = len({layer_at(depth, sizes.num_layers) for depth in params.depths})
+        num_layers = len({layer_at(depth, shape.num_layers) for depth in params.depths})
     else:
         num_layers = len(set(layers))
     neurons = set(params.sites) & set(NEURON_SITES)
-    yield [sizes.d_model] * num_layers * len(set(params.sites) - neurons), True
-    yield [sizes.d_mlp or 0] * num_layers * len(neurons), False
+    yield [shape.d_model] * num_layers * len(set(params.sites) - neurons), True
+    yield [shape.d_mlp] * num_layers * len(neurons), False
 
 
 def _most_bytes(

@@ -7,7 +7,7 @@ import math
 
 from jobs.forecast.effort import Effort
 from jobs.models.family import attention_kernel
-from jobs.models.sizes import Model
+from jobs.models.sizes import ModelSizes
 
 _WIDE = {"float32": 4, "bfloat16": 2, "float16": 2}
 """Bytes of a number."""
@@ -30,7 +30,7 @@ def wide(dtype: str) -> int:
     return _WIDE[dtype]
 
 
-def uses_math_kernel(model: Model, dtype: str, attention: str) -> bool:
+def uses_math_kernel(model: ModelSizes, dtype: str, attention: str) -> bool:
     """Tell whether attention on a GPU falls to the kernel that holds all scores.
 
     Without a mask, transformers lets torch share key heads among query heads (`enable_gqa`), which
@@ -43,7 +43,7 @@ def uses_math_kernel(model: Model, dtype: str, attention: str) -> bool:
 
 
 def forward(
-    model: Model,
+    model: ModelSizes,
     *,
     dtype: str,
     tokens: float,
@@ -77,7 +77,7 @@ def forward(
     return blocks + unembedding(model, dtype=dtype, outputs=outputs, passes=passes)
 
 
-def unembedding(model: Model, *, dtype: str, outputs: float, passes: float) -> Effort:
+def unembedding(model: ModelSizes, *, dtype: str, outputs: float, passes: float) -> Effort:
     """Count the logits of some tokens. Args: as of `forward`."""
     head = model.shape.vocab_size * model.shape.d_model
     return Effort(
@@ -88,7 +88,7 @@ def unembedding(model: Model, *, dtype: str, outputs: float, passes: float) -> E
 
 
 def decoding(
-    model: Model, *, dtype: str, prompts: float, length: float, new_tokens: int, budget: int
+    model: ModelSizes, *, dtype: str, prompts: float, length: float, new_tokens: int, budget: int
 ) -> Effort:
     """Count continuing prompts, keys and values kept: the prompts once, then token by token.
 
@@ -124,19 +124,25 @@ def decoding(
     return prefill + steps + Effort(moved_bytes=read)
 
 
-def weight_bytes(model: Model, dtype: str) -> float:
+def weight_bytes(model: ModelSizes, dtype: str) -> float:
     """Return the bytes of a model's weights."""
     return float(_WIDE[dtype] * model.num_parameters)
 
 
-def vector_bytes(model: Model, *, tokens: float, wide: int) -> float:
+def vector_bytes(model: ModelSizes, *, tokens: float, wide: int) -> float:
     """Return the bytes of the vectors that a pass without gradients holds, `wide` a number."""
     shape = model.shape
     return tokens * wide * (_STREAM_HELD * shape.d_model + _NEURONS_HELD * shape.d_mlp)
 
 
 def held_bytes(
-    model: Model, *, dtype: str, tokens: float, length: float, outputs: float, math_attention: bool
+    model: ModelSizes,
+    *,
+    dtype: str,
+    tokens: float,
+    length: float,
+    outputs: float,
+    math_attention: bool,
 ) -> float:
     """Return what a forward pass without gradients holds beside the weights.
 
@@ -154,7 +160,7 @@ def held_bytes(
     return working + scores + outputs * shape.vocab_size * (size + 4)
 
 
-def cache_bytes(model: Model, *, dtype: str, tokens: float) -> float:
+def cache_bytes(model: ModelSizes, *, dtype: str, tokens: float) -> float:
     """Return the bytes of keys and values of these tokens."""
     shape = model.shape
     return (

@@ -18,7 +18,7 @@ from jobs.forecast.passes import (
 from jobs.forecast.upstream_models import model_of
 from jobs.kind import Situation, Upstream
 from jobs.models.model_facts import WantedDtype, compute_dtype
-from jobs.models.sizes import Model
+from jobs.models.sizes import ModelSizes
 from jobs.text.planned import Planned
 from jobs.text.prompt_lines import PromptLine
 
@@ -30,7 +30,7 @@ _PADDING = 1.05
 class Reading:
     """How one model is run over texts."""
 
-    model: Model
+    model: ModelSizes
     """Its sizes."""
     dtype: str
     """Computed in."""
@@ -167,7 +167,7 @@ def is_adapter(aligned: Upstream | None) -> bool:
     return "base" in aligned.inputs or aligned.params.get("lora") is not None
 
 
-def most_tokens(max_length: int | None, model: Model) -> int:
+def most_tokens(max_length: int | None, model: ModelSizes) -> int:
     """Return the tokens that a text is cut to, or left out above."""
     positions = model.shape.max_positions
     return min(max_length or positions, positions)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 from analysis.estimates.forewarning import forewarn
-from jobs.extraction.store_size import model_sizes
+from jobs.forecast.upstream_models import shape_of
 from jobs.kind import Upstream
 from jobs.text.planned import Planned
 from jobs.text.prompt_lines import PromptLine
@@ -25,14 +25,13 @@ def notes_on_few_prompts(
     Returns:
         Nothing while the width of the model or the number of prompts is not known.
     """
-    base = delta.inputs.get("base")
-    sizes = None if base is None else model_sizes(base)
+    shape = shape_of(delta.inputs.get("base"))
     prompts = delta.inputs.get("prompts")
     done = None if prompts is None else prompts.facts
     num_prompts = _count(planned) if done is None else int(done["num_prompts"])
-    if sizes is None or not num_prompts:
+    if shape is None or not num_prompts:
         return ()
-    return list(_warnings(metrics, num_prompts, sizes.d_model))
+    return list(_warnings(metrics, num_prompts, shape.d_model))
 
 
 def _warnings(metrics: Sequence[str], num_prompts: int, d_model: int) -> Iterator[str]:

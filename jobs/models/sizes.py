@@ -1,4 +1,4 @@
-"""`Model`: a model's sizes, as far as memory and time depend on them, from its config alone."""
+"""`ModelSizes`: the sizes of a model that memory and time depend on, from its config alone."""
 
 from dataclasses import dataclass
 
@@ -7,8 +7,8 @@ from jobs.models.shape import ModelConfig, Shape, as_mapping
 
 
 @dataclass(frozen=True, kw_only=True)
-class Model:
-    """A model's sizes, as far as memory depends on them."""
+class ModelSizes:
+    """The sizes of one model."""
 
     family: str
     """`model_type` of the model."""
@@ -20,7 +20,7 @@ class Model:
     """Those that are neither embedding nor unembedding."""
 
     @classmethod
-    def of(cls, config: ModelConfig) -> "Model":
+    def of(cls, config: ModelConfig) -> "ModelSizes":
         """Read the sizes of our config fields or a config.json."""
         family, mapping = family_of_config(config), as_mapping(config)
         total, inside = family.num_parameters(config)

@@ -18,10 +18,11 @@ from torch.optim import Optimizer
 from transformers import TrainerCallback
 
 from cluster.errors import OutOfMemory
+from jobs.models.sizes import ModelSizes
 from jobs.training.align_params import Params
 from jobs.training.peak_memory import device_bytes, peak_bytes, reset_peak
 from jobs.training.planning.correction import GB, MemoryFacts, corrected_by
-from jobs.training.planning.footprint import Model, flops_per_row, footprint
+from jobs.training.planning.footprint import flops_per_row, footprint
 from jobs.training.planning.training_fit import training_with
 from jobs.training.resume.random_state import read_generators, restore_generators
 from jobs.training.supervision import Supervised
@@ -57,7 +58,7 @@ class MemoryWatch:
         self._trainer, layout = trainer, params.layout()
         self._layout = layout
         self._rows, length = _longest_rows(pairs, order, layout.micro_batch)
-        model = Model.of(trainer.model.config.to_dict())
+        model = ModelSizes.of(trainer.model.config.to_dict())
         self._training = training_with(params, model, length)
         self._expected = footprint(self._training, layout)
         self._on_gpu = layout.num_gpus > 0

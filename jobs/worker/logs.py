@@ -27,7 +27,6 @@ from typing import TYPE_CHECKING
 
 from cluster.fault_points import fault_point
 from cluster.redaction import known_values
-from cluster.redaction.redactor import redacted as redacted
 from jobs.worker.log_turns import Mark, additions, new_prefix, written
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from jobs.extraction.extract_params import Params as ExtractParams
 from jobs.forecast.gpu_job import LOAD_BYTES_PER_S, START_S
 from jobs.forecast.passes import weight_bytes
 from jobs.kind import Forecast, Situation, Upstream
-from jobs.models.sizes import Model
+from jobs.models.sizes import ModelSizes
 from jobs.text.planned import Planned
 from jobs.text.prompt_lines import plain_line
 
@@ -116,5 +116,5 @@ def forecast_of(machine: Machine, setting: Setting, case: Case) -> tuple[Forecas
         Planned(params=str(workload), read=lambda: lines),
     )
     assert forecast is not None, "the plan does not know the model"
-    loaded = 2 * weight_bytes(Model.of(workload.fields), workload.dtype)
+    loaded = 2 * weight_bytes(ModelSizes.of(workload.fields), workload.dtype)
     return forecast, START_S + loaded / LOAD_BYTES_PER_S

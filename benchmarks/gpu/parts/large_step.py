@@ -9,7 +9,7 @@ from benchmarks.gpu.machine import Machine
 from benchmarks.gpu.part import TRAINER, Aim, Part, Row
 from benchmarks.gpu.shapes import shapes
 from benchmarks.gpu.training_steps import or_does_not_fit, params_for, run_ours
-from jobs.training.planning.footprint import Model
+from jobs.models.sizes import ModelSizes
 
 _BEST = "full DPO step of a 7 B, 2 x 1,024 tokens a pair, bf16, reference precomputed: best MFU"
 _LAYOUTS = (
@@ -36,7 +36,7 @@ class LargeStep(Part):
         """Yield a row for each layout; one that does not fit says so, and the next is tried."""
         fields = shapes(machine)["mistral-7b"]
         steps, length = (2, 32) if machine.rehearses else (3, 1024)
-        num_parameters = Model.of(fields).num_parameters
+        num_parameters = ModelSizes.of(fields).num_parameters
         product, best = machine.accelerator, None
         for what, lora, batch, micro, again in _LAYOUTS[:: 5 if machine.rehearses else 1]:
             if machine.rehearses:

@@ -11,10 +11,11 @@ from benchmarks.gpu.part import TRAINER, Aim, Part, Row
 from benchmarks.gpu.shapes import shapes
 from benchmarks.gpu.training_steps import Seen, or_does_not_fit, params_for, run_ours
 from cluster.machine.resources import Resources, this_machine
+from jobs.models.sizes import ModelSizes
 from jobs.training.align_params import Params
 from jobs.training.planning.correction import MemoryFacts, corrected_by
 from jobs.training.planning.expectation import Expected
-from jobs.training.planning.footprint import Model, footprint
+from jobs.training.planning.footprint import footprint
 from jobs.training.planning.training_fit import training_with
 
 _PEAKS = "peaks of the shapes after two calibrations, largest relative error"
@@ -64,7 +65,7 @@ def _peaks_gb(
     params: Params, fields: Mapping[str, Any], length: int, done: Sequence[MemoryFacts]
 ) -> tuple[float, float]:
     """Return the peak that the closed form gives, and that corrected by done runs, in GB."""
-    found = footprint(training_with(params, Model.of(fields), length), params.layout())
+    found = footprint(training_with(params, ModelSizes.of(fields), length), params.layout())
     on_gpu = params.layout().num_gpus > 0
     correction = corrected_by(done, on_gpu=on_gpu, dtype=params.dtype, attention=params.attention)
     return found.peak / GB, correction.peak_gb(found)
@@ -81,7 +82,7 @@ def _step_s(
     here = Resources(num_cpus=2) if machine.rehearses else this_machine()
     expected = Expected(
         params=params,
-        training=training_with(params, Model.of(fields), length),
+        training=training_with(params, ModelSizes.of(fields), length),
         num_steps=1,
         machines=[here],
         done=done,

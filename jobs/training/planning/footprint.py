@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from jobs.forecast.passes import uses_math_kernel
 from jobs.models.family import attention_kernel
-from jobs.models.sizes import Model as Model
+from jobs.models.sizes import ModelSizes
 from jobs.training.engine import ENGINES, Held
 from jobs.training.layout import Layout
 from jobs.training.recipe import MOST_TOGETHER
@@ -31,7 +31,7 @@ _BLOCK_GRADIENTS = 0.5
 class Training:
     """What decides memory beside the layout: none of it changes from rung to rung."""
 
-    model: Model
+    model: ModelSizes
     """What is trained."""
     dtype: str
     """Computed in; weights are float32 either way."""

@@ -11,11 +11,12 @@ from jobs.forecast.lengths import Lengths
 from jobs.forecast.passes import forward, uses_math_kernel, vector_bytes
 from jobs.forecast.upstream_models import config_of
 from jobs.kind import Fit, Situation
+from jobs.models.sizes import ModelSizes
 from jobs.text.planned import Planned
 from jobs.text.reading import Pair
 from jobs.training.layout import Layout
 from jobs.training.planning.correction import GB, ON_PROCESSOR_GB
-from jobs.training.planning.footprint import HALF, SINGLE, Model
+from jobs.training.planning.footprint import HALF, SINGLE
 from jobs.training.planning.placement import (
     described,
     gpu_of,
@@ -39,7 +40,7 @@ def fit_scoring(params: Params, at: Situation, planned: Planned[Pair] | None = N
     """
     inputs, machines = at.inputs, at.machines
     config = config_of(inputs.get("model"))
-    model = None if config is None else Model.of(config)
+    model = None if config is None else ModelSizes.of(config)
     longest, lengths = sequence_lengths(
         params, at, planned, UNKNOWN_LENGTH if model is None else model.shape.max_positions
     )
@@ -62,7 +63,12 @@ def fit_scoring(params: Params, at: Situation, planned: Planned[Pair] | None = N
 
 
 def _timed(
-    fit: Fit, params: Params, at: Situation, model: Model, place: Layout, lengths: Lengths | None
+    fit: Fit,
+    params: Params,
+    at: Situation,
+    model: ModelSizes,
+    place: Layout,
+    lengths: Lengths | None,
 ) -> Fit:
     """Add the hours of a pass over all sequences, on GPUs of a known speed."""
     gpu = gpu_of(place, at.machines)
@@ -119,7 +125,7 @@ def _counts(given: float | None, machines: Sequence[Resources]) -> list[int]:
     return list(range(1, most + 1)) or [0]
 
 
-def _peak_gb(params: Params, length: int, model: Model, place: Layout) -> float:
+def _peak_gb(params: Params, length: int, model: ModelSizes, place: Layout) -> float:
     """Return memory of the fullest GPU: blocks in fp32, 16-bit copies, a pass, all its logits."""
     shape, parts = model.shape, max(1, place.num_gpus)
     tokens = place.micro_batch * length

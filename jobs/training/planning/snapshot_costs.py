@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
+from jobs.models.sizes import ModelSizes
 from jobs.training.align_params import Params
 from jobs.training.objective import OBJECTIVES
-from jobs.training.planning.footprint import SINGLE, Model, Training
+from jobs.training.planning.footprint import SINGLE, Training
 from jobs.training.snapshots.settings import MOST_TOKENS, Snapshots
 
 _PASSES_OF_A_STEP = 3
@@ -42,7 +43,7 @@ def host_bytes(params: Params, training: Training) -> float:
     return snapshot_bytes(training) + start
 
 
-def notes_on_snapshots(params: Params, model: Model | None) -> Sequence[str]:
+def notes_on_snapshots(params: Params, model: ModelSizes | None) -> Sequence[str]:
     """Say how much the models on the way take, at most, and what looking for them costs."""
     snapshots = params.snapshots
     if snapshots is None or not OBJECTIVES.find(params.objective).TRAINS:

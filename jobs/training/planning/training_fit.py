@@ -8,6 +8,7 @@ from cluster.machine.resources import Resources
 from jobs.forecast.lengths import Lengths, pair_lengths
 from jobs.forecast.upstream_models import config_of
 from jobs.kind import Fit, Situation, Upstream
+from jobs.models.sizes import ModelSizes
 from jobs.text.planned import Planned
 from jobs.text.reading import Pair
 from jobs.training.align_params import Params
@@ -15,7 +16,7 @@ from jobs.training.layout import Layout
 from jobs.training.objective import OBJECTIVES
 from jobs.training.planning.correction import memory_facts
 from jobs.training.planning.expectation import Expected, forbidden, with_layout
-from jobs.training.planning.footprint import Model, Training
+from jobs.training.planning.footprint import Training
 from jobs.training.planning.ladder import rungs
 from jobs.training.planning.placement import described, have_gpus, lacking
 from jobs.training.planning.snapshot_costs import host_bytes
@@ -41,7 +42,7 @@ def fit_training(params: Params, at: Situation, planned: Planned[Pair] | None = 
     config = config_of(at.inputs.get("model"))
     if config is None:
         return _unknown(params, layouts, machines)
-    model = Model.of(config)
+    model = ModelSizes.of(config)
     longest, lengths = sequence_lengths(params, at, planned, model.shape.max_positions)
     training = training_with(params, model, longest)
     expected = Expected(
@@ -69,7 +70,7 @@ def _that_matter(machines: Sequence[Resources], global_batch: int) -> list[Resou
     return [node for node, number in Counter(machines).items() for _ in range(min(number, most))]
 
 
-def training_with(params: Params, model: Model, sequence_length: int) -> Training:
+def training_with(params: Params, model: ModelSizes, sequence_length: int) -> Training:
     """Return what decides the job's memory, for a model and a length that are known."""
     lora = params.lora
     training = Training(

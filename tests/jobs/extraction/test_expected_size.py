@@ -48,12 +48,14 @@ def test_no_store_is_larger_than_its_plan_said_nor_a_small_part_of_it(root, know
     assert taken <= most <= 20 * taken
 
 
-def test_sizes_come_from_the_config_or_from_a_record_alike(known):
+@pytest.mark.parametrize("params", [{}, {"max_length": 8}, {"sites": ["mlp_act"]}])
+def test_sizes_come_from_the_config_or_from_a_record_alike(known, params):
     _, planned = known
-    params = Params(max_length=8)
-    by_record = expected_bytes(params, planned)
-    by_config = expected_bytes(params, {**planned, "base": undone("pretrained", config=CONFIG)})
-    assert by_record == by_config > 0
+    by_record = expected_bytes(Params(**params), planned)
+    whole = planned["base"].facts["model"]["config"]
+    for config in (whole, {name: whole[name] for name in whole if name != "vocab_size"}):
+        base = undone("pretrain", config=config)
+        assert expected_bytes(Params(**params), {**planned, "base": base}) == by_record > 0
 
 
 def test_a_base_that_was_aligned_has_the_sizes_of_what_it_was_made_from(known):
@@ -70,4 +72,3 @@ def test_what_is_not_known_is_not_invented(known):
     assert expected_bytes(Params(), {**planned, "prompts": undone("prompts")}) is None
     assert expected_bytes(Params(), {**planned, "base": undone("pretrained")}) is None
     assert expected_bytes(Params(positions=["turn"]), planned) is None
-    assert expected_bytes(Params(sites=["mlp_act"]), planned) is None  # a record has no d_mlp

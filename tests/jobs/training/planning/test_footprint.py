@@ -7,8 +7,9 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from jobs.models.family import attention_kernel, family_of, names
+from jobs.models.sizes import ModelSizes
 from jobs.training.layout import Layout
-from jobs.training.planning.footprint import Model, Training, footprint
+from jobs.training.planning.footprint import Training, footprint
 from tests.jobs.training.planning.published_configs import MISTRAL_7B
 
 WIDE = {"d_model": 256, "num_heads": 4, "d_mlp": 640, "vocab_size": 64, "max_positions": 64}
@@ -23,7 +24,7 @@ def fields_of(name, **sizes):
 def training_of(fields, **changes):
     return Training(
         **{
-            "model": Model.of(fields),
+            "model": ModelSizes.of(fields),
             "dtype": "float32",
             "attention": "sdpa",
             "optimizer": "rmsprop",
@@ -80,7 +81,7 @@ def test_what_a_block_keeps_is_what_autograd_keeps_of_it(name, dtype, attention)
         fields,
         lambda f: footprint(training_of(f, dtype=dtype, attention=attention), layout).working,
     )
-    copies = of_one_more_block(fields, lambda f: Model.of(f).num_inside)
+    copies = of_one_more_block(fields, lambda f: ModelSizes.of(f).num_inside)
     if dtype == "bfloat16":  # both count the 16-bit copies of matrices; the closed form, biases too
         measured, expected = measured - 2 * copies, expected - 2 * copies
     # Eager lets go of gpt_neox's fused projection, which sdpa keeps whole; it is counted there too.

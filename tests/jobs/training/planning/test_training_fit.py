@@ -150,11 +150,12 @@ def test_an_unknown_model_is_fitted_without_a_prediction():
 
 def measured(fit, factor):
     """Facts of a done job whose pass took so much more than the closed form says."""
+    from jobs.models.sizes import ModelSizes
     from jobs.training.layout import Layout
-    from jobs.training.planning.footprint import Model, footprint
+    from jobs.training.planning.footprint import footprint
     from jobs.training.planning.training_fit import training_with
 
-    model = Model.of({**GPT2_MEDIUM, "num_layers": fit})
+    model = ModelSizes.of({**GPT2_MEDIUM, "num_layers": fit})
     params = align.Params(global_batch=8, dtype="bfloat16", max_length=1024)
     layout = Layout(micro_batch=1, num_gpus=1)
     found = footprint(training_with(params, model, 1024), layout)
