@@ -61,12 +61,15 @@ sweep() {  # what killed starts left: it says that we made it here, and nobody h
         while read -r old; do
             # On a disk that nodes share, only the node that made it knows whether it is held.
             [ "$(cat "$old/deltascale.lock" 2>/dev/null)" = "Ray of deltascale on $(hostname)" ] &&
-                flock -n "$old/deltascale.lock" rm -rf "$old"
+                (flock -n 8 && rest "$old" -exec rm -rf {} + && rm -rf "$old") \
+                    8< "$old/deltascale.lock"
         done
+}
+rest() {  # of a folder: all but the lock by which a sweep knows it, so that goes last of all
+    find "$1" -mindepth 1 -maxdepth 1 ! -name deltascale.lock "${@:2}" 2>/dev/null
 }
 discard() {  # workers of Ray outlive it by a moment, and make anew what they write to
     local left=9
-    rest() { find "$1" -mindepth 1 -maxdepth 1 ! -name deltascale.lock "${@:2}" 2>/dev/null; }
     while [ $((left--)) -gt 0 ]; do
         rest "$1" -exec rm -rf {} +
         sleep 1
@@ -118,7 +121,8 @@ worker() {  # the whole life of one node that is not the first; the token comes 
     folder=$(private_folder) && hold "$folder" || exit 1
     trap 'exit 0' TERM INT USR1
     # The folder first: where SLURM ends a step, srun has it killed a moment after it was told.
-    trap 'rm -rf "$folder"; kill $ray_pid 2>/dev/null; wait $ray_pid; discard "$folder"' EXIT
+    trap 'rest "$folder" -exec rm -rf {} +
+        kill $ray_pid 2>/dev/null; wait $ray_pid; discard "$folder"' EXIT
     with_token "$folder"
     (start_ray "$folder" "--address=$1") < /dev/null &
     ray_pid=$!
@@ -203,7 +207,7 @@ done
 address=$(cat "$node/r/ray_current_cluster")
 if [ "$SLURM_JOB_NUM_NODES" -gt 1 ]; then
     others=$((SLURM_JOB_NUM_NODES - 1))
-    what=$(declare -f say private_folder sweep discard hold own_address start_ray)
+    what=$(declare -f say private_folder sweep rest discard hold own_address start_ray)
     what+=$(echo; declare -f with_token worker inside)
     srun --nodes=$others --ntasks=$others --ntasks-per-node=1 --relative=1 \
         --cpus-per-task="$cpus" --mpi=none --no-kill --kill-on-bad-exit=0 --wait=0 \
@@ -248,7 +252,7 @@ which=launch; [ -e "$state/started" ] || which=first_launch
 entry="$(declare -f inside launch first_launch); (echo \$BASHPID > $node/pid; $which)
     echo \$? > $node/code"
 export address entry most_wait_s
-what=$(declare -f say private_folder sweep discard hold with_token symmetric inside)
+what=$(declare -f say private_folder sweep rest discard hold with_token symmetric inside)
 srun --nodes="$SLURM_JOB_NUM_NODES" --ntasks="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1 \
     --cpus-per-task="$cpus" --mpi=none --kill-on-bad-exit=0 --wait=0 \
     bash -c "$what; symmetric" < "$node/token" &

@@ -1,6 +1,7 @@
 """What a batch script says to SLURM and to the shell, whatever a user chose."""
 
 import os
+import re
 import shutil
 import subprocess
 from dataclasses import replace
@@ -267,6 +268,19 @@ def test_what_is_written_anew_while_a_folder_is_discarded_goes_too(tmp_path) -> 
         discard ds-ourfolder; ls"""
     done = subprocess.run(["bash", "-c", shell, "-", tmp_path], capture_output=True, text=True)
     assert (done.stderr, done.stdout.split()) == ("", ["late"])
+
+
+def test_a_sweep_knows_what_a_node_left_that_was_killed_while_it_cleared(tmp_path) -> None:
+    shell = f"""{script_parts.NODE}
+        cd "$1"; scratch=. most_letters=9
+        start_ray() {{ mkdir -p "$1/r"; }}
+        kill() {{  # Ray makes anew what it writes to, and SLURM's patience is over
+            mkdir -p "$folder/r"; command kill -KILL $BASHPID
+        }}
+        (worker none < /dev/null)
+        ls; touch -d '1 hour ago' ds-*; sweep .; ls"""
+    done = subprocess.run(["bash", "-c", shell, "-", tmp_path], capture_output=True, text=True)
+    assert re.fullmatch(r"ds-\w{8}\n", done.stdout), (done.stdout, done.stderr)
 
 
 @pytest.mark.skipif(shutil.which("shellcheck") is None, reason="shellcheck is not installed")
