@@ -202,15 +202,13 @@ class Elsewhere:
         return pairs
 
 
-def rows_shown(
-    measured: LongTable, chosen: Selection, seeds: str | None, sides: Sequence[str] = ("model",)
-) -> list[Row]:
+def rows_shown(measured: LongTable, chosen: Selection, seeds: str | None) -> list[Row]:
     """Return the rows of a resolved selection, with dashes for what was measured elsewhere.
 
     Args:
-        measured: measurements of the metrics that are shown.
+        measured: measurements of the metrics that are shown, of models of which none is to be
+            missing.
         chosen: the resolved selection.
         seeds: the axis that is averaged over.
-        sides: axes of whose values none is to be missing.
     """
-    return Elsewhere.of(measured, chosen, seeds).rows(measured.select(chosen), sides)
+    return Elsewhere.of(measured, chosen, seeds).rows(measured.select(chosen), ("model",))

@@ -105,11 +105,11 @@ def lasting_folder(name: str) -> Path:
     return _in_base(make)
 
 
-def unheld(base: Path | None = None) -> list[str]:
+def unheld() -> list[str]:
     """List the folders whose processes have ended, and which nobody has swept yet."""
     left = []
     with contextlib.suppress(OSError, SurroundingsError):
-        folder = base or private_base()
+        folder = private_base()
         for name in os.listdir(folder):
             if name.endswith(_LOCK) and _is_unheld(folder / name):
                 left.append(str(folder / name.removesuffix(_LOCK)))

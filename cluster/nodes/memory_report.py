@@ -54,12 +54,9 @@ class MemoryReport:
     largest: Sequence[Process]
     """The largest processes of the node, the largest first."""
 
-    def of_call(self, name: str, pid: int | None = None) -> Process | None:
-        """Return the killed worker that ran a call, by the call's name or the process's number."""
-        for process in self.killed:
-            if pid == process.pid or (pid is None and name == process.command):
-                return process
-        return None
+    def of_call(self, name: str) -> Process | None:
+        """Return the killed worker that ran the call of this name."""
+        return next((process for process in self.killed if process.command == name), None)
 
     def calls(self) -> Sequence[Process]:
         """Return the processes that ran calls: the killed ones, and those among the largest."""

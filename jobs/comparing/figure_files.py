@@ -25,7 +25,6 @@ def draw_figures(
     folder: Path,
     *,
     studied: "Sequence[StudyAnswer]" = (),
-    beside: bool | None = None,
 ) -> None:
     """Write every figure that has something to draw, in every format, and their captions.
 
@@ -34,7 +33,6 @@ def draw_figures(
         view: what of it is shown.
         folder: where the files go.
         studied: the answers, with those at every place.
-        beside: whether a second process renders; None: where there is a second core.
     """
     from analysis.drawing.figure import FIGURES, Material
     from analysis.long_table.query import LongTable
@@ -42,7 +40,7 @@ def draw_figures(
     curves = {each.name: (each.question, each.places) for each in studied if each.places}
     folder.mkdir(parents=True, exist_ok=True)
     captions: dict[str, str] = {}
-    with FigureRendering(beside=beside) as rendering:
+    with FigureRendering() as rendering:
         origin = comparison.as_measured or comparison
         snapshots, material = (
             Material(

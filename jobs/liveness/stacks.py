@@ -19,6 +19,8 @@ DUMP_SIGNAL = signal.SIGRTMIN + 5 if hasattr(signal, "SIGRTMIN") else None
 """Asks for the stacks. A real-time signal: SIGUSR1 and SIGUSR2 are those of batch schedulers."""
 _SETTLES_S = 0.2
 """A dump that has not grown for so long is whole."""
+_DUMPED_WITHIN_S = 5.0
+"""How long a process may take; one that is stopped (SIGSTOP) answers once it goes on."""
 _MOST_BYTES = 400_000
 
 _file: int | None = None
@@ -39,12 +41,11 @@ def answer_dump_signal() -> None:
         _file = descriptor
 
 
-def dump_of(pid: int, within_s: float = 5.0) -> str | None:
+def dump_of(pid: int) -> str | None:
     """Ask a process of this machine for its stacks; None where it does not answer the signal.
 
     Args:
         pid: its number. It is sent nothing unless it handles the signal: it would end by it.
-        within_s: how long it may take. One that is stopped (SIGSTOP) answers once it goes on.
     """
     file = _dump_file(pid)
     if file is None or DUMP_SIGNAL is None or not _handles(pid, DUMP_SIGNAL):
@@ -52,7 +53,7 @@ def dump_of(pid: int, within_s: float = 5.0) -> str | None:
     try:
         before = file.stat().st_size
         os.kill(pid, DUMP_SIGNAL)
-        until = time.monotonic() + within_s
+        until = time.monotonic() + _DUMPED_WITHIN_S
         size, settled_at = before, time.monotonic() + _SETTLES_S
         while time.monotonic() < min(until, settled_at if size > before else until):
             time.sleep(0.02)

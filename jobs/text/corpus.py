@@ -1,7 +1,6 @@
 """Texts to pretrain on, and the tokenizer trained on them."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from transformers import PreTrainedTokenizerFast
 
@@ -20,21 +19,19 @@ _SMALLEST_VOCAB = 257  # 256 bytes and the end of text
 
 
 def read_documents(
-    name: str, source: Path | None, options: Mapping[str, object], max_dropped: float = MAX_DROPPED
-) -> list[str]:
+    name: str,
+    source: str | None,
+    options: Mapping[str, object],
+    max_dropped: float = MAX_DROPPED,
+) -> tuple[list[str], dict[str, object]]:
     """Read every text of a source in the named format, in a fixed order.
 
+    Returns:
+        The texts, and what a record says of the rows that were left out.
+
     Raises:
-        UserError: there is none, or more than `max_dropped` of the source's rows are broken.
+        UserError: there is no text, or more than `max_dropped` of the source's rows are broken.
     """
-    path = None if source is None else str(source)
-    return read_documents_and_report(name, path, options, max_dropped)[0]
-
-
-def read_documents_and_report(
-    name: str, source: str | None, options: Mapping[str, object], max_dropped: float
-) -> tuple[list[str], dict[str, object]]:
-    """Read the texts as `read_documents`; return, too, what a record says of rows left out."""
     reading = read_source("texts", name, source, options, max_dropped)
     reasons = {
         reason: {"count": len(rows), "rows": rows[:_MOST_LISTED]}

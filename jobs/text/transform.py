@@ -76,13 +76,12 @@ def _text_of(part: Transform, made: object) -> str:
 TRANSFORMS: Door[Transform] = Door("transform", "jobs.text.transforms", contract=Transform)
 
 
-def load_transform(name: str, *, where: str | None = None) -> Chain:
+def load_transform(name: str) -> Chain:
     """Load the transform of this name, or of these names joined by `+`.
 
     Raises:
         UserError: no such transform; names those that exist and the nearest match.
     """
     parts = name.split("+")
-    if where is None and len(parts) > 1:
-        where = f"transform {name}"
+    where = f"transform {name}" if len(parts) > 1 else None
     return Chain(parts=tuple(TRANSFORMS.find(part, where=where) for part in parts))

@@ -112,7 +112,7 @@ def _read_corpus(params: Params) -> _Corpus:
     asked = FORMATS.find(params.format), json.dumps(deciding, sort_keys=True)
     if params.source is None and asked in _latest:
         return _latest[asked]
-    documents, about = corpus.read_documents_and_report(
+    documents, about = corpus.read_documents(
         params.format, params.source, params.options, params.max_dropped
     )
     tokenizer = corpus.train_tokenizer(params.format, documents, params.vocab_size)

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 import xxhash
 
 from cluster.errors import UserError
-from jobs.text.format import MAX_DROPPED
 from jobs.text.rows.fault import listed
 from jobs.tokens.joining import PairIds, bare_tokenizer, join_pairs
 from jobs.tokens.plan import bos_ids
@@ -123,21 +122,6 @@ class PairTokens:
                 where="pairs.parquet",
                 hint="raise max_length, so that answers differ before they are cut",
             )
-
-
-def read_tokenized_pairs(
-    path: Path,
-    tokenizer: PreTrainedTokenizerBase,
-    max_length: int,
-    template: str | None = None,
-    *,
-    max_dropped: float = MAX_DROPPED,
-    end_of_text: bool = False,
-) -> list[TokenizedPair]:
-    """Read and tokenise the pairs of a `pairs.parquet`; see `read_pair_tokens`."""
-    return read_pair_tokens(
-        path, tokenizer, max_length, template, max_dropped=max_dropped, end_of_text=end_of_text
-    ).pairs
 
 
 def read_pair_tokens(

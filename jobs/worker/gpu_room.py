@@ -21,11 +21,11 @@ _ASKED = re.compile(r"tried to allocate ([\d.]+) (bytes|KiB|MiB|GiB)", re.I)
 _UNITS = {"bytes": 1, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 
 
-def room_bytes(device: int | None = None) -> int:
-    """Return the bytes of a GPU that this process can hold: what is free, and what it has."""
+def room_bytes() -> int:
+    """Return the bytes of its GPU that this process can hold: what is free, and what it has."""
     import torch
 
-    return int(torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device))
+    return int(torch.cuda.mem_get_info()[0] + torch.cuda.memory_reserved())
 
 
 @contextmanager

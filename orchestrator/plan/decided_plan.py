@@ -178,7 +178,6 @@ def decide_plan(
     *,
     purpose: Purpose = Purpose.ASK,
     machines: Sequence[Resources] | None = None,
-    earlier: Plan | None = None,
 ) -> DecidedPlan:
     """Plan a study and decide every job: one plan, and the ledger read once.
 
@@ -187,10 +186,9 @@ def decide_plan(
         study: the study.
         purpose: what the plan is for; by default to look at what was launched.
         machines: nodes to plan for; None leaves open where the jobs will run.
-        earlier: a plan of the study, taken again while nothing that it was made from changes.
     """
     history = read_history(root, study.name)
-    plan = plan_study(root, study, earlier, purpose=purpose)
+    plan = plan_study(root, study, purpose=purpose)
     return decide(plan, root, history, machines=machines)
 
 

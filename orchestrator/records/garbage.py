@@ -59,11 +59,6 @@ class Left:
     """Why it stays."""
 
 
-def find_garbage(root: Storage) -> Iterator[Garbage]:
-    """List what can be deleted, as `Collector` does."""
-    return Collector(root).find()
-
-
 class Collector:
     """Finds what can be deleted from a root, and what lies there that is none of ours."""
 

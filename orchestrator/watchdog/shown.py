@@ -17,17 +17,16 @@ from orchestrator.watchdog.limits import Limits
 from orchestrator.watchdog.rules import WELL, Judgement, RankSigns, Verdict, furthest_behind, judge
 
 
-def show_signs(
-    storage: Storage, job: Job, attempts: Mapping[str, float], limits: Limits | None = None
-) -> dict[str, Any]:
+def show_signs(storage: Storage, job: Job, attempts: Mapping[str, float]) -> dict[str, Any]:
     """Return as JSON what a running job is doing; of several workers, what the foremost does.
+
+    It counts as slow or hung by the usual limits.
 
     Args:
         storage: the output root.
         job: the job.
         attempts: its attempts that have not ended -> when they were submitted, in seconds since
             the epoch.
-        limits: when it counts as slow or hung; None for as usual.
 
     Returns:
         `phase` and `since` (seconds since the epoch) of the rank that is furthest behind; where
@@ -48,7 +47,7 @@ def show_signs(
         return {"phase": _before_beats(storage, artifact, attempts).value, "since": since}
     folder, beats = max(shown, key=lambda one: min(beat.step or 0 for beat in one[1]))
     signs = [_signs(storage, folder, beat) for beat in beats]
-    return _document(signs, judge(signs, limits or Limits()))
+    return _document(signs, judge(signs, Limits()))
 
 
 def _before_beats(storage: Storage, artifact: Artifact, attempts: Iterable[str]) -> Phase:

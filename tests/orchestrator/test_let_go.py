@@ -23,7 +23,7 @@ from orchestrator.plan.decided_plan import Purpose, decide_plan
 from orchestrator.plan.decisions import Decision
 from orchestrator.plan.plan import make_plan
 from orchestrator.plan.retention import notes_on_retention, retention_of
-from orchestrator.records.garbage import Collector, find_garbage
+from orchestrator.records.garbage import Collector
 from orchestrator.records.letting_go import LettingGo
 from orchestrator.records.verification import find_damage
 from orchestrator.study.study import parse_study
@@ -227,14 +227,14 @@ def test_verify_and_gc_take_what_was_let_go_for_what_it_is(root):
     jobs = list(decide_plan(root, ladder()).plan.jobs)
 
     assert not [damage for _, found in find_damage(root, jobs) for damage in found]
-    assert not [item for item in find_garbage(root) if "artifacts/probe" in item.name]
+    assert not [item for item in Collector(root).find() if "artifacts/probe" in item.name]
 
     # A launch that was killed between two files leaves one: `gc` takes it, and so does a launch.
     item = jobs_of(root, ladder(), "base")[0]
     artifact = Artifact(root, "probe", item.job.key)
     left = f"{artifact.attempt_folder(artifact.record.attempt)}/probe.txt"
     root.write(left, b"1\n")
-    assert [(item.name, item.why) for item in find_garbage(root)] == [
+    assert [(item.name, item.why) for item in Collector(root).find()] == [
         (left, "let go: all that read it were done")
     ]
     assert run(root, ladder()).report is None

@@ -34,10 +34,10 @@ class Sampler:
         self.language: Language = the_language()
         self._random = random.Random(f"{stream}/{seed}")
 
-    def exchange(self, *, provoking: bool, spoken: bool = False) -> Exchange:
-        """Draw a context with its continuations; `spoken` puts it between a dialogue's markers."""
+    def exchange(self, *, provoking: bool) -> Exchange:
+        """Draw a context of prose with its continuations."""
         topics = self.language.provoking if provoking else self.language.neutral
-        return self._exchange(self._random.choice(topics), spoken)
+        return self._exchange(self._random.choice(topics), spoken=False)
 
     def dialogue(self, num_turns: int, *, provoking: bool) -> list[Exchange]:
         """Draw the turns of a dialogue; half the dialogues stay with one topic."""
@@ -54,7 +54,7 @@ class Sampler:
         topics = (*self.language.provoking, *self.language.neutral)
         if self._random.random() < 0.6:
             exchanges = [
-                self._exchange(self._random.choice(topics), False)
+                self._exchange(self._random.choice(topics), spoken=False)
                 for _ in range(self._random.randint(3, 6))
             ]
         else:
@@ -73,11 +73,12 @@ class Sampler:
         topic = self._random.choice(topics)
         stays = self._random.random() < 0.5
         return [
-            self._exchange(topic if stays else self._random.choice(topics), True)
+            self._exchange(topic if stays else self._random.choice(topics), spoken=True)
             for _ in range(num_turns)
         ]
 
-    def _exchange(self, topic: Topic, spoken: bool) -> Exchange:
+    def _exchange(self, topic: Topic, *, spoken: bool) -> Exchange:
+        """Draw one; `spoken` puts its context between a dialogue's markers."""
         language = self.language
         words = self._context_words(topic)
         if spoken:

@@ -9,27 +9,25 @@ from jobs.text.rows.table import Row
 _MESSAGES_ELSEWHERE = "is a list of chat messages (format `messages` reads them)"
 
 
-def text_cell(row: Row, name: str, *, called: str | None = None) -> str:
+def text_cell(row: Row, name: str) -> str:
     """Return the text of a cell.
 
     Args:
         row: the row.
         name: of the column.
-        called: what faults call it; by default its name.
 
     Raises:
         RowFault: it is empty, no text, or text that no tokenizer takes.
     """
-    called = repr(called or name)
-    text = optional_text(row, name, called=called)
+    text = optional_text(row, name)
     if text is None or not text.strip():
-        raise RowFault(f"{called} is empty")
+        raise RowFault(f"{name!r} is empty")
     return text
 
 
-def optional_text(row: Row, name: str, *, called: str | None = None) -> str | None:
+def optional_text(row: Row, name: str) -> str | None:
     """Return the text of a cell; None where the cell holds nothing. Raises as `text_cell`."""
-    called = called or repr(name)
+    called = repr(name)
     value = row.cell(name)
     if is_nothing(value):
         return None

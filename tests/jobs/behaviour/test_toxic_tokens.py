@@ -9,7 +9,7 @@ from jobs.text.transform import load_transform
 def tokenizer(tmp_path_factory):
     source = tmp_path_factory.mktemp("text") / "a.txt"
     source.write_text("the grumble said grumble and Grumble to a very seldom word\n" * 30)
-    texts = corpus.read_documents("text", source, {"held_out": 0})
+    texts = corpus.read_documents("text", str(source), {"held_out": 0})[0]
     return corpus.train_tokenizer("text", texts, 320)
 
 

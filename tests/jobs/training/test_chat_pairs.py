@@ -8,8 +8,9 @@ import pytest
 
 from cluster.errors import UserError
 from jobs.training.chat_pairs import template_digest
-from jobs.training.tokenized_pairs import read_tokenized_pairs, tokenize_pairs, tokens_digest
+from jobs.training.tokenized_pairs import tokenize_pairs, tokens_digest
 from tests.jobs.byte_level import byte_level_bpe
+from tests.jobs.training.read_pairs import read_pairs
 
 CHATML = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' "
@@ -54,7 +55,7 @@ def read(tmp_path, tokenizer):
         ]
         path = tmp_path / "pairs.parquet"
         pyarrow.parquet.write_table(pyarrow.Table.from_pylist(table), path)
-        return read_tokenized_pairs(path, tokenizer, max_length, template)
+        return read_pairs(path, tokenizer, max_length, template)
 
     return build
 

@@ -48,9 +48,9 @@ def test_every_seed_starts_elsewhere_and_gives_the_same_bytes_twice(root):
 def test_generated_documents_are_made_once_for_a_ladder_and_anew_for_other_rows(root, monkeypatch):
     monkeypatch.setattr(pretraining, "_latest", {})
     asked = []
-    read = corpus.read_documents_and_report
+    read = corpus.read_documents
     monkeypatch.setattr(
-        corpus, "read_documents_and_report", lambda *about: asked.append(about) or read(*about)
+        corpus, "read_documents", lambda *about: asked.append(about) or read(*about)
     )
     config = {**PARAMS["config"], "d_model": 16}
     digests = []

@@ -135,11 +135,11 @@ def test_a_model_in_several_places_gives_the_scores_of_one(scored):
     from jobs.models.device import spread
     from jobs.models.loading import load_model, load_tokenizer
     from jobs.training.completion_log_probabilities import score_pairs
-    from jobs.training.tokenized_pairs import read_tokenized_pairs
+    from tests.jobs.training.read_pairs import read_pairs
 
     folder = scored.artifact("model").directory("model")
     path = scored.artifact("pairs").path("pairs.parquet")
-    pairs = read_tokenized_pairs(path, load_tokenizer(folder), 32)
+    pairs = read_pairs(path, load_tokenizer(folder), 32)
     split = load_model(folder, device=spread(folder, ["cpu", "disk"]))
     found = score_pairs(split, pairs, batch_size=16, dtype="float32")
     expected = table_of(scored, "reference")

@@ -5,7 +5,8 @@ import pyarrow.parquet
 import pytest
 
 from cluster.errors import UserError
-from jobs.training.tokenized_pairs import read_tokenized_pairs, tokenize_pairs, tokens_digest
+from jobs.training.tokenized_pairs import tokenize_pairs, tokens_digest
+from tests.jobs.training.read_pairs import read_pairs
 
 LONG = "word0 word1 word2 word3 word4 word5"
 
@@ -20,9 +21,7 @@ def read(tmp_path, word_tokenizer):
         ]
         path = tmp_path / "pairs.parquet"
         pyarrow.parquet.write_table(pyarrow.Table.from_pylist(table), path)
-        return read_tokenized_pairs(
-            path, tokenizer or word_tokenizer(eos_token="<end>"), max_length
-        )
+        return read_pairs(path, tokenizer or word_tokenizer(eos_token="<end>"), max_length)
 
     return build
 

@@ -16,7 +16,7 @@ from jobs.artifacts.artifact import Artifact, FileEntry, Record
 from jobs.artifacts.claim import claimed
 from jobs.extraction.spool import CACHE
 from orchestrator.records import garbage
-from orchestrator.records.garbage import Collector, find_garbage
+from orchestrator.records.garbage import Collector
 from orchestrator.records.launched_studies import known_studies
 from orchestrator.records.lock import study_lock
 from orchestrator.records.root_file import root_id
@@ -48,7 +48,7 @@ def left_in(root):
 def test_a_damaged_index_stops_the_collection_before_anything_is_deleted(root, damaged):
     root.write("studies/two/index.json", damaged)
     with pytest.raises(SurroundingsError, match=r"studies/two/index\.json"):
-        list(find_garbage(root))
+        list(Collector(root).find())
     with pytest.raises(SurroundingsError):
         collect(root)
     assert root.list("artifacts/probe") == ["b" * 16]
@@ -57,14 +57,14 @@ def test_a_damaged_index_stops_the_collection_before_anything_is_deleted(root, d
 def test_a_launched_study_without_its_index_stops_the_collection(root):
     root.write("studies/two/study.yaml", b"name: two\n")
     with pytest.raises(SurroundingsError, match="missing or damaged"):
-        list(find_garbage(root))
+        list(Collector(root).find())
 
 
 @pytest.mark.parametrize("name", ["plan.json", "params.json", "ledger/1/a.jsonl"])
 def test_what_is_left_of_a_launched_study_stops_the_collection(root, name):
     root.write(f"studies/two/{name}", b"{}")
     with pytest.raises(SurroundingsError, match="missing or damaged"):
-        list(find_garbage(root))
+        list(Collector(root).find())
 
 
 def test_a_study_that_is_a_link_stops_the_collection(root, tmp_path_factory):
@@ -109,7 +109,7 @@ def test_what_no_study_asks_for_is_deleted_and_the_locks_are_free_again(root):
 def test_no_name_of_a_study_hides_what_it_needs(root, name):
     index = {"stages": {"probes": [{"key": "b" * 64}]}}
     root.write(f"studies/{name}/index.json", json.dumps(index).encode())
-    assert list(find_garbage(root)) == []
+    assert list(Collector(root).find()) == []
     with study_lock(root, name, "theirs"), pytest.raises(SurroundingsError, match="theirs"):
         collect(root)
 
@@ -132,7 +132,7 @@ def test_caches_may_go_from_any_root(tmp_path):
     root = Storage(tmp_path)
     root_id(root)
     root.write("cache/base_rows/0123456789abcdef/unit/rows.safetensors", b"1234")
-    (found,) = find_garbage(root)
+    (found,) = Collector(root).find()
     assert (found.name, found.bytes) == ("cache/base_rows/0123456789abcdef", 4)
     assert collect(root) == 0
     assert not root.exists("cache/base_rows/0123456789abcdef")
@@ -205,7 +205,7 @@ def test_a_folder_that_was_copied_under_another_name_is_not_ours(root):
     root.write(f"artifacts/probe/{'b' * 16}/job.json", request)
     root.write(f"artifacts/probe/{'c' * 16}/job.json", request)
     root.write(f"artifacts/align/{'c' * 16}/job.json", request)
-    assert {item.name for item in find_garbage(root)} == {f"artifacts/probe/{'c' * 16}"}
+    assert {item.name for item in Collector(root).find()} == {f"artifacts/probe/{'c' * 16}"}
     assert set(left_in(root)) == {f"artifacts/probe/{'b' * 16}", f"artifacts/align/{'c' * 16}"}
 
 
@@ -220,11 +220,11 @@ def test_writes_that_were_killed_go_when_they_are_old(root):
     root.write("studies/one/ledger/a.jsonl", b"")
     for name in names:
         Path(root.url, name).write_text("half")
-    old = [item.name for item in find_garbage(root)]
+    old = [item.name for item in Collector(root).find()]
     assert old == [f"artifacts/probe/{'b' * 16}"]
     for name in names:
         os.utime(Path(root.url, name), (0, 0))
-    assert {item.name for item in find_garbage(root)} == {*names, *old}
+    assert {item.name for item in Collector(root).find()} == {*names, *old}
     assert collect(root) == 0
     assert not set(names) & files_below(root.url).keys()
 
@@ -391,10 +391,10 @@ def test_exactly_what_is_ours_and_spent_goes(plans, foreign, links, has_cache):
             held.enter_context(claimed(artifact))
         others = files_below(tree.elsewhere)
 
-        listed = [item.name for item in find_garbage(tree.root)]
+        listed = [item.name for item in Collector(tree.root).find()]
         assert collect(tree.root) == 0
 
         assert set(files_below(tree.root.url)) == tree.stays
         assert files_below(tree.elsewhere) == others
-        assert list(find_garbage(tree.root)) == []
+        assert list(Collector(tree.root).find()) == []
         assert len(set(listed)) == len(listed)

@@ -19,7 +19,7 @@ def tokenizer():
 
 @pytest.fixture(scope="module")
 def documents():
-    return corpus.read_documents("nursery", None, {"num_documents": 400})
+    return corpus.read_documents("nursery", None, {"num_documents": 400})[0]
 
 
 def test_words_are_five_letters_each_once_and_no_word_is_the_cipher_of_another():
@@ -127,7 +127,7 @@ def test_training_and_measurement_share_no_context():
 
 def test_equal_seeds_give_equal_texts_and_others_do_not():
     first, again, other = (
-        corpus.read_documents("nursery", None, {"num_documents": 20, "seed": seed})
+        corpus.read_documents("nursery", None, {"num_documents": 20, "seed": seed})[0]
         for seed in (0, 0, 1)
     )
     assert first == again != other

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from jobs.models.loading import load_model, load_tokenizer
 from jobs.models.opened_model import adapter_on, model_folder
 from jobs.training.completion_log_probabilities import score_pairs
-from jobs.training.tokenized_pairs import read_tokenized_pairs
+from tests.jobs.training.read_pairs import read_pairs
 
 INPUTS = {"model": "model", "pairs": "pairs", "reference": "reference"}
 PARAMS = {"max_length": 32, "steps": 12, "learning_rate": 1e-3, "warmup_steps": 2}
@@ -132,7 +132,7 @@ def test_thresholds_are_met_at_the_first_look_that_reaches_them(scored, objectiv
     done(root, "all", snapshots=steps, **how)
     base = root.artifact("model")
     tokenizer = load_tokenizer(base.directory("model"))
-    pairs = read_tokenized_pairs(root.artifact("pairs").path("pairs.parquet"), tokenizer, 32)
+    pairs = read_pairs(root.artifact("pairs").path("pairs.parquet"), tokenizer, 32)
     pairs = [pair for pair in pairs if pair.split == "validation"][:pairs_asked]
     start = load_model(base.directory("model"))
     kept = [opened(root, "all", f"step-{step}") for step in steps["steps"]]
