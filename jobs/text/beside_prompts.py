@@ -18,6 +18,9 @@ _OF_PROMPTS = frozenset(
 """Names of columns whose texts stand before a question, or in it."""
 _OF_SPLITS = frozenset({"split", "partition", "fold", "subset", "is_test", "is_train"})
 _TENTH = 0.1
+_HALF = 0.5
+_FEWEST_CHARACTERS = 8
+"""Characters of a prompt from which an answer that holds it does so by no accident."""
 
 
 def notes_on_unread_columns(unread: Sequence[str]) -> list[str]:
@@ -54,6 +57,32 @@ def notes_on_some_repeats(pairs: Sequence[Pair]) -> list[str]:
         f"both sides begin with their prompt in {row_numbers(rows)}, and not in nearly all: it is "
         "left there, and would be learned twice"
     ]
+
+
+def note_on_held_prompts(pairs: Sequence[Pair]) -> list[str]:
+    """Say in which rows both sides hold the prompt behind other words, as transcripts do.
+
+    Args:
+        pairs: as they were read.
+    """
+    rows = [pair.row for pair in pairs if _is_held(pair)]
+    if not rows or len(rows) < _HALF * len(pairs):
+        return []
+    return [
+        f"both sides hold their prompt, behind other words, in {row_numbers(rows)}: it would be "
+        "learned as part of the answers; a transcript is read as a list of {role, content}, by "
+        "format `messages`"
+    ]
+
+
+def _is_held(pair: Pair) -> bool:
+    said = pair.prompt.strip()
+    sides = pair.chosen.strip(), pair.rejected.strip()
+    return (
+        not pair.turns
+        and len(said) >= _FEWEST_CHARACTERS
+        and all(side.find(said) > 0 for side in sides)
+    )
 
 
 def _either(names: Sequence[str]) -> str:

@@ -16,9 +16,9 @@ from jobs.text.reading import Dropped, Item, Reading
 from jobs.text.row_options import RowOptions
 from jobs.text.rows.fault import RowFault, shown
 from jobs.text.rows.file_bytes import PACKED_SUFFIXES
-from jobs.text.rows.json_rows import parse_json
 from jobs.text.rows.lines import read_lines
 from jobs.text.rows.table import Row, Table
+from jobs.text.rows_as_text import notes_on_quotes, refuse_rows
 from jobs.text.shard_names import ABOUT, shards_in
 from jobs.text.side_columns import (
     SCORES_OF_SIDES,
@@ -28,9 +28,6 @@ from jobs.text.side_columns import (
 )
 
 Made = TypeVar("Made")
-
-_LOOKED_AT = 100
-"""Lines of a text that are looked at to tell it from JSON."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,7 +181,7 @@ def read_text_rows(name: str, source: Path | None, options: RowOptions, column: 
     A line is a row whose only cell is the column's.
 
     Raises:
-        UserError: as `read_all_rows`; there is no file; the lines of a text are JSON.
+        UserError: as `read_all_rows`; there is no file; the lines of a text are rows.
     """
     if _holds_rows(source):
         return read_all_rows(name, source, options, (column,))
@@ -195,9 +192,9 @@ def read_text_rows(name: str, source: Path | None, options: RowOptions, column: 
     else:
         files = [source_of(name, source)]
     lines = [line for file in files for line in read_lines(file)]
-    _refuse_json(lines, files[0])
+    refuse_rows(lines, files[0])
     rows = [Row(number=n, cells={column: line}) for n, line in enumerate(lines, start=1)]
-    return SourceRows(rows=rows, malformed=[], unused_columns=(), notes=())
+    return SourceRows(rows=rows, malformed=[], unused_columns=(), notes=notes_on_quotes(lines))
 
 
 def _is_text(path: Path) -> bool:
@@ -216,19 +213,3 @@ def _holds_rows(source: Path | None) -> bool:
     if os.path.isdir(source):
         return not any(_is_text(path) for path in source.iterdir()) and bool(shards_in(source))
     return bool(suffix_of(source.name))
-
-
-def _refuse_json(lines: Sequence[str], file: Path) -> None:
-    """Raise UserError for lines of JSON, which nobody means as text."""
-    filled = [line for line in lines if line.strip()][:_LOOKED_AT]
-    if filled and all(line.lstrip().startswith("{") for line in filled):
-        try:
-            is_json = all(isinstance(parse_json(line), Mapping) for line in filled)
-        except RowFault:
-            return
-        if is_json:
-            raise UserError(
-                "its lines are JSON objects, not text",
-                where=str(file),
-                hint="call it .jsonl; a format that reads rows then takes a column of it",
-            )

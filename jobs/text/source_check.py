@@ -13,7 +13,11 @@ from typing import Any, Literal, overload
 from cluster.errors import DeltascaleError, UserError
 from jobs.hub.repository import DATA_SETS
 from jobs.params import added
-from jobs.text.beside_prompts import notes_on_some_repeats, notes_on_unread_columns
+from jobs.text.beside_prompts import (
+    note_on_held_prompts,
+    notes_on_some_repeats,
+    notes_on_unread_columns,
+)
 from jobs.text.format import MAX_DROPPED, Role, read
 from jobs.text.pair_artifact import without_duplicates
 from jobs.text.reading import Labelled, Pair, Prompt, Reading, by_reason
@@ -149,7 +153,11 @@ def _looked_closer(role: Role, reading: Reading[Any]) -> list[str]:
     if role in ("pairs", "prompts"):
         notes += notes_on_unread_columns(reading.unused_columns)
     if role == "pairs":
-        notes += [*notes_on_some_repeats(reading.items), *note_on_both_orders(reading.items)]
+        notes += [
+            *notes_on_some_repeats(reading.items),
+            *note_on_held_prompts(reading.items),
+            *note_on_both_orders(reading.items),
+        ]
     return notes
 
 

@@ -2,8 +2,8 @@ r"""Traces that another program left in texts, which would be learned as words o
 
 A word for an empty cell (`nan`), escapes in place of line breaks (`\n`), entities of web pages
 (`&amp;`), UTF-8 that was read as WINDOWS-1252 (`â€™`), the mark of a lost character, Python's way
-of writing bytes and lists, a spreadsheet's longest cell. Each may be meant: they are said, and
-nothing is changed.
+of writing bytes and lists, an object in place of the text in it, a spreadsheet's longest cell. Each
+may be meant: they are said, and nothing is changed.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ _MISREAD = re.compile(
 )
 _ESCAPED = re.compile(r"\\[nrt]")
 _BYTES = re.compile(r"""b(?P<mark>['"]).*(?P=mark)""", re.DOTALL)
+_OBJECT = re.compile(r"""[\[(]{0,2}\{\s*(?P<mark>['"])[^\W\d][\w .-]{0,39}(?P=mark)\s*:\s*\S""")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +91,12 @@ _TRACES = (
         what="are bytes or lists as Python writes them (`b'...'`, `['...']`)",
         is_in=lambda text: _BYTES.fullmatch(text.strip()) is not None or _is_list(text.strip()),
         least=_MOST,
+    ),
+    _Trace(
+        what="begin as objects that programs write (`{'text': ...}`)",
+        is_in=lambda text: _OBJECT.match(text.lstrip()) is not None,
+        least=_MOST,
+        few=1,
     ),
     _Trace(
         what=f"have {_LONGEST_CELL:,} characters, at which a spreadsheet cuts a cell",

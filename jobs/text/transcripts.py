@@ -16,7 +16,7 @@ _ASKS_AND_ANSWERS = re.compile(
             r"(?:<\|begin_of_text\|>)?<\|start_header_id\|>\s*(?:system|user)\b.*\|>\s*assistant\b",
             r"(?:<bos>)?<start_of_turn>\s*user\b.*<start_of_turn>\s*model\b",
             r"<\|(?:system|user|prompter)\|>.*<\|assistant\|>",
-            r"(?:#+\s*)?(?:Human|User)\s*:.*[#\n][ \t]*(?:Assistant|AI|Bot)\s*:",
+            r"(?:#+\s*)?(?i:Human|User)\s*:.*[#\n][ \t]*(?i:Assistant|AI|Bot)\s*:",
             r"#+\s*Instruction\s*:.*#[ \t]*Response\s*:",
         )
     ),

@@ -14,9 +14,10 @@ from analysis.long_table.circumstances import Origin
 from jobs.text.data_set import read_all_rows
 from jobs.text.example_texts import openings_with_ends
 from jobs.text.format import Format
+from jobs.text.messages_as_text import plain_text
 from jobs.text.reading import Labelled, Reading
 from jobs.text.row_options import RowOptions
-from jobs.text.rows.cell import is_nothing, text_cell
+from jobs.text.rows.cell import is_nothing
 from jobs.text.rows.fault import RowFault
 from jobs.text.rows.table import Row
 
@@ -59,7 +60,7 @@ class Jigsaw(Format[JigsawOptions]):
 def _labelled(row: Row, options: JigsawOptions) -> Labelled:
     values = [_label(row, name) for name in options.labels]
     return Labelled(
-        row=row.number, text=text_cell(row, _TEXT), toxic=max(values) >= options.threshold
+        row=row.number, text=plain_text(row, _TEXT), toxic=max(values) >= options.threshold
     )
 
 

@@ -11,12 +11,10 @@ from analysis.long_table.circumstances import Origin
 from jobs.text.data_set import read_all_rows
 from jobs.text.example_texts import openings_with_ends
 from jobs.text.format import Format
-from jobs.text.messages_as_text import messages_in
+from jobs.text.messages_as_text import plain_text
 from jobs.text.reading import Prompt, Reading, Segment
 from jobs.text.repeated_prompts import are_repeated, behind, note_of_repeats
 from jobs.text.row_options import RowOptions
-from jobs.text.rows.cell import text_cell
-from jobs.text.rows.fault import RowFault
 from jobs.text.rows.table import Row
 
 _COLUMNS = ("prompt", "answer")
@@ -45,10 +43,7 @@ class PromptAnswer(Format[RowOptions]):
 
 def _texts(row: Row) -> tuple[int, tuple[str, str]]:
     """Return the number of a row, and its prompt and answer."""
-    for name in _COLUMNS:
-        if messages_in(text_cell(row, name), repr(name)) is not None:
-            raise RowFault(f"{name!r} is a list of messages as text")
-    return row.number, (text_cell(row, "prompt"), text_cell(row, "answer"))
+    return row.number, (plain_text(row, "prompt"), plain_text(row, "answer"))
 
 
 def _texts_behind(row: Row) -> tuple[int, tuple[str, str]]:

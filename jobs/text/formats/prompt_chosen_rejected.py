@@ -15,11 +15,10 @@ from jobs.text.data_set import SourceRows, read_all_rows
 from jobs.text.example_texts import openings_with_ends
 from jobs.text.format import Format
 from jobs.text.held_out import pairs_to_train_on, prompts_to_measure
-from jobs.text.messages_as_text import messages_in
+from jobs.text.messages_as_text import plain_text
 from jobs.text.reading import Dropped, Pair, Prompt, Reading
 from jobs.text.repeated_prompts import are_repeated, behind, note_of_repeats
 from jobs.text.row_options import PairRowOptions
-from jobs.text.rows.cell import text_cell
 from jobs.text.rows.fault import RowFault, shown
 from jobs.text.rows.table import Row
 from jobs.text.transcripts import note_of_transcripts
@@ -82,7 +81,7 @@ def _note_of_shared_openings(rows: SourceRows) -> str | None:
 
 
 def _pair(row: Row) -> Pair:
-    prompt, chosen, rejected = (_text(row, name) for name in ("prompt", *_SIDES))
+    prompt, chosen, rejected = (plain_text(row, name) for name in ("prompt", *_SIDES))
     return Pair(row=row.number, prompt=prompt, chosen=chosen, rejected=rejected)
 
 
@@ -98,7 +97,7 @@ def _pair_of_whole_texts(row: Row) -> Pair:
 
 def _pair_of_shared_opening(row: Row) -> Pair:
     """Take the words that both sides begin with as the prompt; no word is cut in two."""
-    chosen, rejected = (_text(row, name) for name in _SIDES)
+    chosen, rejected = (plain_text(row, name) for name in _SIDES)
     if chosen.startswith(_TRANSCRIPT):
         raise RowFault("'chosen' is a transcript of turns (format `hh-rlhf` reads them)")
     shared = next(
@@ -112,10 +111,3 @@ def _pair_of_shared_opening(row: Row) -> Pair:
     return Pair(
         row=row.number, prompt=chosen[:shared], chosen=chosen[shared:], rejected=rejected[shared:]
     )
-
-
-def _text(row: Row, name: str) -> str:
-    text = text_cell(row, name)
-    if messages_in(text, repr(name)) is not None:
-        raise RowFault(f"{name!r} is a list of messages as text (format `messages` reads them)")
-    return text

@@ -16,9 +16,9 @@ from jobs.text.chat_messages import parse_text
 from jobs.text.data_set import read_all_rows, read_text_rows
 from jobs.text.example_texts import openings_with_ends
 from jobs.text.format import Format
+from jobs.text.messages_as_text import plain_text
 from jobs.text.reading import Dropped, Prompt, Reading, Segment
 from jobs.text.row_options import RowOptions
-from jobs.text.rows.cell import text_cell
 from jobs.text.rows.table import Row
 
 
@@ -62,7 +62,7 @@ class Realtoxicityprompts(Format[RealToxicityPromptsOptions]):
 
 
 def _is_true(cell: object) -> bool:
-    return cell is True or (isinstance(cell, str) and cell.strip().lower() in ("true", "1"))
+    return cell == 1 or (isinstance(cell, str) and cell.strip().lower() in ("true", "1", "1.0"))
 
 
 def _is_blank_line(row: Row) -> bool:
@@ -77,5 +77,5 @@ def _prompt(row: Row) -> Prompt:
         prompt = parsed
     if isinstance(prompt, Mapping):
         row = replace(row, cells={"prompt.text": prompt.get("text")})
-    text = text_cell(row, "prompt.text" if isinstance(prompt, Mapping) else "prompt").strip()
+    text = plain_text(row, "prompt.text" if isinstance(prompt, Mapping) else "prompt").strip()
     return Prompt(row=row.number, source=text, segments=(Segment(role="prompt", text=text),))

@@ -127,6 +127,8 @@ def _cells(value: object, wanted: Callable[[str], bool]) -> Mapping[str, Any]:
     """Return the cells of a row. Raises RowFault for what is none, or has a wanted name twice."""
     if isinstance(value, RowFault):
         raise value
+    if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
+        raise RowFault("a list of texts, not of objects (one text a line is read from a .txt)")
     if not isinstance(value, Mapping):
         raise RowFault("not a JSON object")
     refuse_doubled_cells(value, wanted)

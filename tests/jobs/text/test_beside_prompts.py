@@ -57,6 +57,38 @@ def test_prompts_that_some_sides_repeat_are_told_where_none_is_taken_off(tmp_pat
     )
 
 
+@pytest.mark.parametrize(
+    "transcript",
+    [
+        "Human: {} Assistant:{}",
+        "- role: user\n  content: {}\n- role: assistant\n  content:{}",
+        "<turn who='user'>{}</turn><turn who='assistant'>{}</turn>",
+    ],
+)
+def test_answers_that_hold_their_prompt_behind_other_words_are_told(tmp_path, transcript):
+    rows = [
+        {
+            "prompt": f"what is {n}?",
+            "chosen": transcript.format(f"what is {n}?", " good"),
+            "rejected": transcript.format(f"what is {n}?", " bad"),
+        }
+        for n in range(4)
+    ]
+    (note,) = notes(written(tmp_path / "pairs.jsonl", rows))
+    assert note.startswith("both sides hold their prompt, behind other words, in rows 1, 2, 3, 4:")
+
+
+def test_answers_that_say_a_short_prompt_or_one_side_alone_are_not_told(tmp_path):
+    rows = [
+        {"prompt": "so", "chosen": f" and so {n}", "rejected": f" not so {n}"} for n in range(4)
+    ]
+    rows += [
+        {"prompt": f"what is {n}?", "chosen": f"You ask: what is {n}?", "rejected": f"{n} is bad"}
+        for n in range(4)
+    ]
+    assert notes(written(tmp_path / "pairs.jsonl", rows)) == []
+
+
 def test_prompts_that_all_sides_repeat_are_taken_off(tmp_path):
     rows = [pair(n, chosen=f"so {n} a", rejected=f"so {n} b") for n in range(20)]
     assert notes(written(tmp_path / "pairs.jsonl", rows)) == [

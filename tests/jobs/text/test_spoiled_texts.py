@@ -35,6 +35,9 @@ def notes(path, form=FORMAT, role="pairs", **options):
         (" so\0", "zero bytes"),
         ("b' so'", "as Python writes them"),
         ("['so']", "as Python writes them"),
+        ("{'text': 'so', 'score': 1}", "begin as objects that programs write"),
+        (' {"text": "so"}', "begin as objects that programs write"),
+        ("[{'answer': 'so'}]", "begin as objects that programs write"),
         ("x" * 32_767, "at which a spreadsheet cuts a cell"),
     ],
 )
@@ -56,6 +59,8 @@ def test_traces_of_other_programs_are_said_with_their_rows(tmp_path, chosen, tol
         " b'x",
         " print('a\\n')\nprint('b')",
         " [1, 2]",
+        " {so: 1}",
+        "{ 'a' } is a set",
     ],
 )
 def test_what_is_meant_is_not_said(tmp_path, chosen):

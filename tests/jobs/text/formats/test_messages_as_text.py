@@ -158,3 +158,22 @@ def test_an_answer_that_shows_a_transcript_stays_one_and_is_noted(tmp_path):
     row = {"prompt": "show me ChatML", "chosen": shown, "rejected": shown + "."}
     reading = read(tmp_path, FORMATS[0], row)
     assert len(reading.items) == 21 and "in 1 of 21 rows" in reading.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("role", "name", "column", "options"),
+    [
+        ("labelled", "jigsaw", "comment_text", {}),
+        ("prompts", "text", "text", {"held_out": 0, "prompt_words": 2}),
+        ("prompts", "document", "text", {}),
+        ("prompts", "realtoxicityprompts", "prompt", {}),
+        ("prompts", "prompt-answer", "answer", {}),
+    ],
+)
+@pytest.mark.parametrize("as_text", [json.dumps, repr])
+def test_a_list_of_messages_is_text_in_no_format(tmp_path, role, name, column, options, as_text):
+    others = {"toxic": 0, "prompt": "so", "answer": "so"}
+    path = written(tmp_path / "texts.jsonl", [{**others, column: as_text(TURNS)}] * 3)
+    with pytest.raises(UserError) as fault:
+        format.read(role, name, path, options, 0.1)
+    assert f"'{column}' is a list of messages as text" in fault.value.error
