@@ -37,6 +37,7 @@ from cluster.driver_messages import (
 )
 from cluster.errors import SurroundingsError
 from cluster.executor import Ending, Outcome
+from cluster.machine.asking_signals import REPEATED
 from cluster.nodes.memory_pressure import MemoryPressure
 
 _LOOK_EVERY_S = 1.0
@@ -52,7 +53,7 @@ def main(descriptor: int) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     # A scheduler sends these to every process; the launch hears them and asks the calls to stop.
     # Heard here, or by what Ray starts and workers inherit, they would end the machines first.
-    for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+    for number in REPEATED:
         signal.signal(number, signal.SIG_IGN)
     _adopt_orphans()
     connection = Connection(descriptor)

@@ -10,7 +10,6 @@ import json
 import os
 import select
 import selectors
-import signal
 import socket
 import sys
 import time
@@ -19,6 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from cluster.machine.asking_signals import ignore_all
 from cluster.redaction.redactor import Redactor
 from jobs.worker.last_witness import LOOK_EVERY_S, Witness
 from jobs.worker.log_file import LogFile
@@ -211,8 +211,7 @@ class _Keeper:
 
 def main(descriptor: int, worker: int) -> None:
     """Keep the logs of a worker, a process by this number, at the other end of a socket."""
-    for name in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
-        signal.signal(name, signal.SIG_IGN)  # it ends after its worker, with the last words
+    ignore_all()  # it ends after its worker, with the last words
     _Keeper(socket.socket(fileno=descriptor), Witness(worker)).run()
 
 

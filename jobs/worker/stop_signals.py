@@ -1,7 +1,7 @@
 """Signals that ask a worker to stop: it saves its work and ends, as where its executor asks it.
 
-A scheduler whose time is nearly over sends SIGUSR1 or SIGUSR2 to every process of a job, a machine
-that goes down SIGTERM or SIGHUP. Their default is to end a process at once. Ray cancels by SIGINT,
+Whoever sends them (`asking_signals.py`) sends them to every process of a job, as a rule. Their
+default is to end a process at once. Ray cancels by SIGINT, and a launch hears the first signal,
 whose default is an exception between any two lines: in the midst of a training step, or of what is
 saved. It ends what never asks whether it should stop; to all else it is one more request.
 """
@@ -14,9 +14,9 @@ from dataclasses import replace
 from types import FrameType
 
 from cluster.executor import Surroundings
+from cluster.machine.asking_signals import ASKING, REPEATED
 
-_SIGNALS = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
-"""SIGTERM is the executor's: Ray ends its workers by it."""
+_Handler = Callable[[int, FrameType | None], None]
 
 
 class _Interrupts:
@@ -58,8 +58,8 @@ def ended_by_interrupts() -> Iterator[None]:
 def heeding_signals(surroundings: Surroundings) -> Iterator[Surroundings]:
     """Yield surroundings that also ask to stop once a signal came, while the block runs.
 
-    A signal that somebody handles or ignores already is left to him: the launch itself under the
-    executor `local`, `nohup`.
+    A signal that somebody handles or ignores already is left to him: `nohup`, or the launch itself
+    under the executor `local`. Where the launch would end the job by it, the job is asked first.
     """
     if threading.current_thread() is not threading.main_thread():
         yield surroundings
@@ -69,10 +69,27 @@ def heeding_signals(surroundings: Surroundings) -> Iterator[Surroundings]:
     def handle(number: int, frame: FrameType | None) -> None:
         received.set()
 
-    handlers = {number: handle for number in _SIGNALS if signal.getsignal(number) is signal.SIG_DFL}
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        _INTERRUPTS.came = received
-        handlers[signal.SIGINT] = _INTERRUPTS.handle
+    def handle_after(others: Callable[[int, FrameType | None], object]) -> _Handler:
+        def asked_first(number: int, frame: FrameType | None) -> None:
+            try:
+                others(number, frame)
+            except KeyboardInterrupt:
+                if received.is_set():
+                    raise  # the second one ends it
+                _INTERRUPTS.handle(number, frame)
+
+        return asked_first
+
+    _INTERRUPTS.came = received
+    handlers: dict[signal.Signals, _Handler] = {}
+    for number in ASKING:
+        handler = signal.getsignal(number)
+        if handler is signal.default_int_handler:
+            handlers[number] = _INTERRUPTS.handle
+        elif callable(handler) and not isinstance(handler, signal.Handlers):
+            handlers[number] = handle_after(handler)
+        elif handler is signal.SIG_DFL and number in REPEATED:
+            handlers[number] = handle  # SIGTERM is the executor's: Ray ends its workers by it
     before = {number: signal.signal(number, of) for number, of in handlers.items()}
     try:
         yield replace(surroundings, stop_requested=_either(surroundings, received))

@@ -1,8 +1,4 @@
-"""Ctrl-C and other signals while a launch runs: one asks for an orderly end, two Ctrl-C end it.
-
-SIGTERM comes from whoever stops a machine; SIGHUP from a terminal or connection that is closed;
-SIGUSR1 and SIGUSR2 from schedulers, a moment before a job's time is over.
-"""
+"""Ctrl-C and other signals while a launch runs: one asks for an orderly end, two Ctrl-C end it."""
 
 import contextlib
 import signal
@@ -11,10 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from types import FrameType
 
-_REPEATED = frozenset({signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2})
-"""Signals of which a second one means no more: a terminal that is closed sends SIGHUP, and so does
-its shell."""
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+from cluster.machine.asking_signals import ANNOUNCING, ASKING, REPEATED
 
 
 @dataclass(kw_only=True)
@@ -45,12 +38,12 @@ class Interruption:
     @property
     def is_of_scheduler(self) -> bool:
         """Tell whether whoever owns the machine sent it, and no person."""
-        return self.number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM)
+        return self.number in (*ANNOUNCING, signal.SIGTERM)
 
     @property
     def is_announced(self) -> bool:
-        """Tell whether it came a while before the end, as schedulers send SIGUSR1 and SIGUSR2."""
-        return self.number in (signal.SIGUSR1, signal.SIGUSR2)
+        """Tell whether it came a while before the end, as schedulers send some."""
+        return self.number in ANNOUNCING
 
 
 def restore_sigint() -> None:
@@ -81,21 +74,21 @@ def handle_signals(*, may_raise: bool = False) -> Iterator[Interruption]:
         is_first = not received.requested
         received.requested = True
         received.number = received.number or number
-        if received.may_raise if is_first else number not in _REPEATED:
+        if received.may_raise if is_first else number not in REPEATED:
             raise KeyboardInterrupt
 
     if threading.current_thread() is not threading.main_thread():
         yield received
         return
     # `nohup` has SIGHUP ignored, and means it.
-    heard = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    heard = [number for number in ASKING if signal.getsignal(number) is not signal.SIG_IGN]
     before = {number: signal.signal(number, handle) for number in heard}
     try:
         yield received
     finally:
         for number, handler in before.items():
             # What the launch has left to write is not cut off by a shell's own SIGHUP.
-            is_deaf = received.requested and number in _REPEATED
+            is_deaf = received.requested and number in REPEATED
             if signal.getsignal(number) is not _ignore:  # so left by a block within this one
                 signal.signal(number, _ignore if is_deaf else handler)
 

@@ -6,11 +6,11 @@ it hears by its standard input how the launch ended, or from that being closed t
 
 import os
 import select
-import signal
 import sys
 import time
 from contextlib import suppress
 
+from cluster.machine.asking_signals import ignore_all
 from cluster.storage import Storage
 from jobs.entries.own_entries import apart
 from jobs.mirror.study_run import StudyRun
@@ -35,8 +35,7 @@ def main(root_url: str, study_name: str, launch: str) -> int:
         study_name: the study.
         launch: id of the launch.
     """
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # the launch hears them, and ends this one
+    ignore_all()  # the launch hears them, and ends this one
     os.nice(10)
     root = Storage(root_url)
     with apart():

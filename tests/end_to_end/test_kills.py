@@ -92,6 +92,24 @@ def test_a_launch_on_ray_killed_twice_completes_with_the_same_bytes(
     _resumed_steps(command.root)
 
 
+def test_a_training_in_the_process_of_its_launch_saves_the_step_that_a_signal_finds_it_at(
+    command: Any,
+) -> None:
+    process = command.fork("launch", SMALLER, "--executor", "local")
+    if _reached(_in_training(command, "align"), process):
+        os.kill(process.pid, signal.SIGTERM)
+    _, told = process.communicate(timeout=_LONGEST_S)
+    assert process.returncode == 130, told
+    (log,) = (
+        file
+        for file in command.root.glob("artifacts/align/*/attempts/*/training_log.jsonl")
+        if not (file.parents[2] / "record.json").exists()
+    )
+    done = [json.loads(line)["step"] for line in log.read_text().splitlines()]
+    saved = [int(file.parent.name.partition("-")[2]) for file in log.parent.rglob("COMPLETE.json")]
+    assert max(saved) == max(done), told
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("executor", ["local", "ray"])
 def test_a_launch_killed_from_pretraining_to_the_end_completes_with_the_same_bytes(

@@ -15,8 +15,8 @@ VISIBLE_VARIABLE = "DELTASCALE_VISIBLE_WITHIN"
 """Environment variable: how long a record may stay invisible after a worker said it is there."""
 SAVE_VARIABLE = "DELTASCALE_SAVE_WITHIN"
 """Environment variable of a batch job: how long jobs may take to save once its scheduler says, by
-SIGUSR1 or SIGUSR2, that its time is nearly over. With it such a signal, and SIGTERM, is an end for
-now, not an interruption: the code is 75, and whoever started the launch starts it again."""
+SIGUSR1, SIGUSR2 or SIGXCPU, that its time is nearly over. With it such a signal, and SIGTERM, is an
+end for now, not an interruption: the code is 75, and whoever started the launch starts it again."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ import pytest
 from cluster.executor import Surroundings
 from jobs.worker.stop_signals import ended_by_interrupts, heeding_signals
 
-SIGNALS = [signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2]
+SIGNALS = [signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU]
 
 
 @pytest.mark.parametrize("number", SIGNALS)
@@ -83,3 +83,47 @@ def test_an_interrupt_that_somebody_handles_is_left_to_him(interrupt):
     with heeding_signals(Surroundings()) as surroundings, ended_by_interrupts():
         interrupt()
         assert heard == [signal.SIGINT] and not surroundings.stop_requested()
+
+
+@pytest.fixture(params=[signal.SIGINT, signal.SIGTERM, *SIGNALS])
+def told(request):
+    """What tells a launch in whose process the job runs to end, as `handle_signals` hears it."""
+    from orchestrator.dispatch.interruption import handle_signals
+
+    with handle_signals(may_raise=True) as heard:
+        yield heard, lambda: os.kill(os.getpid(), request.param)
+
+
+def test_a_job_in_the_process_of_its_launch_is_asked_before_a_signal_ends_it(told):
+    heard, tell = told
+    with heeding_signals(Surroundings()) as surroundings, ended_by_interrupts():
+        assert not surroundings.stop_requested()
+        tell()
+        assert surroundings.stop_requested() and heard.requested
+
+
+def test_a_job_in_the_process_of_its_launch_that_never_asks_is_ended_at_once(told):
+    heard, tell = told
+    with (
+        heeding_signals(Surroundings()),
+        pytest.raises(KeyboardInterrupt),
+        ended_by_interrupts(),
+    ):
+        tell()
+        raise AssertionError("it went on")
+    assert heard.requested
+
+
+def test_a_second_interrupt_ends_a_job_in_the_process_of_its_launch():
+    from orchestrator.dispatch.interruption import handle_signals
+
+    with (
+        handle_signals(may_raise=True),
+        heeding_signals(Surroundings()) as surroundings,
+        pytest.raises(KeyboardInterrupt),
+        ended_by_interrupts(),
+    ):
+        surroundings.stop_requested()
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+        raise AssertionError("it went on")

@@ -54,7 +54,7 @@ stages:
 """
 
 
-@pytest.mark.parametrize("number", ["HUP", "USR1"])
+@pytest.mark.parametrize("number", ["HUP", "USR1", "XCPU"])
 def test_every_signal_that_means_stop_ends_a_launch_in_order(tmp_path, number):
     study, root = tmp_path / "long.yaml", tmp_path / "root"
     study.write_text(PROBE)
@@ -200,7 +200,7 @@ def test_a_launch_whose_terminal_is_closed_lets_its_jobs_save(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1])
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1, signal.SIGXCPU])
 def test_a_signal_to_every_process_of_a_launch_on_ray_lets_its_jobs_save(tmp_path, number):
     study, root = tmp_path / "long.yaml", tmp_path / "root"
     study.write_text(PROBE)
