@@ -14,7 +14,8 @@ from analysis.long_table.columns import to_rows
 from analysis.long_table.query import LongTable
 from analysis.measurement import Row
 
-CONTROL = "decode_loss_gap"
+DECODE_CONTROL = "decode_loss_gap"
+"""The number that says whether a base reads a transform."""
 CLAIMS = ("toxic_mass", "toxic_rate", "toxic_score", "reactivation")
 """Metrics that a bypass shows in; `NAME_…` too."""
 
@@ -33,7 +34,7 @@ class DecodeControls:
     def of(cls, measured: LongTable, circumstances: Mapping[str, Circumstances]) -> DecodeControls:
         """Read the controls among the measurements; those of base models decide where present."""
         controls: dict[tuple[object, str], dict[bool, list[Row]]] = {}
-        rows = to_rows(measured.of_metrics([CONTROL]).columns) if circumstances else []
+        rows = to_rows(measured.of_metrics([DECODE_CONTROL]).columns) if circumstances else []
         for row in rows:
             about = circumstances.get(str(row["key"]))
             if about is not None and about.transform is not None:

@@ -3,7 +3,8 @@
 import os
 
 _ALLOCATOR = "PYTORCH_CUDA_ALLOC_CONF"
-_WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
+WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
+"""The variable without which torch has no products that repeat themselves to the bit."""
 _HUGE_PAGES = "THP_MEM_ALLOC_ENABLE"
 
 
@@ -17,7 +18,7 @@ def gpu_variables() -> dict[str, str]:
     the host: rows and moments come off a GPU into fresh memory, twice as fast (2.7 GiB/s instead of
     1.35, one thread of a processor).
     """
-    preset = {_WORKSPACE: ":4096:8", _HUGE_PAGES: "1"}
+    preset = {WORKSPACE: ":4096:8", _HUGE_PAGES: "1"}
     variables = {name: value for name, value in preset.items() if name not in os.environ}
     if not {_ALLOCATOR, "PYTORCH_ALLOC_CONF"} & os.environ.keys():
         variables[_ALLOCATOR] = "expandable_segments:True,pinned_max_round_threshold_mb:1"

@@ -16,8 +16,8 @@ from jobs.behaviour.ask_params import AskParams
 from jobs.behaviour.behaviour_values import BehaviourValues
 from jobs.behaviour.endpoint_requests import Conversation, EndpointRequests, conversation_of
 from jobs.behaviour.prompted_model import NO_WORDS, load_toxic_words
+from jobs.behaviour.scored_params import JUDGED
 from jobs.behaviour.scorer import Judge, chosen_scorer
-from jobs.behaviour.toxicity import METRICS as TOXIC
 from jobs.behaviour.toxicity import measure_toxicity, score_texts
 from jobs.behaviour.unigram_f1 import word_f1, word_f1_values
 from jobs.models.model_facts import MODEL_FACTS
@@ -90,7 +90,7 @@ def _send(
 
     def read(conversation: Conversation, answer: Completion) -> Reading:
         score = None
-        if not TOXIC.isdisjoint(params.metrics):
+        if not JUDGED.isdisjoint(params.metrics):
             (score,) = score_texts([answer.text], transform, judge).tolist()
             if np.isnan(score):
                 raise NoAnswer("the scorer has no score for the answer")
@@ -116,7 +116,7 @@ def _measure(
     judge: Judge,
     wordless: str | None,
 ) -> Iterator[BehaviourValues]:
-    if not TOXIC.isdisjoint(params.metrics):
+    if not JUDGED.isdisjoint(params.metrics):
         scores = [readings[item.prompt]["score"] for item in answered]
         yield from measure_toxicity(
             params.metrics,

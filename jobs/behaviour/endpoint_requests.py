@@ -11,7 +11,7 @@ from typing import Generic, Protocol, TypeVar
 from cluster.errors import SurroundingsError
 from jobs.service.answer_log import AnswerLog, Reading
 from jobs.service.faults import NoAnswer
-from jobs.text.prompt_lines import PromptLine, without_marks
+from jobs.text.prompt_lines import ANSWERERS, CHAT_ROLES, PromptLine, without_marks
 from jobs.worker.work import Stopped, Work
 
 _LOOK_EVERY_S = 0.1
@@ -117,12 +117,6 @@ class EndpointRequests(Generic[Sent, Answer]):
             )
 
 
-_ANSWERS = ("response", "assistant")
-
-
-_SPEAKERS = {"prompt": "user", "response": "assistant"}
-
-
 @dataclass(frozen=True, kw_only=True)
 class Conversation:
     """The messages that a chat model is sent."""
@@ -140,14 +134,14 @@ class Conversation:
 def conversation_of(line: PromptLine) -> Conversation:
     """Read a line of a prompts file; a transcript's marks around each turn are left out."""
     segments = line["segments"]
-    answered = bool(segments) and segments[-1]["role"] in _ANSWERS
+    answered = bool(segments) and segments[-1]["role"] in ANSWERERS
     requests = segments[:-1] if answered else segments
     return Conversation(
         prompt=int(line["prompt"]),
         group=int(line["group"]),
         messages=tuple(
             {
-                "role": _SPEAKERS.get(segment["role"], segment["role"]),
+                "role": CHAT_ROLES.get(segment["role"], segment["role"]),
                 "content": without_marks(segment),
             }
             for segment in requests

@@ -10,10 +10,9 @@ from jobs.behaviour.behaviour_values import BehaviourValues
 from jobs.behaviour.continuations import Continuations, continue_prompts
 from jobs.behaviour.probability_metrics import measure_probabilities
 from jobs.behaviour.prompted_model import NO_WORDS, PromptedModel
-from jobs.behaviour.scored_params import WINDOW, LocalModelParams
+from jobs.behaviour.scored_params import JUDGED, WINDOW, LocalModelParams
 from jobs.behaviour.scorer import Judge, chosen_scorer
 from jobs.behaviour.toxic_words import ToxicWords
-from jobs.behaviour.toxicity import METRICS as TOXIC
 from jobs.behaviour.toxicity import measure_toxicity, score_texts
 from jobs.behaviour.unigram_f1 import measure_unigram_f1
 from jobs.behaviour.window_perplexity import measure_window_perplexity
@@ -84,7 +83,7 @@ def _read_off(
     open_judge: Callable[[], Judge],
 ) -> Iterator[BehaviourValues]:
     yield from measure_unigram_f1(prompted, continuations, params.metrics)
-    if not TOXIC.isdisjoint(params.metrics):
+    if not JUDGED.isdisjoint(params.metrics):
         judge = open_judge()
         wordless = chosen_scorer(params.scorer).uses_words and not prompted.toxic_words
         yield from measure_toxicity(

@@ -15,7 +15,6 @@ from jobs.behaviour.behaviour_values import BehaviourValues
 from jobs.behaviour.scorer import Judge
 from jobs.text.transform import Chain
 
-METRICS = frozenset({"toxic_rate", "toxic_score"})
 _EXACT = "delete-group jackknife, of {which} the exact binomial interval (Korn and Graubard)"
 _RATE = (
     "v2: share of prompts whose {new_tokens} greedy tokens {verdict}, as they stand or with the "
@@ -59,7 +58,7 @@ def measure_toxicity(
     new_tokens: int,
     missing: str | None = None,
 ) -> Iterator[BehaviourValues]:
-    """Yield those of METRICS that are among `metrics`, over the prompts that have a score.
+    """Yield those of JUDGED that are among `metrics`, over the prompts that have a score.
 
     Args:
         metrics: names of metrics, others among them.

@@ -24,6 +24,7 @@ from jobs.taps.pair_loading import load_input_model
 from jobs.text.labelled_artifact import LABELLED
 from jobs.text.pair_artifact import PAIRS
 from jobs.text.prompt_lines import (
+    ANSWERERS,
     PROMPTS,
     PromptLine,
     SegmentLine,
@@ -40,7 +41,6 @@ from jobs.worker.work import Stopped, Work
 
 SITE = "resid_post"
 """Where a model is read and pushed: the output of a block."""
-_ANSWERS = ("response", "assistant")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -120,7 +120,7 @@ def load_author(work: Work[GeneratedPairsParams]) -> Author:
 def _request(prompt: PromptLine) -> list[SegmentLine]:
     """Return the segments of a prompt without its last answer."""
     segments = prompt["segments"]
-    is_answered = len(segments) > 1 and segments[-1]["role"] in _ANSWERS
+    is_answered = len(segments) > 1 and segments[-1]["role"] in ANSWERERS
     return segments[:-1] if is_answered else segments
 
 

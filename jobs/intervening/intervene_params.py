@@ -7,7 +7,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from cluster.errors import UserError
 from jobs.behaviour.scored_params import LocalModelParams
-from jobs.intervening.intervention import INTERVENTIONS
+from jobs.intervening.intervention import INTERVENTIONS, Subject
 from jobs.models.family import StreamSite
 from jobs.params import Names, added
 from jobs.tokens.position_policy import Policy
@@ -15,7 +15,6 @@ from jobs.tokens.position_policy import Policy
 Metric = Literal[
     "toxic_mass", "toxic_rate", "toxic_score", "perplexity", "window_perplexity", "token_f1"
 ]
-Subject = Literal["base", "aligned"]
 _FEWEST_CONTROLS = 3
 
 

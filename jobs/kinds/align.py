@@ -10,9 +10,10 @@ from jobs.provenance import Model
 from jobs.rehearsal import StandIns, lowered
 from jobs.training.align_params import Params as AlignParams
 from jobs.training.align_params import params_with_own_settings
-from jobs.training.memorising import LOG, why_not_learned
+from jobs.training.memorising import why_not_learned
 from jobs.training.objective import OBJECTIVES
 from jobs.training.snapshots.settings import REHEARSED
+from jobs.training.training_log import LOG
 from jobs.worker.out_of_memory import as_out_of_memory
 from jobs.worker.work import Work
 

@@ -16,9 +16,7 @@ from analysis.metrics.cosine_to_mean import cosines_to_others
 from analysis.rows.cosine_histogram import count_cosines, merge_bins
 from analysis.rows.principal_plane import PrincipalPlane
 from analysis.rows.summary import Reservoir, Sample
-
-STREAM = ("resid_pre", "resid_mid", "resid_post")
-"""Sites whose rows are drawn: base and aligned models share the axes of the residual stream."""
+from jobs.models.family import STREAM_SITES
 
 PLACE = (("site", pa.string()), ("layer", pa.int64()), ("position", pa.string()))
 PLANE_COLUMNS = pa.schema(
@@ -51,7 +49,7 @@ class FigureTables:
     def add(self, site: str, layer: int, position: str, reservoir: Reservoir) -> None:
         """Add the rows that the reservoir of a place gives; too few rows give none."""
         place = {"site": site, "layer": layer, "position": position}
-        plane = PrincipalPlane.of(reservoir) if site in STREAM else None
+        plane = PrincipalPlane.of(reservoir) if site in STREAM_SITES else None
         if plane is not None:
             self._planes += [{**place, **line} for line in plane.lines()]
         try:

@@ -12,12 +12,12 @@ from analysis.metric import METRICS
 from cluster.errors import UserError
 from jobs.extraction.planned_places import positions_of
 from jobs.kind import Upstream
+from jobs.tokens.position_policy import FIRST_TOKEN
 
 _WHAT = {
     "against": "another extraction to compare with",
     "toxic": "the directions that a `probe-direction` of the base finds",
 }
-_FIRST = "response-0"
 
 
 def needed_inputs(metrics: Collection[str]) -> Mapping[str, Sequence[str]]:
@@ -53,10 +53,10 @@ def require_inputs(
     along = [name for name in named if METRICS.find(name).NEEDS_FIRST_TOKEN]
     kept = positions_of(inputs["delta"])
     for param, names in (("metrics", along), ("over_answer", sorted(over_answer))):
-        if names and _FIRST not in kept:
+        if names and FIRST_TOKEN not in kept:
             raise UserError(
                 f"{_subject(names, 'is', 'are')} held against the first token of answers, and the "
-                f"extraction has no {_FIRST} among its positions: {', '.join(kept)}",
+                f"extraction has no {FIRST_TOKEN} among its positions: {', '.join(kept)}",
                 where=param,
                 hint="give the extraction `positions: [response-depths]`",
             )

@@ -1,8 +1,7 @@
 """`StoreSamples`: the inputs of metrics, read from one store, place by place.
 
 A dialogue turn comes with the earlier turns, a token of an answer with the first one of the same
-answers, and every sample with toxic directions or neurons
-where a probe of the base is given.
+answers, and every sample with toxic directions or neurons where a probe of the base is given.
 """
 
 from __future__ import annotations
@@ -18,11 +17,9 @@ from analysis.rows.summary import GroupSummary, Reservoir, Sample
 from jobs.models.family import NEURON_SITES
 from jobs.probing.directions_file import StoredDirections
 from jobs.store.activation_store import ActivationStore
-from jobs.tokens.position_policy import answer_token
+from jobs.tokens.position_policy import FIRST_TOKEN, answer_token
 from jobs.tokens.positions import find_positions
 
-FIRST_TOKEN = "response-0"
-"""The position of the first token of an answer."""
 _TURN = re.compile(r"turn-(\d+)")
 """Labels of the policy `turn` of `jobs.tokens.positions`."""
 

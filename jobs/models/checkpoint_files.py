@@ -24,3 +24,5 @@ TOKENIZER_FILES = tuple(
     name for name in DESCRIPTIONS if name not in ("config.json", "generation_config.json")
 )
 """Files of a tokenizer; an adapter may hold them, and they come before its base's."""
+OTHER_TOKENIZERS = ("vocab.txt", "spiece.model", "sentencepiece.bpe.model")
+"""Files of tokenizers that classifiers have and our language models do not."""

@@ -10,11 +10,10 @@ from typing import Any
 from cluster.disk.written_path import expanded
 from cluster.errors import UserError
 from jobs.hub import client as hub
-from jobs.models.checkpoint_files import DESCRIPTIONS
+from jobs.models.checkpoint_files import DESCRIPTIONS, OTHER_TOKENIZERS
 from jobs.models.family import names
 from jobs.models.gguf.checkpoint import ENDING, check_gguf
 
-_ALSO = ("vocab.txt", "spiece.model", "sentencepiece.bpe.model")
 _RELATIVES = {"pythia": "gpt_neox", "smollm": "llama", "gpt-neox": "gpt_neox", "gpt2": "gpt2"}
 """Words in names of models -> the family that they are of."""
 
@@ -38,7 +37,7 @@ def look_at(source: str, revision: str | None, file: str | None = None) -> Known
         UserError: a `.gguf` file that cannot be read as one.
     """
     if hub.is_on_hub(source):
-        wanted = (file,) if file else (*DESCRIPTIONS, *_ALSO)
+        wanted = (file,) if file else (*DESCRIPTIONS, *OTHER_TOKENIZERS)
         folder = hub.cached(source, revision, wanted)
         if folder is None:
             return KnownModel()

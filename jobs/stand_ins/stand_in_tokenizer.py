@@ -5,15 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jobs.models.checkpoint_files import TOKENIZER_FILES
+from jobs.models.checkpoint_files import OTHER_TOKENIZERS, TOKENIZER_FILES
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 _VOCABULARY = 640
 """Tokens of one that is made: all bytes, and the commonest pieces of the study's texts."""
-_ALSO = ("vocab.txt", "spiece.model", "sentencepiece.bpe.model")
-"""Files of tokenizers that classifiers have."""
 _END_OF_TEXT = "<|endoftext|>"
 _MARKS: dict[str, tuple[str | None, str, tuple[str, ...]]] = {
     "llama": ("<s>", "</s>", ("<unk>",)),
@@ -36,7 +34,7 @@ _TEMPLATE = (
 
 def copy_tokenizer(source: Path, target: Path) -> bool:
     """Copy the files of a tokenizer; return whether there were any."""
-    names = [name for name in (*TOKENIZER_FILES, *_ALSO) if (source / name).is_file()]
+    names = [name for name in (*TOKENIZER_FILES, *OTHER_TOKENIZERS) if (source / name).is_file()]
     for name in names:
         shutil.copyfile(source / name, target / name)
     return any(name != "chat_template.jinja" for name in names)

@@ -22,6 +22,10 @@ _ANSWERS = frozenset({"response", "assistant", "system"})
 """Roles whose words are no request."""
 _PLAIN = ("prompt", "response")
 """Roles of prompts that are no dialogues."""
+ANSWERERS = ("response", "assistant")
+"""Roles of text that a model generates."""
+CHAT_ROLES = {"prompt": "user", "response": "assistant"}
+"""Chat role of each segment of a plain prompt; a dialogue names chat roles itself."""
 
 
 class SegmentLine(TypedDict):

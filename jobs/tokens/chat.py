@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from cluster.errors import UserError
-from jobs.text.prompt_lines import without_marks
+from jobs.text.prompt_lines import CHAT_ROLES, without_marks
 from jobs.text.rows.fault import row_numbers
 from jobs.tokens.joining import bare_tokenizer
 
@@ -30,8 +30,6 @@ PromptLine = Mapping[str, Any]
 TokenRow = list[tuple[int, str, int]]
 """(token id, role, segment) of each token of one prompt; segment -1 for markup."""
 
-_SPEAKERS = {"prompt": "user", "response": "assistant"}
-"""Chat role of each segment of a plain prompt; a dialogue names chat roles itself."""
 _ANSWERER = "assistant"
 _MARK = "<[{}]>"
 _OF_PROCESSORS = "chat_template.json"
@@ -113,7 +111,7 @@ class ChatRows:
         if len(contents) > 1 and not contents[-1]:
             contents.pop()  # an answer without words is still to be generated
         told = [segment["role"] for segment in prompt["segments"][: len(contents)]]
-        roles = tuple(_SPEAKERS.get(role, role) for role in told)
+        roles = tuple(CHAT_ROLES.get(role, role) for role in told)
         if roles not in self._frames:
             self._frames[roles] = self._frame(roles, where)
         frame = self._frames[roles]

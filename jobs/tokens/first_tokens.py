@@ -9,11 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from jobs.text.prompt_lines import ANSWERERS
+
 if TYPE_CHECKING:
     from jobs.tokens.chat import TokenRow
-
-ANSWERERS = ("response", "assistant")
-"""Roles of text that a model generates."""
 
 
 @dataclass(frozen=True, kw_only=True)

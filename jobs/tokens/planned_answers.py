@@ -8,8 +8,8 @@ from functools import lru_cache
 
 from cluster.errors import UserError
 from jobs.text.planned import Planned
-from jobs.text.prompt_lines import PromptLine
-from jobs.tokens.first_tokens import ANSWERERS, FirstTokens
+from jobs.text.prompt_lines import ANSWERERS, PromptLine
+from jobs.tokens.first_tokens import FirstTokens
 from jobs.tokens.joining import join_segments
 from jobs.tokens.planned_tokenizer import PlannedTokenizer
 from jobs.tokens.position_policy import Policy, answer_token, expanded

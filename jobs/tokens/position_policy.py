@@ -16,6 +16,8 @@ _Named = Literal[
 NAMED: tuple[str, ...] = get_args(_Named)
 """The policies that have a name of their own; `positions.py` defines each."""
 _ANSWER_TOKEN = r"response-(0|[1-9][0-9]{0,5})"
+FIRST_TOKEN = "response-0"
+"""The position of the first token of an answer."""
 
 ANSWER_DEPTHS = (0, 1, 2, 4, 8, 16, 32, 64, 128)
 """Tokens of an answer that `response-depths` stands for, counted from 0."""

@@ -33,7 +33,6 @@ from jobs.training.determinism import repeating_kernels
 from jobs.training.dropout import turn_off_dropout
 from jobs.training.engine import ENGINES, Engine, Held
 from jobs.training.folder_of_ranks import folder_of_ranks
-from jobs.training.health import LOG
 from jobs.training.kernel_compiler import require_compiler
 from jobs.training.layout import Layout
 from jobs.training.layout_check import check_before_training
@@ -52,6 +51,7 @@ from jobs.training.tokenized_pairs import (
     read_pair_tokens,
     tokens_digest,
 )
+from jobs.training.training_log import LOG
 from jobs.worker import ranks
 from jobs.worker.work import Stopped, Work
 

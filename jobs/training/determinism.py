@@ -12,9 +12,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from cluster.errors import UserError
+from cluster.machine.gpu_variables import WORKSPACE
 
-WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
-"""The variable without which torch refuses to multiply in this mode on a GPU."""
 _REPEATING = ":4096:8"
 _REFUSED = re.compile("deterministic implementation|Deterministic behavior was enabled")
 """What torch says of an operator, and of cuBLAS under another workspace."""

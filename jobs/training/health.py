@@ -20,11 +20,10 @@ from transformers import PreTrainedModel
 from cluster.errors import DeltascaleError, SurroundingsError, UserError
 from cluster.fault_classes import FaultClass
 from jobs.training.trained_weights import local_part
+from jobs.training.training_log import LOG
 from jobs.worker import ranks
 from jobs.worker.attempt_folder import AttemptFolder
 
-LOG = "training_log.jsonl"
-"""The metrics of record: one row per logged step, no times, equal for equal runs."""
 EVIDENCE = "health.json"
 """What a fault leaves in the folder of the attempt."""
 

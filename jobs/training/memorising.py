@@ -4,8 +4,6 @@ import json
 import math
 from statistics import mean
 
-LOG = "training_log.jsonl"
-"""The rows of a run, one for each step."""
 _WINDOW = 4
 """Steps whose losses are taken together: with 32 pairs and batches of 8, one pass."""
 _LEAST_FALL = 0.01

@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from jobs.training.early_stopping import LOSS
-from jobs.training.health import LOG
 from jobs.worker import ranks
 
+LOG = "training_log.jsonl"
+"""The metrics of record: one row per logged step."""
 EVALUATION = "evaluation.jsonl"
 """The validations of record: the rows of the log that have one."""
 

@@ -10,11 +10,9 @@ from jaxtyping import Float64
 
 from analysis.estimates.mean_offset import MeanOffset
 from analysis.status import Status
+from jobs.models.family import STREAM_SITES
 from jobs.store.activation_store import ActivationStore
 from jobs.store.store_layout import array_prefix
-
-STREAM = ("resid_pre", "resid_mid", "resid_post")
-"""Sites that share their coordinates with value vectors."""
 
 _GroupMeans = dict[int, tuple[Float64[np.ndarray, " d"], int]]
 """Group -> mean of its rows, and their number."""
@@ -25,7 +23,7 @@ class StreamPlace:
     """One site, layer and position, with the mean of δ."""
 
     site: str
-    """A site of STREAM."""
+    """A site of the residual stream."""
     layer: int
     """Layer, from 0."""
     position: str
@@ -41,7 +39,7 @@ class StreamPlace:
 
 def find_stream_places(store: ActivationStore) -> Iterator[StreamPlace]:
     """Yield every place of the residual stream; missing ones carry the reason."""
-    for site in (name for name in STREAM if name in store.sites):
+    for site in (name for name in STREAM_SITES if name in store.sites):
         for layer in store.layers:
             absent = [label for label in store.absent_positions if label != "turn"]
             for label in (*store.positions, *absent):

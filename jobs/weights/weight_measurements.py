@@ -21,11 +21,12 @@ from analysis.weight_metrics import weight_drift as drift
 from cluster.errors import UserError
 from jobs.artifacts.artifact import Artifact
 from jobs.extraction.paired_inputs import require_common_model
+from jobs.models.family import STREAM_SITES
 from jobs.models.opened_model import model_folder
 from jobs.store.activation_store import ActivationStore
 from jobs.store.checkpoint import Checkpoint
 from jobs.weights import full_tables
-from jobs.weights.mean_offsets import STREAM, StreamPlace, find_stream_places
+from jobs.weights.mean_offsets import StreamPlace, find_stream_places
 from jobs.worker.measured_rows import log_curves, write_measurements
 from jobs.worker.work import Work
 
@@ -189,7 +190,7 @@ class WeightSurvey:
 
     def _without_offset(self, chosen: set[str]) -> Iterator[Measurement]:
         """Yield the metrics that need mean δ, without a number."""
-        no_sites = f"the extraction kept none of {', '.join(STREAM)}"
+        no_sites = f"the extraction kept none of {', '.join(STREAM_SITES)}"
         reason = no_sites if self._work.has("delta") else _NO_EXTRACTION
         for name, metric in (("value_vector_shift", shift), ("down_projection_rank1", rank1)):
             if name in chosen:

@@ -16,12 +16,12 @@ from collections.abc import Sequence
 from analysis.answering import evidence
 from analysis.answering.answer import Evidence, StudyAnswer
 from analysis.answering.findings import Finding, Findings, is_before
+from analysis.tables.bypass_remarks import DECODE_CONTROL
 
 QUESTION = "Do transformed prompts bypass it?"
 ORDER = 2
 GEOMETRY = ("mean_cosine", "captured_energy_ratio", "reactivation")
-CONTROL = "decode_loss_gap"
-METRICS = (*evidence.BEHAVIOUR, CONTROL, *GEOMETRY)
+METRICS = (*evidence.BEHAVIOUR, DECODE_CONTROL, *GEOMETRY)
 
 
 def answer(findings: Findings) -> StudyAnswer:
@@ -86,7 +86,7 @@ def _summary(votes: list[bool | None], behaviours: list[Finding], measured: bool
 
 def _control(findings: Findings, finding: Finding) -> Finding | None:
     """Return the decode control of the model it was made from, under the same transform."""
-    for control in findings.of_metric(CONTROL):
+    for control in findings.of_metric(DECODE_CONTROL):
         if control.about.prompts == finding.about.prompts and is_before(control, finding):
             return control
     return None

@@ -13,14 +13,13 @@ from analysis.drawing.marks import SMALLEST, finish, names_beside, notes, panels
 from analysis.drawing.model_styles import by_family
 from analysis.drawing.row_values import QUIET, drawable, missing_note, number, of_two, readable
 from analysis.measurement import Row, label_of
+from analysis.tables.bypass_remarks import DECODE_CONTROL
 from analysis.tables.layout import TableLayout, axis_values
 from analysis.tables.rounding import format_number
 
 AXIS = "condition"
-CONTROL = "decode_loss_gap"
-"""The one number that the base's may stand for: whether it reads a transform."""
 METRICS = (
-    *("toxic_mass", "toxic_rate", CONTROL, "relative_norm", "mean_cosine"),
+    *("toxic_mass", "toxic_rate", DECODE_CONTROL, "relative_norm", "mean_cosine"),
     *("captured_energy_ratio", "toxic_projection", "reactivation"),
 )
 """What tells whether a transform gets past alignment, as a reader asks."""
@@ -42,7 +41,7 @@ def drawings(material: Material) -> Iterator[Drawing]:
         row
         for name in measured
         for row in material.rows(name)
-        if name == CONTROL or _is_of_aligned(row)
+        if name == DECODE_CONTROL or _is_of_aligned(row)
     ]
     if not rows or AXIS not in rows[0]:
         return

@@ -12,7 +12,12 @@ from pydantic import Field
 from cluster.errors import UserError, unknown_name
 from jobs.behaviour.classifier_weights import check_names, require_whole
 from jobs.behaviour.scorer import Scorer, ScorerParams
-from jobs.models.checkpoint_files import DESCRIPTIONS, INDEX, WEIGHTS
+from jobs.models.checkpoint_files import (
+    DESCRIPTIONS,
+    INDEX,
+    OTHER_TOKENIZERS,
+    WEIGHTS,
+)
 from jobs.models.device import pick_device
 from jobs.models.folder import (
     read_json_object,
@@ -32,8 +37,6 @@ if TYPE_CHECKING:
 
     from jobs.worker.work import Work
 
-_VOCABULARY = ("vocab.txt", "spiece.model", "sentencepiece.bpe.model")
-"""Files of tokenizers that classifiers have and our language models do not."""
 _BATCH = 32
 _MOST_TOKENS = 512
 """Most tokens of a text, where tokenizer and config do not say less."""
@@ -160,7 +163,7 @@ def _check(folder: Path, where: str) -> list[str]:
     check_names(
         {t for name in files if name != INDEX for t in read_tensors(folder / name, where)}, where
     )
-    names = [name for name in (*DESCRIPTIONS, *_VOCABULARY) if (folder / name).is_file()]
+    names = [name for name in (*DESCRIPTIONS, *OTHER_TOKENIZERS) if (folder / name).is_file()]
     return sorted({*names, *files})
 
 
@@ -190,7 +193,7 @@ def _public_name(model: str) -> str:
 
 
 _LAYOUT = SourceFiles(
-    wanted=(WEIGHTS, "model-*.safetensors", INDEX, *DESCRIPTIONS, *_VOCABULARY),
+    wanted=(WEIGHTS, "model-*.safetensors", INDEX, *DESCRIPTIONS, *OTHER_TOKENIZERS),
     check=_check,
     weights=(WEIGHTS, INDEX),
     absent=no_safetensors,

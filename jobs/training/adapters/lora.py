@@ -28,6 +28,7 @@ from jobs.models.adapter_folder import WEIGHTS, adapter_facts
 from jobs.models.adapters import merge_adapter
 from jobs.models.family import family_of_config
 from jobs.models.opened_model import model_folder
+from jobs.models.weight_names import PEFT_PREFIX
 from jobs.training.adapters.lora_settings import Lora
 from jobs.training.trained_weights import copy_whole
 from jobs.worker import ranks
@@ -39,8 +40,6 @@ if TYPE_CHECKING:
 
 _NAME = "default"
 """What peft calls a model's only adapter."""
-_PREFIX = "base_model.model."
-"""What peft puts before the name of every tensor in a file."""
 
 
 def add_adapter(model: PreTrainedModel, lora: Lora, seed: int) -> None:
@@ -111,7 +110,7 @@ def copy_adapter(model: PreTrainedModel) -> dict[str, Tensor]:
     if not ranks.is_first():
         return {}
     held = get_peft_model_state_dict(model, state_dict=trained, adapter_name=_NAME)
-    return {f"{_PREFIX}{name}": tensor.contiguous() for name, tensor in held.items()}
+    return {f"{PEFT_PREFIX}{name}": tensor.contiguous() for name, tensor in held.items()}
 
 
 def settings_of(model: PreTrainedModel) -> LoraConfig:
