@@ -20,9 +20,9 @@ from jobs.models.loading import load_tokenizer
 from jobs.models.model_facts import COMPUTED_OTHERWISE, ModelFacts, require_one_shape
 from jobs.models.other_settings import computed_otherwise
 from jobs.shared_params import CutParams
-from jobs.text.prompt_lines import PROMPTS, read_prompts
+from jobs.text.prompt_lines import PROMPTS, PromptLine, read_prompts
 from jobs.tokens.agreement import require_same_ids
-from jobs.tokens.chat import PromptLine, chat_template_of
+from jobs.tokens.chat import chat_template_of
 from jobs.tokens.first_tokens import FirstTokens
 from jobs.tokens.plan import LeftOut, TokenPlan, build_token_plan, require_embeddings
 from jobs.tokens.text_bounds import ANY_LENGTH

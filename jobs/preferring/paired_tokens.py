@@ -25,7 +25,7 @@ from jobs.preferring.planned_pairs import none_held_out
 from jobs.preferring.preferences_params import Params
 from jobs.preferring.trained_pairs import TrainingRun, is_seen, texts_seen, upbringing
 from jobs.text.pair_artifact import PAIRS
-from jobs.tokens.chat import PromptLine
+from jobs.text.prompt_lines import PromptLine, plain_line
 from jobs.training.chat_pairs import PairRow
 from jobs.training.tokenized_pairs import (
     TokenizedPair,
@@ -166,6 +166,4 @@ def _lines(rows: Iterable[PairRow]) -> Iterable[PromptLine]:
     """Yield both sides of pairs as lines of prompts."""
     for row in rows:
         for side in (row["chosen"], row["rejected"]):
-            texts = (("prompt", row["prompt"]), ("response", side))
-            segments = [{"role": role, "text": text} for role, text in texts]
-            yield {"prompt": row["pair"], "group": 0, "segments": segments}
+            yield plain_line(row["pair"], 0, row["prompt"], side)

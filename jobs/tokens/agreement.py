@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from cluster.errors import UserError
 from jobs.models.own_tokenizer import PROBE
-from jobs.tokens.chat import PromptLine
+from jobs.text.prompt_lines import PromptLine
 from jobs.tokens.plan import bos_ids
 
 if TYPE_CHECKING:

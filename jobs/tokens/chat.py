@@ -8,14 +8,14 @@ rendered text.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from cluster.errors import UserError
-from jobs.text.prompt_lines import CHAT_ROLES, without_marks
+from jobs.text.prompt_lines import CHAT_ROLES, PromptLine, without_marks
 from jobs.text.rows.fault import row_numbers
 from jobs.tokens.joining import bare_tokenizer
 
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 _P = ParamSpec("_P")
 _Made = TypeVar("_Made")
 
-PromptLine = Mapping[str, Any]
-"""Line of prompts.jsonl: `prompt` (id), `group` (0 to 19), `segments` (`role` and `text` each)."""
 TokenRow = list[tuple[int, str, int]]
 """(token id, role, segment) of each token of one prompt; segment -1 for markup."""
 

@@ -19,7 +19,8 @@ from jaxtyping import Int8, Int16, Int32, Int64
 from cluster.errors import UserError
 from jobs.models.own_tokenizer import PROBE
 from jobs.text.format import MAX_DROPPED
-from jobs.tokens.chat import ChatRows, PromptLine, TokenRow
+from jobs.text.prompt_lines import PromptLine
+from jobs.tokens.chat import ChatRows, TokenRow
 from jobs.tokens.first_tokens import ALL, FirstTokens
 from jobs.tokens.joining import JoinedIds, bare_tokenizer, join_segments
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 from cluster.errors import UserError
 from jobs.artifacts.artifact import Artifact, digest_bytes
-from jobs.text.prompt_lines import SegmentLine
+from jobs.text.prompt_lines import PromptLine, SegmentLine
 from jobs.tokens.chat import ChatRows, TokenRow, chat_template_of, no_template
 from jobs.tokens.joining import PairIds, part_at
 
@@ -69,12 +69,12 @@ def chat_ids(
     return [_split(*rows) for rows in zip(pairs, chosen, rejected, strict=True)]
 
 
-def _messages(pair: PairRow, answer: str) -> dict[str, object]:
-    """Return the messages of one side, as `ChatRows` takes them."""
+def _messages(pair: PairRow, answer: str) -> PromptLine:
+    """Return the messages of one side, as `ChatRows` takes them: of no group, without marks."""
     before: list[SegmentLine] = pair["turns"] or [{"role": "user", "text": pair["prompt"]}]
     turns: list[SegmentLine] = [*before, {"role": "assistant", "text": answer}]
-    whole = [{**turn, "said": [0, len(turn["text"])]} for turn in turns]  # turns have no marks
-    return {"prompt": pair["pair"], "segments": whole}
+    whole: list[SegmentLine] = [{**turn, "said": [0, len(turn["text"])]} for turn in turns]
+    return {"prompt": pair["pair"], "group": 0, "segments": whole}
 
 
 def _split(
