@@ -21,7 +21,8 @@ _RECORDED = (
 )  # fmt: skip
 _TOP = Path(__file__).parents[2]
 _HERE = "jobs/worker/versions.py"
-_CODE = ("analysis", "cluster", "jobs", "orchestrator")
+PACKAGES = ("analysis", "cluster", "jobs", "orchestrator")
+"""The packages of this code: all attempts of a launch run them as they were when it began."""
 
 
 @lru_cache
@@ -46,7 +47,7 @@ def code_commit() -> str | None:
     try:
         _git("ls-files", "--error-unmatch", _HERE)
         commit = _git("rev-parse", "--short=12", "HEAD")
-        changed = _git("status", "--porcelain", "--", *_CODE)
+        changed = _git("status", "--porcelain", "--", *PACKAGES)
     except (OSError, subprocess.SubprocessError):
         return None
     return commit + ("+" if changed else "")

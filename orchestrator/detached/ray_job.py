@@ -11,10 +11,9 @@ from cluster.errors import SurroundingsError, UserError
 from cluster.fault_classes import FaultClass
 from cluster.redaction.redactor import redacted
 from jobs.kind import KINDS
-from jobs.worker.versions import code_commit
+from jobs.worker.versions import PACKAGES, code_commit
 from orchestrator.console import note
 from orchestrator.detached.handover import Handover
-from orchestrator.dispatch.execution import PACKAGES
 from orchestrator.permission.own_files import kept_code_place
 from orchestrator.plan.decisions import JobDecision
 from orchestrator.plan.identity_params import ParamMarks

@@ -26,7 +26,7 @@ from orchestrator.dispatch.waiting.outage import OF_STORAGE, Wait
 from orchestrator.dispatch.worker_messages import AttemptResult, result_of
 from orchestrator.records.attempt_progress import Stop, read_progress, what_was_saved
 from orchestrator.records.events import Ended
-from orchestrator.records.failure import FAILURES, Consequence, Result, decide
+from orchestrator.records.failure import FAILURES, Consequence, Result, consequence_of
 from orchestrator.records.failure_decision import explain
 
 _LONGEST_LOOK_S = 5.0
@@ -294,7 +294,7 @@ class AttemptEndings:
     def _consequence(self, key: str, attempt: AttemptResult) -> Consequence:
         """Decide what the end of an attempt, which the history has taken in, means for its job."""
         launch, past = self._launch, self._launch.journal.past.of_job(key)
-        return decide(
+        return consequence_of(
             attempt.result,
             fault_class=attempt.fault_class,
             is_settled=launch.states.by_key[key] is not JobState.RUNNING,

@@ -18,7 +18,7 @@ from cluster.storage import Storage
 from jobs.artifacts.job import Job
 from jobs.hub.offline import is_hub_offline
 from jobs.worker.loaded_code import launch_set_apart
-from jobs.worker.versions import code_commit, library_versions
+from jobs.worker.versions import PACKAGES, code_commit, library_versions
 from orchestrator.budget.budget import Budget
 from orchestrator.budget.prices import Prices
 from orchestrator.chaos import Chaos
@@ -38,14 +38,6 @@ from orchestrator.records.history import History, Journal
 from orchestrator.records.letting_go import Gone
 from orchestrator.records.root_file import root_id
 from orchestrator.watchdog.limits import Limits
-
-PACKAGES = ("analysis", "cluster", "jobs", "orchestrator")
-"""Packages that all attempts of a launch run as they were when it began."""
-PRELOADED = ("jobs.worker_start",)
-"""Modules that the processes of a Ray of our own import before the first attempt comes."""
-RANKS_IMPORT = (*PRELOADED, "jobs.training.alignment", "trl.trainer.dpo_trainer")
-"""What most ranks import, and what takes them long."""
-
 
 T = TypeVar("T")
 

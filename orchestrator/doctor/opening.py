@@ -13,7 +13,7 @@ from cluster.fitness.asked_nodes import AskedNodes, ThisMachine
 from cluster.fitness.over_srun import JOB, NodesOfAllocation
 from cluster.machine.set_variables import variables_set
 from cluster.storage import Storage
-from orchestrator.dispatch.execution import PACKAGES
+from jobs.worker.versions import PACKAGES
 from orchestrator.doctor.site import Site
 from orchestrator.plan.decided_plan import DecidedPlan, Purpose, decide_plan, find_study
 from orchestrator.profiles.kind import Place

@@ -5,9 +5,13 @@ from dataclasses import replace
 
 from cluster.executor import Executor, executor_class
 from cluster.machine.resources import this_machine
-from jobs.worker.versions import SAME_EVERYWHERE
-from orchestrator.dispatch.execution import PACKAGES, PRELOADED, RANKS_IMPORT
+from jobs.worker.versions import PACKAGES, SAME_EVERYWHERE
 from orchestrator.profiles.kind import Place
+
+_PRELOADED = ("jobs.worker_start",)
+"""Modules that the processes of a Ray of our own import before the first attempt comes."""
+_RANKS_IMPORT = (*_PRELOADED, "jobs.training.alignment", "trl.trainer.dpo_trainer")
+"""What most ranks import, and what takes them long."""
 
 
 def make_executor(place: Place, *, keys: Sequence[str], also: Sequence[str]) -> Executor:
@@ -26,8 +30,8 @@ def make_executor(place: Place, *, keys: Sequence[str], also: Sequence[str]) -> 
         address=place.address,
         offered=offered,
         packages=PACKAGES,
-        preloaded=PRELOADED,
-        imports=RANKS_IMPORT,
+        preloaded=_PRELOADED,
+        imports=_RANKS_IMPORT,
         libraries=SAME_EVERYWHERE,
         keys=keys,
         also=also,

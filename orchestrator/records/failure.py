@@ -185,7 +185,7 @@ def is_for_all(fault_class: FaultClass | None) -> bool:
     return fault_class is not None and RETRIES.get(fault_class) == 0
 
 
-def decide(
+def consequence_of(
     result: Result,
     *,
     fault_class: FaultClass | None = None,
@@ -196,7 +196,7 @@ def decide(
     is_repeated: bool = False,
     has_elsewhere: bool = False,
 ) -> Consequence:
-    """Decide what happens to a job when one of its attempts has ended.
+    """Decide what happens to a job when one of its attempts has ended: whether it is tried again.
 
     Args:
         result: how the attempt ended.

@@ -21,7 +21,7 @@ from jobs.training.resume.checkpoint_files import Files
 from jobs.training.resume.checkpoint_writer import CheckpointWriter
 from jobs.training.resume.deepspeed_state import DeepSpeedState
 from jobs.training.resume.fsdp_state import FsdpState, is_divided
-from jobs.training.resume.newest_checkpoint import Checkpoint, adopt_newest
+from jobs.training.resume.newest_checkpoint import TrainingCheckpoint, adopt_newest
 from jobs.training.resume.random_state import GeneratorStates, read_generators, restore_generators
 from jobs.training.resume.replicated_state import ReplicatedState
 from jobs.training.trained_weights import rank_file
@@ -96,7 +96,7 @@ class Continuation:
                 self._checkpoint.marker.exact and not self._layout_changed and repeats
             )
 
-    def _goes_along(self, checkpoint: Checkpoint) -> bool:
+    def _goes_along(self, checkpoint: TrainingCheckpoint) -> bool:
         """Take over what was kept beside a checkpoint; False where it is not whole."""
         if self._beside is None:
             return True

@@ -21,7 +21,7 @@ from jobs.worker.attempt_folder import AttemptFolder
 
 
 @dataclass(frozen=True, kw_only=True)
-class Checkpoint:
+class TrainingCheckpoint:
     """A checkpoint that is whole, and can be continued from."""
 
     path: Path
@@ -35,8 +35,8 @@ class Checkpoint:
 def adopt_newest(
     attempt: AttemptFolder,
     layout: Layout,
-    goes_along: Callable[[Checkpoint], bool] = lambda checkpoint: True,
-) -> tuple[Checkpoint | None, str | None]:
+    goes_along: Callable[[TrainingCheckpoint], bool] = lambda checkpoint: True,
+) -> tuple[TrainingCheckpoint | None, str | None]:
     """Bring the newest checkpoint that this layout can continue into this attempt; all ranks call.
 
     The folder is linked before it is checked: the attempt that wrote it may still be alive and
@@ -62,7 +62,7 @@ def adopt_newest(
         path = _adopt(attempt, other, marker)
         if path is None:
             continue
-        checkpoint = Checkpoint(path=path, marker=marker, attempt=other)
+        checkpoint = TrainingCheckpoint(path=path, marker=marker, attempt=other)
         if all(ranks.gathered(goes_along(checkpoint), may_take_long=True)):
             return checkpoint, refused
         refused = refused or f"checkpoint of step {marker.step}: a snapshot before it is not whole"

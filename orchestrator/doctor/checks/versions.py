@@ -4,8 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cluster.fitness.looking import Answer
-from jobs.worker.versions import SAME_EVERYWHERE, code_commit
-from orchestrator.dispatch.execution import PACKAGES
+from jobs.worker.versions import PACKAGES, SAME_EVERYWHERE, code_commit
 from orchestrator.doctor.answers import alike, at, listed, seen, silent
 from orchestrator.doctor.check import Check, Line, bad, ok, unchecked, warning
 from orchestrator.doctor.site import Site

@@ -11,13 +11,12 @@ from cluster.errors import UserError
 from cluster.slurm import queue
 from cluster.slurm.batch_script import write_script
 from cluster.slurm.refusals import explain_wait, never_starts
-from jobs.worker.versions import code_commit
+from jobs.worker.versions import PACKAGES, code_commit
 from orchestrator.before_running import check_before_running
 from orchestrator.budget.budget import Budget
 from orchestrator.budget.spending import spent_on
 from orchestrator.chaos import words_of_request
 from orchestrator.console import note, say, say_json
-from orchestrator.dispatch.execution import PACKAGES
 from orchestrator.dispatch.selection import selected_to_run
 from orchestrator.notices.chosen_ways import read_ways
 from orchestrator.permission.confirmation import allowed_keys, ask_at_terminal

@@ -16,7 +16,7 @@ from cluster.delivery.packages import (
     keep_packages,
     package_files,
 )
-from orchestrator.dispatch.execution import PACKAGES
+from jobs.worker.versions import PACKAGES
 
 TOP = Path(__file__).parents[3]
 

@@ -7,7 +7,7 @@ import torch
 
 from cluster.fault_classes import FaultClass
 from jobs.worker.gpu_room import room_bytes, taken_by_others
-from orchestrator.records.failure import RETRIES, Consequence, decide, result_of_class
+from orchestrator.records.failure import RETRIES, Consequence, consequence_of, result_of_class
 from tests.cluster.machine.test_visible_gpus import put_program
 
 GB = 10**9
@@ -89,7 +89,7 @@ def test_a_gpu_is_waited_for_only_by_what_fits_it_empty(gpu, needed_gb, asked, w
 
 def test_a_taken_gpu_is_waited_for_and_no_other_layout_tried():
     assert FaultClass.GPU_TAKEN not in RETRIES
-    consequence = decide(
+    consequence = consequence_of(
         result_of_class(FaultClass.GPU_TAKEN),
         fault_class=FaultClass.GPU_TAKEN,
         is_settled=False,

@@ -11,7 +11,7 @@ from orchestrator.records.failure import (
     WAITED_FOR,
     Consequence,
     Result,
-    decide,
+    consequence_of,
     has_spent_retries,
     result_of_class,
 )
@@ -69,7 +69,7 @@ def after(
     fault_class=None,
     repeated=False,
 ):
-    return decide(
+    return consequence_of(
         result,
         fault_class=fault_class,
         is_settled=settled,
