@@ -6,7 +6,7 @@ from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact
 from jobs.artifacts.job import Job
 from jobs.kind import KINDS
-from orchestrator.launch import Launched
+from orchestrator.locked_launch import Launched
 from orchestrator.plan.decisions import Decision
 from orchestrator.plan.plan import Plan
 from orchestrator.rehearsal.memorising import not_memorised

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from orchestrator.chaos import ChaosRequest
     from orchestrator.dispatch.waiting.patience import Patience
     from orchestrator.dispatch.watcher import Watcher
-    from orchestrator.launch import Launched
+    from orchestrator.locked_launch import Launched
     from orchestrator.profiles.kind import Place
     from orchestrator.profiles.node_prices import NodePrices
     from orchestrator.profiles.profile_file import ChosenProfile

@@ -136,11 +136,11 @@ def test_jobs_may_save_as_long_as_their_batch_job_says(tmp_path, monkeypatch):
     "moment",
     [
         "orchestrator.launch.plan_study",
-        "orchestrator.launch.write_study",
-        "orchestrator.launch.run_study",
+        "orchestrator.locked_launch.write_study",
+        "orchestrator.locked_launch.run_study",
         "cluster.executors.local.Executor.start",
         "cluster.executors.local.Executor.close",
-        "orchestrator.launch.refresh_views",
+        "orchestrator.locked_launch.refresh_views",
         "orchestrator.views.text_output.show_summary",
     ],
 )
