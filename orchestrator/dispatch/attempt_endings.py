@@ -196,7 +196,7 @@ class AttemptEndings:
     ) -> AttemptResult | None:
         """Return how an attempt ended, without secrets; None where its record is not there yet."""
         is_stopped = is_ending or self._attempts.was_stopped(heard.outcome.ticket)
-        outcome = self.watch.as_it_ended(heard.outcome, is_stopped=is_stopped)
+        outcome = self.watch.ending.as_it_ended(heard.outcome, is_stopped=is_stopped)
         attempt = result_of(outcome)
         if winner is not None:
             result = Result.DONE if winner == outcome.ticket else Result.REUSED

@@ -1,4 +1,4 @@
-"""`Glances`: sees which processes a signal has stopped (SIGSTOP, Ctrl-Z): they go on by nothing.
+"""`Glances`: asks which processes a signal has stopped (SIGSTOP, Ctrl-Z); none goes on by itself.
 
 On this machine the kernel is asked at every look, which costs microseconds. Another node is asked
 by a call, once a process there has missed its beats.

@@ -1,10 +1,10 @@
-"""`HangWatch`: the dispatcher's look at what runs; it ends what hangs, its evidence kept first.
+"""`HangWatch`: the dispatcher's look at what runs; keeps evidence of what hangs and has it ended.
 
 A doubt opens a case: processes beside the job, on its nodes, gather stacks and what the kernel
 says. The last one begins so long before the limit as looks take, and is decided at the limit, never
 before. Nothing is ended that was seen to move, nor while the root is away from a node. What a
-signal stopped is told by the kernel, and has shorter limits. What is ended counts as hung, and the
-rules for failures decide what follows.
+signal stopped is told by the kernel, and has shorter limits. What is ended (`hang_ending.py`)
+counts as hung, and the rules for failures decide what follows.
 """
 
 import math
@@ -14,14 +14,14 @@ from contextlib import suppress
 from dataclasses import replace
 
 from cluster.errors import SurroundingsError
-from cluster.executor import Ending, Outcome
-from cluster.fault_classes import FaultClass
+from cluster.executor import Outcome
 from cluster.redaction.redactor import redacted
 from jobs.artifacts.artifact import Artifact
 from jobs.liveness.beating import BEAT_EVERY_S
-from jobs.liveness.heartbeat import FOLDER, heartbeat_name, read_heartbeats
-from jobs.liveness.inspection import END, INSPECT, Suspect, inspection_payload, read_findings
+from jobs.liveness.heartbeat import FOLDER, read_heartbeats
+from jobs.liveness.inspection import INSPECT, inspection_payload, read_findings
 from orchestrator.dispatch.glances import Glances
+from orchestrator.dispatch.hang_ending import HangEnding
 from orchestrator.dispatch.node_calls import NodeCalls
 from orchestrator.dispatch.repeating_thread import RepeatingThread
 from orchestrator.dispatch.running_launch import RunningLaunch
@@ -55,21 +55,16 @@ _EXPECTED_S = 30.0
 """How long before its limit the next try of an attempt is prepared for, which holds memory."""
 _SAME_S = 0.1
 """Two moments of one limit differ by less, as long as nothing has moved."""
-_ENDED_WITHIN_S = 20.0
-"""After so long without an end, the executor is asked to stop what was to be killed."""
 _FIRST_BEAT_FACTOR = 2.0
 """A job may take so many times the usual silence for its first beat."""
 _PROBE, _PROBE_OF_NODE = (f"{FOLDER}/.tmp-{number:016x}" for number in range(2))
 """Written, from here and from a node, to see whether the root takes writes there."""
-_ENDLESS = "it hangs in a library, in this very process: only the end of the launch ends it"
 
 
 class HangWatch:
     """Looks after the attempts of one launch."""
 
     def __init__(self, launch: RunningLaunch, attempts: Submitter) -> None:
-        self._hung: dict[str, tuple[str, Sequence[int]]] = {}
-        """Attempt that hung -> why it was ended, and the ranks that kept the others."""
         self._launch = launch
         self._attempts = attempts
         self._storage = launch.assigner.storage
@@ -83,7 +78,8 @@ class HangWatch:
         """How long the last looks took until all nodes had answered."""
         self._beside = NodeCalls(launch.executor, f"{launch.id}-watch-")
         self._glances = Glances(self._beside, self._beats_every_s, self._every_s)
-        self._interrupt = self._beside.interrupt
+        self.ending = HangEnding(launch, attempts, self._beside)
+        """Ends what hangs."""
         self.thread = RepeatingThread(self.look_now, self._every_s, name="hang watch")
         """Looks where jobs run in this very process; ends with the launch."""
 
@@ -105,33 +101,9 @@ class HangWatch:
         self._glances.take(outcome, signs, self._clock.now)
         return True
 
-    def as_it_ended(self, outcome: Outcome, *, is_stopped: bool) -> Outcome:
-        """Return how a call really ended: one that was ended because it hung just died otherwise.
-
-        Of several ranks those that kept the others are the ones that failed. What was to stop
-        anyway, and hung instead, was stopped.
-        """
-        if outcome.ticket not in self._hung:
-            return outcome
-        why, culprits = self._hung[outcome.ticket]
-        if is_stopped:
-            return replace(outcome, ending=Ending.CANCELLED, answer=None, error=why)
-        failed = culprits or [one.rank for one in outcome.ranks]
-        return replace(
-            outcome,
-            ending=Ending.LOST,
-            answer=None,
-            error=why,
-            fault_class=FaultClass.HUNG,
-            ranks=tuple(
-                replace(one, is_dead=one.rank in failed, error=None, answer=None)
-                for one in outcome.ranks
-            ),
-        )
-
     def look(self) -> None:
         """Look at all that runs, and do what follows. Raises where storage or cluster is away."""
-        if self._interrupt is None:
+        if self._beside.interrupt is None:
             self.look_now()
         else:
             self.thread.require()
@@ -157,7 +129,7 @@ class HangWatch:
                 for attempt in reversed(attempts):
                     age_s = steady_s - running[attempt].since
                     if age_s >= self._beats_every_s and self._look_at(
-                        attempt, running[attempt].key, now, is_alone=len(attempts) == 1
+                        self._at(attempt, running[attempt].key), now, is_alone=len(attempts) == 1
                     ):
                         break
         except Exception:  # the root is away, which jobs may be waiting for, too
@@ -185,43 +157,50 @@ class HangWatch:
             if self._launch.patience.clock() - began_s > _SHARE * self._every_s:
                 return
 
-    def _look_at(self, attempt: str, key: str, now: float, *, is_alone: bool) -> bool:
+    def _at(self, attempt: str, key: str) -> Watched:
+        """Return what is known of an attempt, nothing where it was not looked at before."""
+        if attempt not in self._watched:
+            job = self._launch.states.jobs[key]
+            self._watched[attempt] = Watched(
+                attempt=attempt,
+                key=key,
+                folder=Artifact(self._storage, job.kind, key).attempt_folder(attempt),
+                signs=AttemptSigns(late_s=self._every_s + self._beats_every_s),
+            )
+        return self._watched[attempt]
+
+    def _look_at(self, watched: Watched, now: float, *, is_alone: bool) -> bool:
         """Look at one attempt; False where it has not given a sign of life."""
-        heartbeats = read_heartbeats(self._storage, self._folder(attempt, key))
-        late_s = self._every_s + self._beats_every_s
-        watched = self._watched.setdefault(attempt, Watched(signs=AttemptSigns(late_s=late_s)))
+        heartbeats = read_heartbeats(self._storage, watched.folder)
         if watched.killed_at is not None:
-            self._see_to_end(watched, attempt, key, now)
+            self.ending.see_to(watched, now)
         elif heartbeats:
             watched.signs.take(heartbeats, now)
             if self._launch.limits.stopped_s < math.inf:
-                self._glances.look(attempt, watched.signs, now)
-            self._judge(watched, attempt, key, now)
+                self._glances.look(watched.attempt, watched.signs, now)
+            self._judge(watched, now)
         elif is_alone:
-            self._await_life(watched, attempt, key, now)
+            self._await_life(watched, now)
         return bool(heartbeats)
 
-    def _await_life(self, watched: Watched, attempt: str, key: str, now: float) -> None:
+    def _await_life(self, watched: Watched, now: float) -> None:
         """End what has begun and never gave a sign of life: nobody knows its process."""
-        folder = self._folder(attempt, key)
-        if watched.begun_at is None and self._storage.exists(folder):
+        if watched.begun_at is None and self._storage.exists(watched.folder):
             watched.begun_at = now
         waited_s = 0.0 if watched.begun_at is None else now - watched.begun_at
         if waited_s > _FIRST_BEAT_FACTOR * self._launch.limits.silent_s:
-            self._require_writable(folder)
+            self._require_writable(watched)
             why = f"it began {duration(waited_s)} ago and has not given a sign of life"
             judgement = Judgement(verdict=Verdict.HUNG, why=why)
-            case = Case(attempt=attempt, key=key, judgement=judgement, until=now)
-            self._end(watched, case, now)
+            self.ending.end(watched, Case(judgement=judgement, until=now), now)
 
-    def _judge(self, watched: Watched, attempt: str, key: str, now: float) -> None:
+    def _judge(self, watched: Watched, now: float) -> None:
+        """Judge the signs of an attempt, and open, decide or drop a case as they ask for."""
         signs = watched.signs.read(now)
-        judgement, due_at = (
-            judge(signs, self._launch.limits),
-            now + left_s(signs, self._launch.limits),
-        )
+        judgement = judge(signs, self._launch.limits)
+        due_at = now + left_s(signs, self._launch.limits)
         if judgement.verdict < Verdict.SILENT and due_at - now <= _EXPECTED_S:
-            self._expect_again(watched, attempt, signs, judgement)
+            self._expect_again(watched, signs, judgement)
         case = watched.case
         if case is not None and case.due_at is not None and due_at > case.due_at + _SAME_S:
             case = watched.case = None  # it got on meanwhile, and nothing is to be kept of it
@@ -229,25 +208,25 @@ class HangWatch:
             if (not case.asked or now > case.until) and case.is_due(judgement):
                 watched.case = None
                 if self._is_outdated(case, watched, now):
-                    self._open(watched, attempt, key, judgement, now)
+                    self._open(watched, judgement, now)
                 else:
                     self._conclude(watched, replace(case, judgement=judgement), now)
         elif judgement.verdict < Verdict.SILENT and self._is_near(watched, due_at, now):
             watched.awaited_at = due_at
-            self._open(watched, attempt, key, judgement, now, due_at=due_at)
+            self._open(watched, judgement, now, due_at=due_at)
         elif judgement.verdict is Verdict.WELL:
             watched.num_idle = 0
         elif judgement.verdict < Verdict.SILENT:
             step = signs[0].heartbeat.step
-            self._tell(watched, attempt, key, f"slow: {judgement.why}", once_for=step)
+            self.ending.tell(watched, f"slow: {judgement.why}", once_for=step)
             if judgement.verdict is Verdict.DOUBTFUL and watched.doubted_at != step:
                 watched.doubted_at = step
-                self._open(watched, attempt, key, judgement, now)
+                self._open(watched, judgement, now)
         elif now >= watched.look_at:
-            self._open(watched, attempt, key, judgement, now)
+            self._open(watched, judgement, now)
 
     def _expect_again(
-        self, watched: Watched, attempt: str, signs: Sequence[RankSigns], judgement: Judgement
+        self, watched: Watched, signs: Sequence[RankSigns], judgement: Judgement
     ) -> None:
         """Have the next try prepared, once a step, where the attempt may have to be ended soon."""
         step = signs[0].heartbeat.step
@@ -256,7 +235,8 @@ class HangWatch:
         )
         if is_doubted and watched.expected_at != step:
             watched.expected_at = step
-            self._launch.executor.expect_again(self._attempts.batches.ticket(attempt))
+            ticket = self._attempts.batches.ticket(watched.attempt)
+            self._launch.executor.expect_again(ticket)
 
     def _is_near(self, watched: Watched, due_at: float, now: float) -> bool:
         """Tell whether a look that began now would be over about when the limit is reached."""
@@ -278,21 +258,12 @@ class HangWatch:
         return age_s > _ANSWERED_WITHIN_S + self._every_s or case.is_overtaken_by(beats)
 
     def _open(
-        self,
-        watched: Watched,
-        attempt: str,
-        key: str,
-        judgement: Judgement,
-        now: float,
-        due_at: float | None = None,
+        self, watched: Watched, judgement: Judgement, now: float, due_at: float | None = None
     ) -> None:
         """Ask the nodes of an attempt for evidence, once the root is seen to take writes here."""
-        folder = self._folder(attempt, key)
-        self._require_writable(folder)
+        self._require_writable(watched)
         watched.num_cases += 1
         case = Case(
-            attempt=attempt,
-            key=key,
             number=watched.num_cases,
             judgement=judgement,
             heartbeats={one.heartbeat.rank: one.heartbeat for one in watched.signs.read(now)},
@@ -302,7 +273,7 @@ class HangWatch:
         )
         probe = None
         if self._storage.is_local:
-            probe = str(self._storage.path(f"{folder}/{_PROBE_OF_NODE}"))
+            probe = str(self._storage.path(f"{watched.folder}/{_PROBE_OF_NODE}"))
         for node, suspects in case.by_node().items():
             ticket = self._beside.ask(node, INSPECT, inspection_payload(suspects, probe))
             case.asked[ticket] = node
@@ -310,70 +281,20 @@ class HangWatch:
 
     def _conclude(self, watched: Watched, case: Case, now: float) -> None:
         """Keep the evidence, then end the attempt or let it go on."""
-        folder = self._folder(case.attempt, case.key)
         for name, text in case.files().items():
-            self._storage.write(f"{folder}/{name}", redacted(text).encode())
+            self._storage.write(f"{watched.folder}/{name}", redacted(text).encode())
         judgement = case.judgement
         if judgement.verdict < Verdict.SILENT:
             watched.note_places(case)  # or it got on while it was looked at
             return
         why_not = watched.why_not_to_end(case, judgement, self._launch.limits, now)
         if why_not is not None:
-            self._tell(watched, case.attempt, case.key, f"{judgement.why}, but {why_not}")
+            self.ending.tell(watched, f"{judgement.why}, but {why_not}")
             return
-        self._end(watched, case, now)
+        self.ending.end(watched, case, now)
 
-    def _end(self, watched: Watched, case: Case, now: float) -> None:
-        """End the processes of an attempt."""
-        self._hung[case.attempt] = case.sentence(), case.culprits()  # not its stacks: they are kept
-        watched.killed_at = now
-        self._tell(watched, case.attempt, case.key, case.sentence())
-        if self._interrupt is not None:
-            self._interrupt(case.attempt, case.sentence())
-            return
-        answered = {one.node for one in case.findings}
-        for node, suspects in case.by_node().items():
-            if node in answered:
-                at_it = [self._with_heartbeat(one, case) for one in suspects]
-                payload = inspection_payload(at_it, None)
-                if self._beside.answer_here(node, END, payload) is None:
-                    self._beside.ask(node, END, payload)
-        if not answered or answered != set(case.by_node()):
-            self._cancel(case.attempt)
-
-    def _with_heartbeat(self, suspect: Suspect, case: Case) -> Suspect:
-        """Name the file that says whether a process is still at the attempt, where there is one."""
-        if not self._storage.is_local:
-            return suspect
-        name = heartbeat_name(self._folder(case.attempt, case.key), suspect.rank)
-        return replace(suspect, heartbeat=str(self._storage.path(name)))
-
-    def _require_writable(self, folder: str) -> None:
+    def _require_writable(self, watched: Watched) -> None:
         """Require that the root takes a write in an attempt. Raises SurroundingsError."""
-        self._storage.write(f"{folder}/{_PROBE}", b"0")
+        self._storage.write(f"{watched.folder}/{_PROBE}", b"0")
         with suppress(SurroundingsError):
-            self._storage.remove(f"{folder}/{_PROBE}")
-
-    def _see_to_end(self, watched: Watched, attempt: str, key: str, now: float) -> None:
-        if watched.killed_at is not None and now - watched.killed_at > _ENDED_WITHIN_S:
-            watched.killed_at = now
-            if self._interrupt is None:
-                self._cancel(attempt)
-            elif not self._interrupt(attempt, self._hung[attempt][0]):
-                self._tell(watched, attempt, key, _ENDLESS)
-
-    def _cancel(self, attempt: str) -> None:
-        self._launch.executor.cancel(self._attempts.batches.ticket(attempt))
-
-    def _tell(
-        self, watched: Watched, attempt: str, key: str, text: str, once_for: object = None
-    ) -> None:
-        """Tell the watcher; of one step or with one text only once."""
-        topic = text if once_for is None else once_for
-        if watched.told != topic:
-            watched.told = topic
-            self._launch.watcher.note_liveness(self._launch.states.jobs[key], attempt, text)
-
-    def _folder(self, attempt: str, key: str) -> str:
-        job = self._launch.states.jobs[key]
-        return Artifact(self._storage, job.kind, key).attempt_folder(attempt)
+            self._storage.remove(f"{watched.folder}/{_PROBE}")

@@ -34,10 +34,6 @@ def suspects_by_node(heartbeats: Iterable[Heartbeat]) -> dict[str, list[Suspect]
 class Case:
     """One look after the processes of an attempt."""
 
-    attempt: str
-    """Id of the attempt."""
-    key: str
-    """Key of its job."""
     number: int = 0
     """How many looks at this attempt there were before."""
     judgement: Judgement

@@ -19,6 +19,12 @@ _MOVING_S = 7200.0
 class Watched:
     """One running attempt."""
 
+    attempt: str
+    """Its id."""
+    key: str
+    """Key of its job."""
+    folder: str
+    """Its folder, relative to the root."""
     signs: AttemptSigns
     """What its heartbeats showed."""
     begun_at: float | None = None
