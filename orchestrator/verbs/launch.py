@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from orchestrator.study.study import Study
     from orchestrator.watchdog.limits import Limits
 
-STOPPED = (75, 76, 130)
-"""Exit codes of a launch that ended before its jobs did: there is nothing new to show."""
-
 ORDER = 40
 HELP = "run what is not done and print what came out; the same command resumes"
 
@@ -236,6 +233,7 @@ def _run_here(
     from cluster.machine.set_variables import variables_set
     from orchestrator.dispatch.waiting.outage import outlast_storage
     from orchestrator.launch import launch
+    from orchestrator.launch_output import launch_document, show_launched
     from orchestrator.notices.telling import Telling, watched
     from orchestrator.permission.configuration import read_configuration
     from orchestrator.permission.confirmation import allowed_keys, ask_at_terminal
@@ -289,7 +287,10 @@ def _run_here(
         launched.decided.plan.own.bring()  # what is shown may be of the study's own metrics
         summarise = partial(summary_text, root, launched.decided, 72)
         telling.end(launched.report, launched.decided, summarise)
-        _show(options, root, study.name, launched)
+        if options.json:
+            say_json(launch_document(study.name, launched))
+        else:
+            show_launched(root, study.name, launched)
     return launched.exit_code
 
 
@@ -318,68 +319,3 @@ def _limits(options: argparse.Namespace) -> "Limits":
     from orchestrator.watchdog.limits import Limits
 
     return Limits.of_words(getattr(options, "hang_after", ()))
-
-
-def _show(options: argparse.Namespace, root: "Storage", study: str, launched: "Launched") -> None:
-    """Print what came out, and where more of it is to be had."""
-    from orchestrator.unforeseen import left_to_the_ending
-    from orchestrator.views.text_output import show_summary
-
-    if options.json:
-        say_json(_document(study, launched))
-        return
-    if launched.exit_code not in STOPPED:
-        with left_to_the_ending(bool(launched.exit_code), root.url, note):
-            show_summary(root, launched.decided)
-    _print_ending(study, launched)
-    if launched.figures:
-        say(f"all tables:    `deltascale compare {study}`")
-        say(f"all evidence:  `deltascale compare {study} --answers`")
-        say(f"page:          `deltascale report {study}`")
-        for folder in launched.figures:
-            say(f"figures:       {folder}")
-
-
-def _print_ending(study: str, launched: "Launched") -> None:
-    from orchestrator.text import first_line
-
-    report, by_key = launched.report, launched.decided.plan.by_key
-    asked, num_jobs = len(launched.asked_for), len(by_key)
-    if report is None:
-        which = "all" if asked == num_jobs else f"the {asked} asked for of the"
-        say(f"nothing to do: {which} {num_jobs} jobs of {study!r} are done")
-        return
-    say(
-        f"{study}: {report.state.value}; {len(report.ran)} ran, {len(report.reused)} reused, "
-        f"{len(report.failed)} failed, {len(report.blocked)} blocked, {report.seconds:.0f} s"
-    )
-    if asked < num_jobs:
-        say(f"  {asked} of {num_jobs} jobs were asked for")
-    if report.waited_for:
-        say(f"  gave up {report.waited_for}; the same command goes on from here")
-    if report.spent_budget:
-        say(f"  {report.spent_budget}")
-    for key, message in report.failed.items():
-        say(f"  failed   {key[:16]}  {by_key[key].label}: {first_line(message)}")
-    if report.failed:
-        words = launched.decided.plan.study.words
-        say(f"  `deltascale why {words} KEY` says why; `deltascale resume {words}` tries again")
-
-
-def _document(study: str, launched: "Launched") -> dict[str, object]:
-    report = launched.report
-    asked = len(launched.asked_for)
-    return {
-        "study": study,
-        "jobs": len(launched.decided.plan.by_key),
-        "asked_for": asked,
-        "state": report.state.value if report else "complete",
-        "ran": len(report.ran) if report else 0,
-        "reused": len(report.reused) if report else asked,
-        "failed": dict(report.failed) if report else {},
-        "blocked": dict(report.blocked) if report else {},
-        "waited_for": report.waited_for if report else None,
-        "spent_budget": report.spent_budget if report else None,
-        "seconds": report.seconds if report else 0.0,
-        "figures": [str(folder) for folder in launched.figures],
-    }

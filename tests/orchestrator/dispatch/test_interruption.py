@@ -141,7 +141,7 @@ def test_jobs_may_save_as_long_as_their_batch_job_says(tmp_path, monkeypatch):
         "cluster.executors.local.Executor.start",
         "cluster.executors.local.Executor.close",
         "orchestrator.locked_launch.refresh_views",
-        "orchestrator.views.text_output.show_summary",
+        "orchestrator.launch_output.show_summary",
     ],
 )
 def test_a_signal_at_any_moment_of_the_command_releases_what_it_holds(
