@@ -84,41 +84,28 @@ def compare(
     axes = axes_across(rows, layout)
     sides, beside = rows_down(rows, layout), axes_beside(rows, layout, axes)
     columns = _columns(rows, metrics, axes, layout)
-    numbers = _place(rows, layout.rows, axes)
-    names = (*layout.rows, "metric", *axes)
-
-    here: dict[tuple[Scalar, ...], set[Scalar]] = {}
-    for row in rows:
-        if row["value"] is not None:
-            of_cell = here.setdefault(tuple(row[name] for name in names), set())
-            of_cell.add(row["compared_by"])
-
-    def why_not(side: Side, column: TableColumn) -> str | None:
-        cell = (*side, column.metric, *column.where)
-        if cell in here:  # the place is not what it lacks
-            stages = sorted(str(stage) for stage in here[cell] if stage is not None)
-            return f"another stage measured it: {', '.join(stages)}" if stages else None
-        return elsewhere.reason(dict(zip(names, cell, strict=True)))
-
-    def cell(side: Side, column: TableColumn) -> Cell:
-        if (row := numbers.get((side, column))) is not None:
-            return _cell(row, controls.remark(row))
-        return _empty(sides[side]["family"], column.metric, why_not(side, column))
-
+    cells = _Cells(rows, layout.rows, axes, elsewhere, controls)
     down = (*layout.rows, *beside)
     having = {axis for axis in down for row in sides.values() if row[axis] is not None}
     lines = [
         Line(
             header=side_header(row, layout, beside, having),
             values=side_values(row, layout, beside),
-            cells=tuple(cell(side, column) for column in columns),
+            cells=tuple(cells.at(side, column, row["family"]) for column in columns),
         )
         for side, row in sides.items()
     ]
     across = places(rows, [(column.metric, column.where) for column in columns], axes)
     families = {row["family"] for row in rows}
     lines += reference_lines(references, across, layout, len(beside), families)
+    kept = [
+        index
+        for index, column in enumerate(columns)
+        if any(cells.is_measured(side, column) for side in sides)
+        or any(line.cells[index].number.value is not None for line in lines)
+    ]
     caption = _caption(rows, chosen, layout, axes) + _remarks(rows, circumstances or {})
+    remark = cells.remark(rows, sides, [list(columns)[index] for index in kept])
     table = Table(
         title=title,
         row_levels=row_levels(layout, beside),
@@ -128,22 +115,64 @@ def compare(
         columns=tuple(columns.values()),
         column_values=_typed(columns, axes),
         cells=tuple(line.cells for line in lines),
-        caption=caption,
+        caption=f"{caption} {remark}".rstrip(),
         controls=layout.controls,
     )
-    filled = {column for _, column in numbers}
-    kept = [
-        index
-        for index, column in enumerate(columns)
-        if column in filled
-        or any(why_not(side, column) for side in sides)
-        or any(line.cells[index].number.value is not None for line in lines)
-    ]
-    headed = [list(columns)[index] for index in kept]
-    empty = [(side, column) for side in sides for column in headed if (side, column) not in numbers]
-    dashed = {(*side, column.metric, *column.where) for side, column in empty}
-    remark = elsewhere.remark(rows, names, dashed)
-    return annotate(_with_columns(replace(table, caption=f"{caption} {remark}".rstrip()), kept))
+    return annotate(_with_columns(table, kept))
+
+
+class _Cells:
+    """What stands in the cells of a table: a number, or why there is none."""
+
+    def __init__(
+        self,
+        rows: Sequence[Row],
+        down: Sequence[str],
+        across: Sequence[str],
+        elsewhere: Elsewhere,
+        controls: DecodeControls,
+    ) -> None:
+        self._numbers = _place(rows, down, across)
+        self._elsewhere, self._controls = elsewhere, controls
+        self._names = (*down, "metric", *across)
+        self._stages: dict[Values, set[Scalar]] = {}
+        """Values of the names -> the stages that have a number there, in any variant."""
+        for row in rows:
+            if row["value"] is not None:
+                of_cell = self._stages.setdefault(_values(row, self._names), set())
+                of_cell.add(row["compared_by"])
+
+    def at(self, side: Side, column: TableColumn, family: Scalar) -> Cell:
+        """Return the cell of a row, whose models are of this family, and a column."""
+        if (row := self._numbers.get((side, column))) is not None:
+            return _cell(row, self._controls.remark(row))
+        return _empty(family, column.metric, self._why_not(side, column))
+
+    def is_measured(self, side: Side, column: TableColumn) -> bool:
+        """Tell whether a cell has something to show, or a number at another place."""
+        return (side, column) in self._numbers or self._why_not(side, column) is not None
+
+    def remark(
+        self, rows: Sequence[Row], sides: Iterable[Side], columns: Sequence[TableColumn]
+    ) -> str:
+        """Return what the caption says of cells of these rows and columns without a number."""
+        dashed = {
+            self._key(side, column)
+            for side in sides
+            for column in columns
+            if (side, column) not in self._numbers
+        }
+        return self._elsewhere.remark(rows, self._names, dashed)
+
+    def _why_not(self, side: Side, column: TableColumn) -> str | None:
+        key = self._key(side, column)
+        if key in self._stages:  # the place is not what it lacks
+            stages = sorted(str(stage) for stage in self._stages[key] if stage is not None)
+            return f"another stage measured it: {', '.join(stages)}" if stages else None
+        return self._elsewhere.reason(dict(zip(self._names, key, strict=True)))
+
+    def _key(self, side: Side, column: TableColumn) -> Values:
+        return (*side, column.metric, *column.where)
 
 
 def _with_columns(table: Table, kept: Sequence[int]) -> Table:
