@@ -59,6 +59,7 @@ class FsdpState:
         import torch
 
         weights = trained_weights(trainer)
+        optimizer = trainer.optimizer.optimizer
         moments: dict[Parameter, dict[str, Tensor]] = {}
         restored = set()
         for part, name, tensor in read_tensors(folder, rank_file()):
@@ -67,20 +68,24 @@ class FsdpState:
                 with torch.no_grad():
                     local_part(weights[name]).copy_(tensor)
             else:
-                moment = _divided_like(cast("DTensor", weights[name]), tensor)
+                weight = cast("DTensor", weights[name])
+                moment = _divided_like(weight, tensor, fused=bool(optimizer.defaults.get("fused")))
                 moments.setdefault(weights[name], {})[part] = moment
         assert restored == set(weights), f"{folder} lacks {sorted(set(weights) - restored)}"
-        optimizer = trainer.optimizer.optimizer
         optimizer.state.clear()
         optimizer.state.update(moments)
 
 
-def _divided_like(weight: DTensor, tensor: Tensor) -> Tensor:
-    """Return what an optimizer keeps for a weight, divided as the weight is."""
+def _divided_like(weight: DTensor, tensor: Tensor, *, fused: bool) -> Tensor:
+    """Return what an optimizer keeps for a weight, divided as the weight is.
+
+    The number of steps is whole. A fused step reads it on the weight's device, and no other there
+    is: from the host's memory a GPU's kernel would read what is not its own.
+    """
     from torch.distributed.tensor import DTensor
 
     if tensor.shape != weight.to_local().shape:  # the number of steps
-        return tensor
+        return tensor.to(weight.device) if fused else tensor
     return DTensor.from_local(
         tensor.to(weight.device),
         weight.device_mesh,

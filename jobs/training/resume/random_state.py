@@ -20,11 +20,15 @@ class GeneratorStates(TypedDict):
     torch: str
     """Bytes of the state on the processor, in hexadecimal digits."""
     cuda: NotRequired[str]
-    """Bytes of the state on the GPU in use, in hexadecimal digits; absent without one."""
+    """Bytes of the state on the GPU in use, in hexadecimal digits; absent where none is used."""
 
 
 def read_generators() -> GeneratorStates:
-    """Return the states of python's, numpy's and torch's generators, and of the GPU in use."""
+    """Return the states of python's, numpy's and torch's generators, and of the GPU in use.
+
+    A GPU that this process does not use is not asked: that would open a context on it, which takes
+    its memory, and fails where it is somebody else's alone.
+    """
     version, words, gauss = random.getstate()
     state = np.random.get_state(legacy=False)
     assert isinstance(state, dict)
@@ -33,7 +37,7 @@ def read_generators() -> GeneratorStates:
         "numpy": {**state, "state": {**state["state"], "key": state["state"]["key"].tolist()}},
         "torch": _as_text(torch.get_rng_state()),
     }
-    if torch.cuda.is_available():
+    if torch.cuda.is_initialized():
         states["cuda"] = _as_text(torch.cuda.get_rng_state())
     return states
 
@@ -46,7 +50,7 @@ def restore_generators(states: GeneratorStates) -> None:
     key = np.array(inner["key"], dtype=np.uint32)
     np.random.set_state({**states["numpy"], "state": {**inner, "key": key}})
     torch.set_rng_state(_as_tensor(states["torch"]))
-    if "cuda" in states and torch.cuda.is_available():
+    if "cuda" in states and torch.cuda.is_initialized():
         torch.cuda.set_rng_state(_as_tensor(states["cuda"]))
 
 
