@@ -119,6 +119,35 @@ PARTS: Door[Part] = Door("part of the GPU check", "benchmarks.gpu.parts", contra
 """The parts that there are."""
 
 
+def find_part(name: str) -> Part:
+    """Return a part, or what stands for one that cannot be imported on this machine.
+
+    Raises:
+        UserError: there is none of this name.
+    """
+    try:
+        return PARTS.find(name)
+    except ImportError as fault:
+        return _stand_in(name, fault)
+
+
 def in_order() -> list[str]:
     """List the names of all parts in the order in which they run."""
-    return sorted(PARTS.names(), key=lambda name: PARTS.find(name).ORDER)
+    return sorted(PARTS.names(), key=lambda name: find_part(name).ORDER)
+
+
+def _stand_in(name: str, fault: ImportError) -> Part:
+    lacking = (fault.name or "").partition(".")[0]
+    is_absent = isinstance(fault, ModuleNotFoundError) and find_spec(lacking) is None
+
+    class NotHere(Part):
+        ORDER = 1000
+        QUESTION = f"What does `{name}` show?"
+
+        def rows(self, machine: Machine) -> Iterator[Row]:
+            raise fault
+
+        def why_not(self, machine: Machine) -> str | None:
+            return f"not installed: {lacking}" if is_absent else None
+
+    return NotHere()

@@ -1,6 +1,7 @@
 """What the GPU check found: one JSON and one table for a product and a day; what plans take of it.
 
-A part that is run again the same day takes the place of what it found before.
+A part that is run again the same day takes the place of what it found before, unless it is skipped
+or does not come to its end.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from jobs.worker.versions import code_commit
 RESULTS = Path(__file__).parents[1] / "results"
 """Where results are kept."""
 PREFIX = "gpu-check-"
-MEASURED, SKIPPED, FAILED = "measured", "skipped", "failed"
-"""States of a part."""
+MEASURED, SKIPPED, FAILED, UNFINISHED = "measured", "skipped", "failed", "unfinished"
+"""States of a part; unfinished: it was running when this was written, or was interrupted."""
 Document = dict[str, Any]
 """The JSON: `machine`, `commit`, `date`, and `parts` by name."""
 
@@ -58,13 +59,19 @@ def save(document: Document, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path = path_of(document, folder)
     if path.exists():
-        before = json.loads(path.read_text(encoding="utf-8"))
-        document = {**document, "parts": {**before["parts"], **document["parts"]}}
-    _write(path, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
-    _write(path.with_suffix(".md"), "\n".join(table(document)) + "\n")
+        before = json.loads(path.read_text(encoding="utf-8"))["parts"]
+        new = {
+            name: found
+            for name, found in document["parts"].items()
+            if found["state"] in (MEASURED, FAILED)
+            or before.get(name, found)["state"] in (SKIPPED, UNFINISHED)
+        }
+        document = {**document, "parts": {**before, **new}}
+    write_whole(path, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+    write_whole(path.with_suffix(".md"), "\n".join(table(document)) + "\n")
     if found := calibration(document):
         name = f"calibration-{_product(document)}.json"
-        _write(folder / name, json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+        write_whole(folder / name, json.dumps(found, indent=1, ensure_ascii=False) + "\n")
     return path
 
 
@@ -90,11 +97,11 @@ def _facts(document: Document, part: str) -> list[dict[str, Any]]:
 
 def table(document: Document, *, level: int = 2) -> Iterator[str]:
     """Yield the lines of the table: every part that there is, also one that was not run."""
-    from benchmarks.gpu.part import PARTS, in_order
+    from benchmarks.gpu.part import find_part, in_order
 
     yield from _heading(document)
     for name in in_order():
-        part = PARTS.find(name)
+        part = find_part(name)
         yield f"\n{'#' * level} {part.QUESTION}\n"
         yield from part_table(document["parts"].get(name), part.AIMS)
 
@@ -125,8 +132,8 @@ def part_table(found: Mapping[str, Any] | None, aims: Mapping[str, object]) -> I
         for name, aim in aims.items():
             yield f"| {_cell(name)} | {aim} | not measured{_cell(why)} |"
         return
-    if found["state"] == FAILED:
-        yield f"**Failed**: {found['reason']}\n"
+    if found["state"] in (FAILED, UNFINISHED):
+        yield f"**{found['state'].capitalize()}**: {found['reason']}\n"
     yield "| what | aim | measured | |\n|---|---|---|---|"
     for row in found["rows"]:
         yield (
@@ -159,7 +166,7 @@ def newest(folder: Path = RESULTS) -> list[Document]:
 
 def page(folder: Path = RESULTS) -> Iterator[str]:
     """Yield the lines of the documentation's page: the newest results, or `not measured`."""
-    from benchmarks.gpu.part import PARTS, in_order
+    from benchmarks.gpu.part import find_part, in_order
 
     documents = newest(folder)
     for document in documents:
@@ -170,7 +177,7 @@ def page(folder: Path = RESULTS) -> Iterator[str]:
         return
     yield "**Not measured**: no GPU was at hand yet. What each part would show:\n"
     for name in in_order():
-        part = PARTS.find(name)
+        part = find_part(name)
         yield f"\n## {part.QUESTION}\n"
         yield f"`{name}`\n"
         yield from part_table(None, part.AIMS)
@@ -180,7 +187,7 @@ def _cell(text: object) -> str:
     return str(text).replace("|", "\\|").replace("\n", " ")
 
 
-def _write(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
     temporary = path.with_name(f"{path.name}.unfinished")
     temporary.write_text(text, encoding="utf-8")

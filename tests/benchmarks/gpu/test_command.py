@@ -1,15 +1,20 @@
 """The command of the GPU check: a process for each part, reasons, limits, what make runs."""
 
+import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from argparse import Namespace
 from pathlib import Path
 
 import pytest
 
 from benchmarks.gpu import __main__ as command
+from benchmarks.gpu.machine import look
+from benchmarks.gpu.part import PARTS, find_part, in_order
 
 ROOT = Path(__file__).parents[3]
 
@@ -74,6 +79,126 @@ def test_a_part_that_fails_says_its_last_line(tmp_path) -> None:
     code = "raise ValueError('no kernel image')"
     found = command.run_apart([sys.executable, "-c", code], tmp_path / "broken", 60.0)
     assert found["state"] == "failed" and "ValueError: no kernel image" in found["reason"]
+
+
+_PART = """
+import os, sys, threading, time
+from benchmarks.gpu.__main__ import _end_with_input
+threading.Thread(target=_end_with_input, daemon=True).start()
+with open(sys.argv[1], "w") as rows:
+    print('{"what": "one", "holds": null}', file=rows)
+    rows.write('{"what": "ha')
+with open(sys.argv[2], "w") as file:
+    file.write(str(os.getpid()))
+time.sleep(120)
+"""
+_WHOLE = """
+import json, sys
+from pathlib import Path
+from benchmarks.gpu import __main__ as command
+from benchmarks.gpu.results import write_whole
+folder = Path(sys.argv[1])
+command._LOOK_EVERY_S = 0.2
+command._look = lambda folder, *, rehearses: {machine!r}
+command.save = lambda document, into: write_whole(
+    into / "found.json", json.dumps(document))  # without the table, which imports every part
+command._words = lambda name, rows, rehearses: [
+    sys.executable, "-c", {part!r}, str(rows), str(folder / "pid")]
+sys.argv = ["check", "--parts", "peaks,versions", "--into", str(folder)]
+sys.exit(command.main())
+"""
+_MACHINE = {"gpu": "NVIDIA H200", "num_gpus": 1, "memory_gb": 150.8, "free_gb": 150.0,
+            "driver": "580", "cuda": "13.0", "python": "3.12", "versions": {}}  # fmt: skip
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_a_check_that_is_ended_keeps_what_was_measured_and_leaves_no_part_on_the_gpu(
+    tmp_path, how
+) -> None:
+    code = _WHOLE.format(machine=_MACHINE, part=_PART)
+    check = subprocess.Popen([sys.executable, "-c", code, tmp_path], cwd=ROOT)
+
+    def until(is_so, seconds=60.0):
+        limit = time.monotonic() + seconds
+        while not (found := is_so()):
+            assert time.monotonic() < limit
+            time.sleep(0.05)
+        return found
+
+    def rows():
+        found = [json.loads(path.read_text(encoding="utf-8")) for path in tmp_path.glob("*.json")]
+        return found and found[0]["parts"]["peaks"]["rows"]
+
+    assert [row["what"] for row in until(rows)] == ["one"]
+    part = int((tmp_path / "pid").read_text())
+    check.send_signal(how)
+    assert check.wait(60) == (-how if how is signal.SIGKILL else 130)
+    until(lambda: not _is_alive(part))
+    parts = json.loads((tmp_path / "found.json").read_text(encoding="utf-8"))["parts"]
+    assert list(parts) == ["peaks"] and parts["peaks"]["state"] == "unfinished"
+    assert [row["what"] for row in parts["peaks"]["rows"]] == ["one"]
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize(
+    ("fault", "why"),
+    [
+        (
+            ModuleNotFoundError("No module named 'nobodys'", name="nobodys"),
+            "not installed: nobodys",
+        ),
+        (ModuleNotFoundError("No module named 'jobs.gone'", name="jobs.gone"), None),
+        (ImportError("cannot import name 'X' from 'torch'", name="torch"), None),
+    ],
+)
+def test_a_part_that_cannot_be_imported_is_skipped_or_fails_alone(monkeypatch, fault, why) -> None:
+    find = PARTS.find
+
+    def find_others(name, **where):
+        if name == "memory":
+            raise fault
+        return find(name, **where)
+
+    monkeypatch.setattr(PARTS, "find", find_others)
+    monkeypatch.setattr(PARTS, "names", lambda: ["memory", "peaks", "versions"])
+    assert in_order()[-1] == "memory"
+    part, machine = find_part("memory"), look(rehearses=True)
+    assert part.why_not(machine) == why
+    with pytest.raises(ImportError, match=re.escape(str(fault))):
+        list(part.rows(machine))
+
+
+@pytest.mark.slow
+def test_on_a_machine_that_lacks_pydantic_the_other_parts_run(tmp_path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(_WITHOUT, encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.gpu", "--rehearse", "--parts", "memory,peaks"],
+        cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "skipped: not installed: pydantic" in done.stdout
+    assert "products in bfloat16" in done.stdout and "Failed: nothing" in done.stdout
+
+
+_WITHOUT = """
+import importlib.util, sys
+class Without:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] == "pydantic":
+            raise ModuleNotFoundError("No module named " + name, name=name)
+sys.meta_path.insert(0, Without())
+looked = importlib.util.find_spec
+importlib.util.find_spec = lambda name, package=None: (
+    None if name.split(".")[0] == "pydantic" else looked(name, package))
+"""
 
 
 @pytest.mark.slow

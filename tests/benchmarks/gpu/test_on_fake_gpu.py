@@ -19,6 +19,7 @@ def machine(monkeypatch):
     for name in ("max_memory_allocated", "memory_allocated"):
         monkeypatch.setattr(torch.cuda, name, lambda: 0)
     monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda: None)
+    monkeypatch.setattr(torch._C, "_cuda_clearCublasWorkspaces", lambda: None, raising=False)
     with fake_gpus(2, free_bytes=5e9):
         yield replace(look(rehearses=False), rehearses=True)
 
@@ -44,3 +45,10 @@ def test_a_part_runs_on_it_and_what_is_no_matter_of_speed_holds(machine, name) -
 def test_memory_that_does_not_run_out_is_no_recovery(machine) -> None:
     first, *_ = PARTS.find("out-of-memory")._extraction(machine)
     assert first.holds is False and first.note == "memory did not run out"
+
+
+def test_what_cublas_keeps_to_work_in_is_no_tensor_that_stays(machine, monkeypatch) -> None:
+    kept = [32 << 20]
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda: 7 + sum(kept))
+    monkeypatch.setattr(torch._C, "_cuda_clearCublasWorkspaces", kept.clear)
+    assert machine.allocated_bytes() == 7

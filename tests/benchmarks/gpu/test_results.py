@@ -61,6 +61,21 @@ def test_a_part_that_is_run_again_takes_the_place_of_what_it_was(tmp_path) -> No
     assert row["value"] == 2.0
 
 
+@pytest.mark.parametrize("state", ["skipped", "unfinished"])
+def test_what_was_measured_stays_where_the_part_does_not_come_to_its_end_again(
+    tmp_path, state
+) -> None:
+    results.save(document(peaks=measured(Row(what="x", value=1.0))), tmp_path)
+    less = {"state": state, "reason": "why", "seconds": 1.0, "rows": []}
+    path = results.save(document(peaks=less, moments=less), tmp_path)
+    parts = json.loads(path.read_text())["parts"]
+    assert [row["value"] for row in parts["peaks"]["rows"]] == [1.0]
+    assert parts["moments"] == less
+    again = measured(Row(what="x", value=3.0))
+    results.save(document(peaks=again, moments=again), tmp_path)
+    assert json.loads(path.read_text())["parts"]["moments"] == again
+
+
 @pytest.mark.parametrize(
     ("aim", "value", "holds"),
     [
