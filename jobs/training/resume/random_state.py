@@ -37,7 +37,7 @@ def read_generators() -> GeneratorStates:
         "numpy": {**state, "state": {**state["state"], "key": state["state"]["key"].tolist()}},
         "torch": _as_text(torch.get_rng_state()),
     }
-    if torch.cuda.is_initialized():
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         states["cuda"] = _as_text(torch.cuda.get_rng_state())
     return states
 
@@ -50,7 +50,7 @@ def restore_generators(states: GeneratorStates) -> None:
     key = np.array(inner["key"], dtype=np.uint32)
     np.random.set_state({**states["numpy"], "state": {**inner, "key": key}})
     torch.set_rng_state(_as_tensor(states["torch"]))
-    if "cuda" in states and torch.cuda.is_initialized():
+    if "cuda" in states and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         torch.cuda.set_rng_state(_as_tensor(states["cuda"]))
 
 
