@@ -168,7 +168,7 @@ def test_memory_of_gpus_is_taken_in_segments_that_grow(executor):
     executor.submit("none", "ray_calls:allocator", "", Resources())
     executor.submit("one", "ray_calls:allocator", "", Resources(num_gpus=1))
     said = {ticket: outcome.answer for ticket, outcome in finish(executor, 2).items()}
-    assert said == {"none": "", "one": "expandable_segments:True,pinned_max_round_threshold_mb:1"}
+    assert said["none"] == "" and said["one"].startswith("expandable_segments:True,")
 
 
 def test_a_call_whose_gpus_are_gone_meanwhile_waits_and_does_not_end_the_launch(executor):

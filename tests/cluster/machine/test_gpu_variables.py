@@ -1,6 +1,7 @@
 """What processes that compute on GPUs are started with."""
 
 import os
+from importlib.metadata import PackageNotFoundError
 
 import pytest
 import torch
@@ -32,6 +33,42 @@ def test_the_torch_that_is_installed_knows_each_of_its_allocators_settings():
         name = setting.partition(":")[0]
         torch._C._accelerator_setAllocatorSettings(setting)
         assert name[:15].encode() in known, name
+
+
+def test_no_pinned_piece_is_handed_out_for_more_than_it_holds():
+    """torch 2.13 looks for a kept piece by the power of two above its size, and by no more."""
+    settings = dict(each.split(":") for each in gpu_variables()[NAMES[0]].split(","))
+    rounded, kept = (
+        int(settings[name])
+        for name in ("pinned_max_round_threshold_mb", "pinned_max_cached_size_mb")
+    )
+    assert kept <= rounded, "pieces of any size would be kept"
+
+
+@pytest.mark.parametrize(
+    ("torch_version", "knows"),
+    [
+        ("2.11.0", False),
+        ("2.12.1+cu130", False),
+        ("2.13.0+cpu", True),
+        ("2.14.1", True),
+        ("3.0", True),
+        ("2.13.0a0+git1a2b3c4", False),
+        (None, False),
+    ],
+)
+def test_a_torch_is_told_no_setting_that_it_may_not_know(monkeypatch, torch_version, knows):
+    """An unknown one ends the first use of a GPU: "Unrecognized key"."""
+
+    def version(name):
+        if torch_version is None:
+            raise PackageNotFoundError(name)
+        return torch_version
+
+    monkeypatch.setattr("cluster.machine.gpu_variables.version", version)
+    settings = gpu_variables()[NAMES[0]].split(",")
+    assert settings[0] == "expandable_segments:True"
+    assert any("pinned" in setting for setting in settings) is knows
 
 
 @pytest.mark.parametrize("num_gpus", [0, 1])
