@@ -34,10 +34,12 @@ class ProbeDirection(Kind[ProbeDirectionParams]):
         return frozenset({"model", params.learned_from})
 
     def notes(self, params: ProbeDirectionParams, inputs: Mapping[str, Upstream]) -> Sequence[str]:
-        """Say nothing. Raises UserError where the model has no stream to learn from."""
+        """Say nothing. Raises UserError where model or probe cannot be used."""
         from jobs.extraction.planned_places import require_site
+        from jobs.probing.planned_probe import require_planned_probe
 
         require_site(inputs.get("model"), "resid_post")
+        require_planned_probe(params.probe, inputs.get("model"))
         return ()
 
     def forecast(self, params: ProbeDirectionParams, at: Situation) -> Forecast | None:

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from cluster.errors import UserError
+from jobs.models.file_content import require_content
 
 SUFFIXES = (".pt", ".pth", ".bin", ".npy", ".safetensors")
 
@@ -51,6 +52,7 @@ def read_probe(path: Path, d_model: int) -> Float64[np.ndarray, " d"]:
 def _tensors(path: Path) -> Mapping[str, np.ndarray]:
     if path.suffix not in SUFFIXES:
         raise UserError("unknown kind of probe file", where=str(path), allowed=SUFFIXES)
+    require_content(path, str(path))
     try:
         if path.suffix == ".npy":
             return {path.name: np.load(path, allow_pickle=False)}
@@ -65,7 +67,11 @@ def _tensors(path: Path) -> Mapping[str, np.ndarray]:
         raise
     except Exception as error:  # the libraries raise whatever their readers meet
         first = str(error).partition("\n")[0]
-        raise UserError(f"the probe cannot be read: {first}", where=str(path)) from error
+        raise UserError(
+            f"the probe cannot be read: {first}",
+            where=str(path),
+            hint="save its weights alone: torch.save(WEIGHTS, FILE), a tensor of the model's width",
+        ) from error
 
 
 def _to_numpy(content: Any) -> dict[str, np.ndarray]:

@@ -8,10 +8,13 @@ import torch
 from safetensors.torch import save_file
 
 from cluster.errors import UserError
+from jobs.kinds.probe_direction import ProbeDirection
 from jobs.probing.linear_probe import LinearProbe
 from jobs.probing.released_probe import read_probe
+from tests.jobs.measuring.test_few_prompts import upstream
 
 WEIGHTS = torch.arange(1.0, 5.0)
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"
 
 
 @pytest.mark.parametrize(
@@ -44,6 +47,7 @@ def test_other_files_of_one_vector_are_read_too(tmp_path):
         (lambda path: torch.save(torch.zeros(4), path), "zero, or not finite"),
         (lambda path: torch.save(WEIGHTS * np.nan, path), "zero, or not finite"),
         (lambda path: path.write_bytes(b"no probe"), "cannot be read"),
+        (lambda path: path.write_bytes(POINTER), "probe.pt is a Git LFS pointer"),
         (lambda path: path.write_bytes(pickle.dumps(Runs(), 2)), "cannot be read"),
     ],
 )
@@ -78,3 +82,29 @@ def test_released_weights_keep_direction_and_length_and_get_a_threshold(sign):
     np.testing.assert_allclose(probe.direction * probe.length, sign * weights)
     if sign == 1:
         assert ((probe.scores(rows) > 0) == toxic).mean() > 0.95
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (lambda path: torch.save(torch.ones(16), path), None),
+        (lambda path: torch.save(WEIGHTS, path), "width 16"),
+        (lambda path: path.write_bytes(POINTER), "Git LFS pointer"),
+        (lambda path: path.mkdir(), "a folder, not a file"),
+        (lambda path: None, None),  # whoever plans data says that it is not here
+    ],
+)
+def test_a_probe_that_cannot_be_used_is_refused_when_it_is_planned(tmp_path, content, why):
+    path = tmp_path / "probe.pt"
+    content(path)
+    sizes = {"family": "gpt2", "num_layers": 2, "d_model": 16, "num_heads": 2, "vocab_size": 22}
+    model = upstream("pretrain", {"config": sizes, "format": "nursery"})
+    kind = ProbeDirection()
+    params = kind.Params(probe=str(path))
+    unknown = upstream("pretrained", {"source": "hf://organisation/name"})
+    assert kind.notes(params, {"model": unknown}) == ()
+    if why is None:
+        assert kind.notes(params, {"model": model}) == ()
+        return
+    with pytest.raises(UserError, match=why):
+        kind.notes(params, {"model": model})
