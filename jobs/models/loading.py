@@ -215,7 +215,7 @@ def load_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
         UserError: there is none, it cannot be read, or it gives texts other ids than its file.
     """
     config = read_config(folder)
-    tokenizer = _as_its_file_says(folder)
+    tokenizer = tokenizer_as_its_file_says(folder)
     if not tokenizer.is_fast or not len(tokenizer):
         raise UserError("there is no tokenizer with a vocabulary", where=str(folder))
     num_rows = family_of_config(config).shape(config).vocab_size
@@ -248,8 +248,12 @@ def load_tokenizer_with(model: Path, owner: Path) -> "PreTrainedTokenizerFast":
         return load_tokenizer(together)
 
 
-def _as_its_file_says(folder: Path) -> "PreTrainedTokenizerFast":
-    """Load by the class that the folder declares or, where that gives other ids, by the file."""
+def tokenizer_as_its_file_says(folder: Path) -> "PreTrainedTokenizerFast":
+    """Load a tokenizer by the class that its folder declares or, where its ids differ, by its file.
+
+    Raises:
+        UserError: it cannot be read, or gives texts other ids than its tokenizer.json.
+    """
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
     # For some families (qwen2) AutoTokenizer builds one class, whatever the folder declares.

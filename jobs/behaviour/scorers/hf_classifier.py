@@ -115,19 +115,21 @@ class Classifier:
 
 def _load(folder: Path, device: str, threads: int) -> Classifier:
     import torch
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+    from transformers import AutoModelForSequenceClassification
+
+    from jobs.models.loading import tokenizer_as_its_file_says
 
     torch.set_num_threads(threads)
-    only_local = {"local_files_only": True, "trust_remote_code": False}
+    tokenizer = tokenizer_as_its_file_says(folder)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, **only_local)
         model, info = AutoModelForSequenceClassification.from_pretrained(
             folder,
             dtype=torch.float32,
             use_safetensors=True,
             ignore_mismatched_sizes=True,  # so that they are listed below, by name
             output_loading_info=True,
-            **only_local,
+            local_files_only=True,
+            trust_remote_code=False,
         )
     except Exception as error:  # the library raises whatever its readers meet
         fault = str(error).partition("\n")[0].replace(str(folder), "the classifier")

@@ -241,3 +241,21 @@ def test_the_largest_of_several_labels_is_the_score(saved, tmp_path):
     assert f"the largest of {LABELS[0]}, {LABELS[2]}" in judge.verdict
     with pytest.raises(UserError, match="label"):
         judge_of(folder, tmp_path, more_labels=["toxik"])
+
+
+def test_a_classifier_reads_texts_as_its_tokenizer_json_says(saved, tmp_path):
+    """Without `do_lower_case` transformers makes a BertTokenizer that lowers every letter."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+
+    folder = saved("cased")
+    words = {"<end>": 1, "<unk>": 0, "upper": 2, "UPPER": 3}
+    cased = Tokenizer(models.WordPiece(words, unk_token="<unk>"))
+    cased.normalizer = normalizers.BertNormalizer(lowercase=False)
+    cased.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    cased.save(str(folder / "tokenizer.json"))
+    names = {"unk_token": "<unk>", "pad_token": "<end>", "cls_token": "<end>", "sep_token": "<end>"}
+    described = {"tokenizer_class": "BertTokenizer", "mask_token": "<unk>", **names}
+    (folder / "tokenizer_config.json").write_text(json.dumps(described))
+    judge = judge_of(folder, tmp_path, label="toxic")
+    high, low = judge.scores(["UPPER"]), judge.scores(["upper"])
+    assert high != low
