@@ -1,8 +1,9 @@
-"""What follows when an attempt ends: its result, checked against the record; its job's state."""
+"""`AttemptEndings`: how the attempts of a launch ended, checked against the records of their jobs.
 
-import time
+What that means for the jobs is `job_consequences.py`.
+"""
+
 from collections import Counter
-from collections.abc import Set
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import zip_longest
@@ -10,29 +11,21 @@ from itertools import zip_longest
 from cluster.disk.disk_faults import ForeignEntry
 from cluster.executor import Ending, Outcome
 from cluster.fault_classes import FaultClass
-from cluster.fault_points import fault_point
 from cluster.redaction.redactor import redacted
 from jobs.artifacts.artifact import Artifact
 from jobs.artifacts.job import Job
 from orchestrator.dispatch.batches import not_begun
-from orchestrator.dispatch.failure_notes import FailureNotes, fields_of_ledger
+from orchestrator.dispatch.failure_notes import FailureNotes
 from orchestrator.dispatch.hang_watch import HangWatch
-from orchestrator.dispatch.job_queue import JobQueue
-from orchestrator.dispatch.job_states import JobState
-from orchestrator.dispatch.nodes.node_choice import NodeChoice
+from orchestrator.dispatch.job_consequences import JobConsequences
 from orchestrator.dispatch.running_launch import RunningLaunch
 from orchestrator.dispatch.submitter import Submitter
-from orchestrator.dispatch.waiting.outage import OF_STORAGE, Wait
 from orchestrator.dispatch.worker_messages import AttemptResult, result_of
 from orchestrator.records.attempt_progress import Stop, read_progress, what_was_saved
-from orchestrator.records.events import Ended
-from orchestrator.records.failure import FAILURES, Consequence, Result, consequence_of
-from orchestrator.records.failure_decision import explain
+from orchestrator.records.failure import FAILURES, Result
 
 _LONGEST_LOOK_S = 5.0
 """Longest pause between two looks for a record that is not visible yet."""
-_LONG_RUN_S = 3600.0
-"""An attempt that ran for so long was no mere try: what its job waits for after it is new."""
 
 
 @dataclass(kw_only=True)
@@ -62,41 +55,29 @@ class _Heard:
 
 
 class AttemptEndings:
-    """Settles the attempts of a launch that end, and lists the jobs that are done.
+    """Settles the attempts of a launch that end.
 
     What an attempt held is free at once, in `take`. It is settled by `settle`, which reads the
     storage first and changes nothing before it has read all: where the storage does not answer, the
     ending waits.
     """
 
-    def __init__(self, launch: RunningLaunch, queue: JobQueue, attempts: Submitter) -> None:
-        self.ran: list[str] = []
-        """Jobs that this launch did."""
-        self.reused = launch.states.in_state(JobState.DONE)
-        """Jobs that were done before, or that another launch did meanwhile."""
-        self.finished_at = launch.patience.clock()
-        """When a job was done last, by the launch's clock."""
-        self.doubts_storage = False
-        """True when the root is to be tried before more is submitted: an attempt blamed it."""
-        self.saving: Set[str] = frozenset()
-        """Jobs that were asked to save because the budget is spent: they wait, and count as
-        neither failed nor cancelled."""
+    def __init__(
+        self,
+        launch: RunningLaunch,
+        attempts: Submitter,
+        consequences: JobConsequences,
+        notes: FailureNotes,
+    ) -> None:
         self.watch = HangWatch(launch, attempts)
         """Ends what hangs."""
-        self.nodes = NodeChoice(launch.executor, launch.patience)
-        """What the failures say about the nodes."""
         self._launch = launch
-        self._queue = queue
         self._attempts = attempts
+        self._consequences = consequences
+        self._notes = notes
         self._heard: list[_Heard] = []
         self._num_heard = Counter[str]()
         """Key of a job -> how many of its attempts have ended and are not settled."""
-        self._notes = FailureNotes(launch)
-
-    def reuse(self, key: str) -> None:
-        """Mark a job as done by somebody else."""
-        self.reused.append(key)
-        self._queue.finish(key)
 
     def take(self, outcome: Outcome) -> None:
         """Free what an attempt held that has ended; `settle` does what follows for its job."""
@@ -169,7 +150,15 @@ class AttemptEndings:
             if attempt is None and self._looks_again(heard):
                 continue
             self._forget(heard)
-            has_failed |= self._conclude(heard, attempt or _LEFT_NOTHING, winner or "")
+            has_failed |= self._consequences.conclude(
+                heard.key,
+                heard.outcome,
+                attempt or _LEFT_NOTHING,
+                winner=winner or "",
+                seconds=heard.seconds,
+                held_s=heard.held_s,
+                num_unsettled=self._num_heard[heard.key],
+            )
         return has_failed
 
     def _looks_again(self, heard: _Heard) -> bool:
@@ -247,129 +236,11 @@ class AttemptEndings:
             after is not None and self._has_begun(*after)
         )
 
-    def _conclude(self, heard: _Heard, attempt: AttemptResult, winner: str) -> bool:
-        """Write an ending into the ledger, and do what follows; True when the attempt failed."""
-        launch, key, past = self._launch, heard.key, self._launch.journal.past
-        furthest = past.of_job(key).fraction
-        fault_point("settle")
-        seconds = heard.seconds if attempt.seconds is None else attempt.seconds
-        if attempt.result is Result.NO_ROOM:
-            seconds = 0.0
-        event = Ended(
-            at=time.time(),
-            key=key,
-            attempt=heard.outcome.ticket,
-            result=attempt.result,
-            seconds=seconds,
-            node=heard.outcome.node,
-            message=attempt.message,
-            fraction=attempt.fraction,
-            fault_class=attempt.fault_class,
-            held=heard.held_s,
-            peak_gb=attempt.peak_gb,
-            **fields_of_ledger(attempt),
-        )
-        self.nodes.note(
-            key,
-            launch.states.jobs[key].stage,
-            node=attempt.node,
-            node_id=heard.outcome.node_id,
-            result=attempt.result,
-            fault_class=attempt.fault_class,
-        )
-        launch.journal.take_in(event)  # what follows depends on it, and is written down with it
-        consequence = self._consequence(key, attempt)
-        event = self._with_decision(event, consequence)
-        launch.journal.write_down(event)
-        self._notes.tell(launch.states.jobs[key], heard.outcome.ticket, attempt, event.decided_by)
-        if attempt.result is Result.DONE and attempt.seconds is not None:
-            self._attempts.running.learn(attempt.seconds)
-            turn_s = attempt.seconds if attempt.turn_s is None else attempt.turn_s
-            self._queue.pace.learn(launch.states.jobs[key].stage, turn_s)
-        self.doubts_storage |= attempt.fault_class in OF_STORAGE
-        is_new = past.of_job(key).fraction > furthest or seconds > _LONG_RUN_S
-        self._follow(key, attempt, consequence, winner, is_new=is_new)
-        return attempt.result in FAILURES
-
-    def _consequence(self, key: str, attempt: AttemptResult) -> Consequence:
-        """Decide what the end of an attempt, which the history has taken in, means for its job."""
-        launch, past = self._launch, self._launch.journal.past.of_job(key)
-        return consequence_of(
-            attempt.result,
-            fault_class=attempt.fault_class,
-            is_settled=launch.states.by_key[key] is not JobState.RUNNING,
-            num_others=len(self._attempts.running.at_job(key)) + self._num_heard[key],
-            is_cancelled=self._queue.is_unwanted(key),
-            failures=past.failures,
-            is_repeated=past.repeated is not None,
-            has_elsewhere=bool(self._avoided_by(key)),
-        )
-
-    def _avoided_by(self, key: str) -> frozenset[str]:
-        return self.nodes.avoided_by(key, self._launch.states.jobs[key].resources)
-
-    def _with_decision(self, event: Ended, consequence: Consequence) -> Ended:
-        """Return a failure's event with what is done about it, and why."""
-        if event.result not in FAILURES:
-            return event
-        avoided = self._avoided_by(event.key)
-        decision = explain(
-            event,
-            consequence,
-            self._launch.journal.past.of_job(event.key),
-            elsewhere=self.nodes.describe(event.key, avoided) if avoided else None,
-        )
-        if decision is None:
-            return event
-        return replace(event, decision=decision.what.value, decided_by=decision.by)
-
-    def _follow(
-        self,
-        key: str,
-        attempt: AttemptResult,
-        consequence: Consequence,
-        winner: str,
-        *,
-        is_new: bool,
-    ) -> None:
-        """Do with a job what the end of one of its attempts means for it."""
-        launch, queue, attempts = self._launch, self._queue, self._attempts
-        if consequence is Consequence.NONE:
-            attempts.shared.take_in(key, attempt.result, attempt.fault_class)
-        elif consequence is Consequence.FINISH:
-            attempts.stop(key)
-            # A worker that met the record may be heard before the one that published it.
-            self.finished_at = launch.patience.clock()
-            (self.ran if attempts.is_own(winner) else self.reused).append(key)
-            queue.finish(key)
-        elif consequence is Consequence.PARK:
-            queue.park(key)
-        elif consequence is Consequence.WAIT:
-            queue.wait(key, self._wait_of(attempt), is_new=is_new)
-        elif consequence is Consequence.CANCEL and key in self.saving:
-            queue.retry(key)  # which the budget will not let it have in this launch
-        elif consequence is Consequence.CANCEL:
-            why = attempt.message or "nothing is known of what it saved"
-            queue.drop(key, JobState.CANCELLED, f"cancelled while it ran: {why}")
-        elif consequence is Consequence.AGAIN:
-            queue.retry(key)
-        else:
-            attempts.stop(key)
-            queue.drop(key, JobState.FAILED, attempt.message or "it failed without a message")
-
     def _forget(self, heard: _Heard) -> None:
         self._heard.remove(heard)
         self._num_heard[heard.key] -= 1
         if not self._num_heard[heard.key]:
             del self._num_heard[heard.key]
-
-    def _wait_of(self, attempt: AttemptResult) -> Wait:
-        return Wait(
-            fault_class=attempt.fault_class or FaultClass.UNKNOWN,
-            message=attempt.message or "it failed without a message",
-            since=time.time(),
-            began=self._launch.patience.clock(),
-        )
 
 
 def _as_displaced(attempt: AttemptResult) -> AttemptResult:

@@ -17,7 +17,9 @@ from cluster.machine.resources import Resources
 from jobs.worker.mounted_root import require_mounted
 from orchestrator.dispatch.attempt_endings import AttemptEndings
 from orchestrator.dispatch.budget_watch import BudgetWatch
+from orchestrator.dispatch.failure_notes import FailureNotes
 from orchestrator.dispatch.interruption import Interruption, handle_signals
+from orchestrator.dispatch.job_consequences import JobConsequences
 from orchestrator.dispatch.job_queue import JobQueue
 from orchestrator.dispatch.node_watch import NodeWatch
 from orchestrator.dispatch.policy import Load
@@ -59,10 +61,11 @@ class Dispatcher:
         self.queue = JobQueue(launch)
         shared = SharedJobs(launch.states.jobs.values(), self.queue.priorities, launch.patience)
         self.attempts = Submitter(launch, shared)
-        self.endings = AttemptEndings(launch, self.queue, self.attempts)
-        self.nodes = NodeWatch(launch, self.queue, self.endings.nodes)
         self.budget = BudgetWatch(launch, self.queue, self.attempts)
-        self.endings.saving = self.budget.saving
+        notes, saving = FailureNotes(launch), self.budget.saving
+        self.consequences = JobConsequences(launch, self.queue, self.attempts, notes, saving)
+        self.endings = AttemptEndings(launch, self.attempts, self.consequences, notes)
+        self.nodes = NodeWatch(launch, self.queue, self.consequences.nodes)
         self.read_artifacts = ReadArtifacts(launch, done)
         self.spent_budget: str | None = None
         """What was spent when the budget ended the launch, in a sentence; None where it did not."""
@@ -166,7 +169,7 @@ class Dispatcher:
         wait = self.queue.parked.oldest_wait
         if wait is None or self.attempts.running or len(self.queue.ready):
             return False
-        since = max(wait.began, self.endings.finished_at)
+        since = max(wait.began, self.consequences.finished_at)
         return self._clock() - since > self._launch.patience.gives_up_after_s
 
     def _require_root(self) -> None:
@@ -178,9 +181,9 @@ class Dispatcher:
 
     def _probe(self) -> None:
         """Try to write as much as a job might, once a job found the storage full or away."""
-        if self.endings.doubts_storage:
+        if self.consequences.doubts_storage:
             try_to_write(self._launch.assigner.storage, self._launch.assigner.study)
-            self.endings.doubts_storage = False
+            self.consequences.doubts_storage = False
 
     def _start_again(self) -> None:
         """Have machines again after a cluster was lost; what ran there comes back as lost."""
@@ -221,7 +224,7 @@ class Dispatcher:
             is_elsewhere = not parked.is_waiting(key)
             if is_elsewhere and self._launch.records.winner(self._states.jobs[key]) is not None:
                 parked.forget(key)
-                self.endings.reuse(key)
+                self.consequences.reuse(key)
             elif parked.is_due(key):
                 parked.remove(key)
                 self.queue.make_ready([key])
@@ -273,7 +276,7 @@ class Dispatcher:
             self.queue.refuse(key, str(fault))
             return False
         if is_done:
-            self.endings.reuse(key)
+            self.consequences.reuse(key)
         return not is_done
 
     def _listen(self, *, is_ending: bool) -> None:

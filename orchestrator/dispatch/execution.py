@@ -252,8 +252,8 @@ def _report(
 ) -> LaunchReport:
     return LaunchReport(
         state=state,
-        ran=dispatcher.endings.ran if dispatcher else [],
-        reused=dispatcher.endings.reused if dispatcher else states.in_state(JobState.DONE),
+        ran=dispatcher.consequences.ran if dispatcher else [],
+        reused=dispatcher.consequences.reused if dispatcher else states.in_state(JobState.DONE),
         failed={key: states.because[key] for key in states.in_state(JobState.FAILED)},
         blocked={key: states.because[key] for key in states.in_state(JobState.BLOCKED)},
         cancelled=states.in_state(JobState.CANCELLED),

@@ -1,6 +1,6 @@
 """What a launch notes of an attempt that failed: its diagnosis, its evidence, and a sentence.
 
-Between `orchestrator/diagnosis/`, which knows no launch, and `attempt_endings.py`, which decides.
+Between `orchestrator/diagnosis/`, which knows no launch, and `job_consequences.py`, which decides.
 """
 
 import time
