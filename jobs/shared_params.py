@@ -49,6 +49,16 @@ def begun_in_small(written: Mapping[str, Any]) -> dict[str, Any]:
     return {"prefill": 1} if isinstance(tokens, int) and tokens > 1 else {}
 
 
+def require_one_end(template: str, end_of_text: bool) -> None:
+    """Raise UserError where both a chat template and the tokenizer's end of text end answers."""
+    if end_of_text and template != "none":
+        raise UserError(
+            "a chat template ends answers itself",
+            where="end_of_text",
+            hint="leave end_of_text out, or set template: none",
+        )
+
+
 def share_gpu() -> Any:
     """Declare the param that lets jobs of one GPU share it."""
     return execution(

@@ -13,12 +13,11 @@ from analysis.long_table.selection import BLANKS, VARIANT, nearest
 from analysis.measurement import Row, Scalar, label_at, label_of
 from analysis.metric import METRICS, Metric
 from analysis.tables.rounding import format_count
+from analysis.tables.table import Header
 from analysis.weight_metric import WEIGHT_METRICS, WeightMetric
 
 Side = tuple[Scalar, ...]
 """The values of the row axes of one row."""
-
-Header = tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

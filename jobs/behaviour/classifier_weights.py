@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from cluster.errors import UserError
-from jobs.models.weight_names import is_of_adapter, is_wrapped
+from jobs.models.weight_names import is_of_adapter, is_wrapped, some_names
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -19,7 +19,6 @@ _HEAD = re.compile(
     r"(?:^|\.)(?:\w*classifier|\w*classification_head|score|logits_proj|sequence_summary|head)\."
 )
 """Names of the modules that make labels of what a model has read."""
-_MOST_NAMES_SHOWN = 3
 
 
 def check_names(names: Collection[str], where: str) -> None:
@@ -32,14 +31,14 @@ def check_names(names: Collection[str], where: str) -> None:
     odd = [name for name in names if is_of_adapter(name) or is_wrapped(name)]
     if odd:
         raise UserError(
-            f"the classifier was saved with an adapter or a wrapper in it: {_some(odd)}",
+            f"the classifier was saved with an adapter or a wrapper in it: {some_names(odd)}",
             where=where,
             hint="merge_and_unload() an adapter, unwrap the model, and save it with "
             "save_pretrained",
         )
     if names and not any(map(_HEAD.search, names)):
         raise UserError(
-            f"the weights hold no head that classifies: found {_some(names)}",
+            f"the weights hold no head that classifies: found {some_names(names)}",
             where=where,
             hint="name the classifier itself, not the model that it was made from",
         )
@@ -60,7 +59,7 @@ def require_whole(
     if absent:
         raise UserError(
             f"{len(absent)} weights of the classifier are missing or of another shape than "
-            f"config.json says: {_some(absent)}",
+            f"config.json says: {some_names(absent)}",
             where=where,
             hint="they would be drawn at random: save the trained classifier with save_pretrained",
         )
@@ -71,13 +70,7 @@ def require_whole(
     ]
     if wrong:
         raise UserError(
-            f"{len(wrong)} weights of the classifier hold NaN or infinity: {_some(wrong)}",
+            f"{len(wrong)} weights of the classifier hold NaN or infinity: {some_names(wrong)}",
             where=where,
             hint="no text would ever be toxic: take a checkpoint of before it diverged",
         )
-
-
-def _some(names: Iterable[str]) -> str:
-    listed = sorted(names)
-    more = len(listed) - _MOST_NAMES_SHOWN
-    return ", ".join(listed[:_MOST_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -57,14 +57,14 @@ def plain_names(
         return as_embedding if further is None else lambda name: further(as_embedding(name))
     if any(name.endswith("_flat_param") for name in names):
         raise UserError(
-            f"the weights were saved as FSDP holds them, many in one tensor: {_some(names)}",
+            f"the weights were saved as FSDP holds them, many in one tensor: {some_names(names)}",
             where=where,
             hint="save the model with a full state dict (FULL_STATE_DICT) and save_pretrained",
         )
     if any(map(_UNMERGED.search, names)):
         raise UserError(
             "the weights are those of a model with an adapter in it that was not merged: "
-            f"{_some(filter(_UNMERGED.search, names))}",
+            f"{some_names(filter(_UNMERGED.search, names))}",
             where=where,
             hint="load it with peft, merge_and_unload(), and save that; or save the adapter alone "
             "and take it with kind `adapter`",
@@ -77,7 +77,7 @@ def plain_names(
             return renaming
     raise UserError(
         f"the weights are not named as this family names them: no {family.EMBEDDING}.weight, "
-        f"but {_some(names)}",
+        f"but {some_names(names)}",
         where=where,
         hint=_advice(names, family),
     )
@@ -133,7 +133,7 @@ def refuse_wrapped_adapter(names: Collection[str], where: str) -> None:
     ):
         if odd:
             raise UserError(
-                f"the adapter's tensors are not named as peft saves them: {why}: {_some(odd)}",
+                f"the adapter's tensors are not named as peft saves them: {why}: {some_names(odd)}",
                 where=where,
                 hint="unwrap the model (accelerator.unwrap_model, model._orig_mod) and save the "
                 "adapter with peft's save_pretrained",
@@ -219,7 +219,7 @@ def _advice(names: Collection[str], family: Family) -> str:
         prefix = next(
             inside[0].removesuffix(end) for end in _embeddings(family) if inside[0].endswith(end)
         )
-        others = _some(name for name in names if not name.startswith(prefix))
+        others = some_names(name for name in names if not name.startswith(prefix))
         return (
             f"one model stands under {prefix!r} and {others} beside it: save that model alone with "
             "save_pretrained, see docs/howto/adding-a-family.md"
@@ -227,7 +227,8 @@ def _advice(names: Collection[str], family: Family) -> str:
     return "model_type in config.json is perhaps another model's"
 
 
-def _some(names: Iterable[str]) -> str:
+def some_names(names: Iterable[str]) -> str:
+    """List the first of some names, and how many more there are."""
     listed = sorted(names)
     more = len(listed) - _MOST_NAMES_SHOWN
     return ", ".join(listed[:_MOST_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")

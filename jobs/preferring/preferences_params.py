@@ -4,9 +4,8 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from cluster.errors import UserError
 from jobs.params import each_once
-from jobs.shared_params import ModelParams
+from jobs.shared_params import ModelParams, require_one_end
 from jobs.text.format import MAX_DROPPED
 
 Metric = Literal[
@@ -81,12 +80,7 @@ class Params(ModelParams):
 
     @model_validator(mode="after")
     def _check_end_of_text(self) -> "Params":
-        if self.end_of_text and self.template != "none":
-            raise UserError(
-                "a chat template ends answers itself",
-                where="end_of_text",
-                hint="leave end_of_text out, or set template: none",
-            )
+        require_one_end(self.template, self.end_of_text)
         return self
 
     @property

@@ -4,8 +4,8 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from cluster.errors import UserError
 from jobs.params import added, execution
+from jobs.shared_params import require_one_end
 from jobs.text.format import MAX_DROPPED
 from jobs.training.recipe import PrecisionParams
 
@@ -39,12 +39,7 @@ class PairScoringParams(PrecisionParams):
 
     @model_validator(mode="after")
     def _check_end_of_text(self) -> "PairScoringParams":
-        if self.end_of_text and self.template != "none":
-            raise UserError(
-                "a chat template ends answers itself",
-                where="end_of_text",
-                hint="leave end_of_text out, or set template: none",
-            )
+        require_one_end(self.template, self.end_of_text)
         return self
 
 
