@@ -46,7 +46,7 @@ from jobs.worker.whose_fault import class_of, is_of_host
 from jobs.worker.work import GatheredInput, Stopped, Work
 
 _MAY_BE_OF_ROOT = (FaultClass.PROGRAM, FaultClass.UNKNOWN, FaultClass.MISTAKE)
-"""What an error may be called that a root which went away has caused."""
+"""Classes that an error is first given where a root that went away has caused it."""
 
 
 class Attempt:
@@ -174,10 +174,10 @@ class Attempt:
             return fault
 
     def _error_of_root(self, error: Exception | SystemExit) -> Exception | SystemExit:
-        """Return that the root is gone, where it is: a job may say of a lost input what it likes.
+        """Return the fault that the root is gone, where it is; else the error itself.
 
-        Libraries raise what comes to them of files that vanish (no number, no system's error), and
-        ours take a folder without its files for a mistake. A true one comes again.
+        A job whose files vanish may end with anything: libraries raise errors of their own, and
+        ours take a folder without its files for a mistake. A true mistake comes again.
         """
         if class_of(error) in _MAY_BE_OF_ROOT:
             try:

@@ -77,9 +77,9 @@ def _set_up(surroundings: Surroundings) -> Iterator[Surroundings]:
 
 @cache
 def prepare_process() -> None:
-    """Do once what the first job of a process would else be charged with, as all after it are not.
+    """Do once what the first job of a process would otherwise pay for alone.
 
-    Short jobs share a call once they were seen to be short.
+    Its time would count as the job's: jobs share a call once they were seen to be short.
     """
     start_keeper()
     library_versions()

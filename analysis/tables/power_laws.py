@@ -38,7 +38,7 @@ REMEDY = (
     "Values on five prompt groups or more are known without each of them, unless an earlier "
     "version measured them: delete such artifacts and launch again."
 )
-"""What to do about that."""
+"""What to do about values that are not known without each prompt group."""
 NO_NUMBERS = (Status.BELOW_NOISE_FLOOR, Status.TOO_FEW_ROWS)
 """Statuses of values that are no numbers to fit."""
 

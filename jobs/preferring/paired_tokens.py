@@ -12,6 +12,7 @@ import pyarrow.parquet as parquet
 from jaxtyping import Int64
 
 from cluster.errors import UserError
+from jobs.artifacts.artifact import Artifact
 from jobs.extraction.paired_inputs import (
     find_chat_template,
     require_common_model,
@@ -23,7 +24,13 @@ from jobs.models.loading import load_tokenizer
 from jobs.models.model_facts import ModelFacts
 from jobs.preferring.planned_pairs import none_held_out
 from jobs.preferring.preferences_params import Params
-from jobs.preferring.trained_pairs import TrainingRun, is_seen, texts_seen, upbringing
+from jobs.preferring.trained_pairs import (
+    TrainingHistory,
+    TrainingRun,
+    is_seen,
+    texts_seen,
+    training_history,
+)
 from jobs.text.pair_artifact import PAIRS
 from jobs.text.prompt_lines import PromptLine, plain_line
 from jobs.training.chat_pairs import PairRow
@@ -77,17 +84,9 @@ def hold_out(work: Work[Params]) -> HeldOutPairs:
     params = work.params
     base, aligned, pairs = (work.input(name) for name in ("base", "aligned", "pairs"))
     model = require_common_model(base, aligned)
-    known = upbringing(aligned)
-    runs = [*known.runs, *upbringing(base).runs]
-    if pairs.key in aligned.record.inputs and not any(run.pairs.key == pairs.key for run in runs):
-        # Its request is gone; what it read stands in its record all the same.
-        stopped = bool(aligned.facts.get("training", {}).get("early_stopping"))
-        runs.append(TrainingRun(pairs=pairs, chose_by_validation=stopped))
-    columns = ["pair", "prompt", "chosen", "rejected", "turns", "split", "group"]
-    path = pairs.path(PAIRS)
-    have = parquet.read_schema(path).names
-    present = [name for name in columns if name in have]
-    rows: list[_Row] = parquet.read_table(path, columns=present).to_pylist()
+    known = training_history(aligned)
+    runs = _runs_behind(base, aligned, known, pairs)
+    rows = _read_rows(pairs.path(PAIRS))
     offered = [row for row in rows if row["split"] in params.splits]
     seen = texts_seen(runs)
     unseen = [
@@ -120,11 +119,6 @@ def hold_out(work: Work[Params]) -> HeldOutPairs:
         raise UserError("both sides of every pair are equal", where=str(pairs.folder))
     numbers = {prompt: number for number, prompt in enumerate({r["prompt"]: 0 for r in counted})}
     num_cut = sum(pair.truncated for pair in kept)
-    remarks = [f"{num_cut} of {len(kept)} pairs are cut to max_length"] if num_cut else []
-    if known.threshold is not None and not is_foreign:
-        remarks.append(f"the step of {known.threshold} was chosen by some of the validation pairs")
-    if not known.is_known and is_foreign:
-        remarks.append("what the aligned model was trained on is not known here")
     return HeldOutPairs(
         model=model,
         pairs=kept,
@@ -143,8 +137,40 @@ def hold_out(work: Work[Params]) -> HeldOutPairs:
             **({"num_equal": num_equal} if num_equal else {}),
             **dropped_facts(tokens),
         },
-        remarks=remarks,
+        remarks=_remarks(known, len(kept), num_cut, is_foreign=is_foreign),
     )
+
+
+def _runs_behind(
+    base: Artifact, aligned: Artifact, known: TrainingHistory, pairs: Artifact
+) -> list[TrainingRun]:
+    """Return the runs of training behind both models, as far as requests and records say."""
+    runs = [*known.runs, *training_history(base).runs]
+    if pairs.key in aligned.record.inputs and not any(run.pairs.key == pairs.key for run in runs):
+        # Its request is gone; what it read stands in its record all the same.
+        stopped = bool(aligned.facts.get("training", {}).get("early_stopping"))
+        runs.append(TrainingRun(pairs=pairs, chose_by_validation=stopped))
+    return runs
+
+
+def _read_rows(path: Path) -> list[_Row]:
+    columns = ("pair", "prompt", "chosen", "rejected", "turns", "split", "group")
+    have = parquet.read_schema(path).names
+    rows: list[_Row] = parquet.read_table(
+        path, columns=[name for name in columns if name in have]
+    ).to_pylist()
+    return rows
+
+
+def _remarks(
+    known: TrainingHistory, num_pairs: int, num_cut: int, *, is_foreign: bool
+) -> Sequence[str]:
+    remarks = [f"{num_cut} of {num_pairs} pairs are cut to max_length"] if num_cut else []
+    if known.threshold is not None and not is_foreign:
+        remarks.append(f"the step of {known.threshold} was chosen by some of the validation pairs")
+    if not known.is_known and is_foreign:
+        remarks.append("what the aligned model was trained on is not known here")
+    return remarks
 
 
 def sampled(rows: list[_Row], most: int | None, seed: int) -> list[_Row]:

@@ -41,7 +41,7 @@ class TrainingRun:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Upbringing:
+class TrainingHistory:
     """What is known of the pairs behind a model."""
 
     runs: Sequence[TrainingRun]
@@ -52,8 +52,8 @@ class Upbringing:
     """Label of a snapshot whose step validation pairs decided; None for any other model."""
 
 
-def upbringing(model: Artifact) -> Upbringing:
-    """Find the training behind a model, each job once."""
+def training_history(model: Artifact) -> TrainingHistory:
+    """Find the runs of training behind a model, each job once."""
     runs: dict[tuple[str, bool], TrainingRun] = {}
     is_untrained, threshold = False, None
     waiting, visited = [model], set()
@@ -75,7 +75,7 @@ def upbringing(model: Artifact) -> Upbringing:
                 stopping = request["params"].get("early_stopping") is not None
                 run = TrainingRun(pairs=upstream, chose_by_validation=stopping)
                 runs[upstream.key, stopping] = run
-    return Upbringing(
+    return TrainingHistory(
         runs=[*runs.values()], is_known=bool(runs) or is_untrained, threshold=threshold
     )
 

@@ -39,7 +39,7 @@ class First(Generic[Item]):
 class Planned(Generic[Item]):
     """What a job will leave: read where it is looked at, equal where params and files are.
 
-    It keeps nothing of what it reads, so that it can stand in a cache; `first` stands in one.
+    It holds none of the rows, so that it can be the key of a cache; `first` is kept in one.
     """
 
     params: str = ""
