@@ -6,8 +6,9 @@ What few jobs need is imported where they need it: each worker would pay for it 
 import sys
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
+from typing import Any
 
 from cluster.errors import SurroundingsError, UserError
 from cluster.executor import Surroundings
@@ -17,7 +18,7 @@ from cluster.machine.left_over_variables import require_own_precision
 from cluster.redaction.redactor import redacted
 from jobs.artifacts.artifact import Artifact, Record
 from jobs.artifacts.job import OWN_CODE
-from jobs.kind import KINDS
+from jobs.kind import KINDS, Kind
 from jobs.liveness.beating import beating
 from jobs.liveness.heartbeat import Phase
 from jobs.liveness.pulse import Pulse
@@ -194,19 +195,10 @@ class Attempt:
             require_whole_imports()
         set_arithmetic(assignment.threads, uses_torch=kind.USES_TORCH)
         params = self._with_local_data(kind.Params(**assignment.params))
-        num_gpus = getattr(params, "num_gpus", 0) or 0
-        if num_gpus:
+        if getattr(params, "num_gpus", None):
             require_own_precision()
         inputs = self._inputs()
-        digests = {
-            upstream.artifact.key: digest_of_input(
-                upstream.artifact,
-                within_s=assignment.visible_within_s,
-                stop_requested=self.surroundings.stop_requested,
-            )
-            for group in inputs.values()
-            for upstream in group
-        }
+        digests = self._digests_of(inputs)
         # Two processes cannot write one run of the mirror.
         is_second = assignment.worker or self.surroundings.rank
         tracker = Tracker(None if is_second else assignment.run_name)
@@ -228,19 +220,7 @@ class Attempt:
         )
         self.pulse.enter(Phase.WORKING)
         try:
-            shares = 0 < num_gpus < 1 and getattr(params, "share_gpu", False)
-            with (
-                as_out_of_memory(assignment.kind),
-                held_to_part(num_gpus) if shares else nullcontext(),
-            ):
-                absent = None if kind.GATHERS else absence_of_inputs(work)
-                with ended_by_interrupts():
-                    facts: dict[str, object] = (
-                        kind.run(work) if absent is None else {ABSENT: absent}
-                    )
-            if absent is None and self.surroundings.rank == 0:
-                measures = bool(kind.MEASURES) and not kind.GATHERS
-                facts = checked_facts(assignment.kind, facts, self.folder.path, measures=measures)
+            facts = self._facts_of(kind, work)
             self.pulse.enter(Phase.SAVING)
             tracker.describe(facts)
             self.gang.of_first(None)  # nothing is published before all ranks are through
@@ -254,6 +234,22 @@ class Attempt:
             return _published(is_published)
         finally:
             tracker.finish(exit_code)  # last: a mirror that is slow keeps no job from being done
+
+    def _facts_of(self, kind: Kind[Any], work: Work[Any]) -> dict[str, object]:
+        """Do the work; return its facts as the record takes them, or why there was none to do."""
+        num_gpus = getattr(work.params, "num_gpus", 0) or 0
+        shares = 0 < num_gpus < 1 and getattr(work.params, "share_gpu", False)
+        with (
+            as_out_of_memory(self.assignment.kind),
+            held_to_part(num_gpus) if shares else nullcontext(),
+        ):
+            absent = None if kind.GATHERS else absence_of_inputs(work)
+            with ended_by_interrupts():
+                facts: dict[str, object] = kind.run(work) if absent is None else {ABSENT: absent}
+        if absent is not None or self.surroundings.rank > 0:
+            return facts
+        measures = bool(kind.MEASURES) and not kind.GATHERS
+        return checked_facts(self.assignment.kind, facts, self.folder.path, measures=measures)
 
     def _hub_offline(self) -> AbstractContextManager[None]:
         """Keep the kind from asking the hub, where it finds everything in the root."""
@@ -302,6 +298,18 @@ class Attempt:
                 for ref in refs
             ]
             for name, refs in self.assignment.inputs.items()
+        }
+
+    def _digests_of(self, inputs: Mapping[str, Sequence[GatheredInput]]) -> dict[str, str]:
+        """Return key -> content digest of every input, each waited for until it can be seen."""
+        return {
+            upstream.artifact.key: digest_of_input(
+                upstream.artifact,
+                within_s=self.assignment.visible_within_s,
+                stop_requested=self.surroundings.stop_requested,
+            )
+            for group in inputs.values()
+            for upstream in group
         }
 
     def _publish(self, digests: Mapping[str, str], facts: dict[str, object]) -> bool:
