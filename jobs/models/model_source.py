@@ -184,7 +184,8 @@ class ModelSource:
                 if not folder.exists()
                 else "this is a file, not a folder",
                 where=f"source {self.name}",
-                hint="a model on the hub is written hf://organisation/name",
+                hint="a model on the hub is written hf://organisation/name; one that is not here "
+                "can be planned where `data` of the study says where it is to be had",
             )
         return folder
 

@@ -97,7 +97,7 @@ class Study:
     """Stages by name, in the file's order."""
 
     data: Mapping[str, str] = field(default_factory=dict)
-    """Path below the data folder -> where it is to be had, or what does without."""
+    """Path below the data folder, or as params write it -> where it is to be had."""
     entries: Path | None = None
     """Folder of its own entries; None where it brings none."""
     in_small: InSmall | None = None
@@ -116,7 +116,11 @@ class Study:
 
     def whence(self, path: str) -> str | None:
         """Return where a file or folder of the user's data is to be had; None if nothing says."""
-        return next((text for end, text in self.data.items() if path.endswith(f"/{end}")), None)
+        for written, text in self.data.items():
+            place = os.path.normpath(self.folder / os.path.expanduser(written))
+            if path.endswith(f"/{written}") or f"{path}/".startswith(f"{place}/"):
+                return text
+        return None
 
 
 def load_study(path: str | Path) -> Study:

@@ -110,8 +110,8 @@ class StudyFields(Fields):
     )
     data: dict[str, str] = Field(
         {},
-        description="Path below ${DELTASCALE_DATA} -> where it is to be had, or what does without; "
-        "told where it is not here.",
+        description="Path below ${DELTASCALE_DATA}, or as params write it (a folder: all in it) "
+        "-> where it is to be had, or what does without; told where it is not here.",
     )
     axes: Annotated[dict[str, AxisValues], BeforeValidator(_null_as_empty)] = Field(
         {}, description="Axis -> values; a value is a scalar, or a mapping with a name."

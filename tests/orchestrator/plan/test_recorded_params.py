@@ -303,3 +303,25 @@ def test_data_have_changed_where_their_bytes_have(tmp_path, two_copies):
     file.write_text(text + text)
     record(root, launched)
     assert changed() == []
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "texts/prompts.txt",
+        "./texts/prompts.txt",
+        "../{here}/texts/prompts.txt",
+        "{folder}/texts",
+        "texts",
+    ],
+)
+def test_where_data_are_to_be_had_may_be_said_of_any_path_that_params_may_name(
+    tmp_path, study, data, capsys, written
+):
+    path = written.format(here=study.parent.name, folder=study.parent)
+    text = STUDY.replace("${DELTASCALE_DATA}/prompts.txt", "texts/prompts.txt")
+    study.write_text(text.replace("axes:", f"data: {{{path}: from the shelf}}\naxes:", 1))
+    assert main(["plan", str(study), "--root", str(tmp_path / "root"), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    file = str(study.parent / "texts" / "prompts.txt")
+    assert document["whence"] == {file: "from the shelf"}
