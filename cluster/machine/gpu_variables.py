@@ -22,7 +22,7 @@ def gpu_variables() -> dict[str, str]:
     the wrong size, when it runs out. Large pieces of pinned host memory as asked for: torch would
     round them up to a power of two, which for a model's checkpoint is 10 to 50 % more. These are
     not kept for later: torch hands a kept piece out again for any size up to the next power of two
-    (2.13; mended later), and what is copied there writes over what lies behind. The workspace
+    (2.13), and what is copied there writes over what lies behind. The workspace
     with which products repeat themselves, where a job asks for that. And huge pages for tensors of
     the host: rows and moments come off a GPU into fresh memory, twice as fast (2.7 GiB/s instead of
     1.35, one thread of a processor).

@@ -1,13 +1,16 @@
 """Results of the GPU check: one file a day and product, parts that join, aims, the page."""
 
 import json
+import re
 from dataclasses import replace
+from importlib.metadata import version
 
 import pytest
 
 from benchmarks.gpu import results
 from benchmarks.gpu.machine import Machine
 from benchmarks.gpu.part import PARTS, Aim, Row, in_order
+from benchmarks.gpu.parts.versions import older_than_asked
 from cluster.machine.resources import Resources
 from orchestrator.plan import calibrations
 
@@ -115,3 +118,15 @@ def test_the_page_has_the_newest_results_or_says_that_there_are_none(tmp_path) -
         results.save({**document(peaks=measured(row)), "date": day}, tmp_path)
     page = "\n".join(results.page(tmp_path))
     assert "2026-12-09" in page and "2026-12-01" not in page and "**Not measured**" not in page
+
+
+def test_packages_older_than_this_one_asks_for_are_named() -> None:
+    found = older_than_asked(
+        {"torch": "2.11.0+cu130", "transformers": "5.17.0", "trl": "99.0", "numpy": None, "x": "1"}
+    )
+    assert [line.partition(" (")[0] for line in found] == [
+        "torch 2.11.0+cu130",
+        "transformers 5.17.0",
+    ]
+    assert all(re.search(r"asked for: \d", line) for line in found)
+    assert older_than_asked({name: version(name) for name in ("torch", "transformers")}) == []
