@@ -33,9 +33,13 @@ def held_to_part(num_gpus: float) -> Iterator[None]:
     """Let this process have no more of its GPU than its part, so that no neighbour runs out.
 
     Afterwards it may have all again: a process may run jobs of a whole GPU after one of a part.
+    Where torch sees no GPU nothing is held: the job says so when it asks for one.
     """
     import torch
 
+    if not torch.cuda.is_available():
+        yield
+        return
     _, total = torch.cuda.mem_get_info()
     torch.cuda.set_per_process_memory_fraction(max(0.01, num_gpus - _OWN_BYTES / total))
     try:

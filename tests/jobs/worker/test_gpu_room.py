@@ -5,8 +5,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from cluster.errors import SurroundingsError
 from cluster.fault_classes import FaultClass
-from jobs.worker.gpu_room import room_bytes, taken_by_others
+from jobs.models.device import pick_device
+from jobs.worker.gpu_room import held_to_part, room_bytes, taken_by_others
 from orchestrator.records.failure import RETRIES, Consequence, consequence_of, result_of_class
 from tests.cluster.machine.test_visible_gpus import put_program
 
@@ -45,6 +47,20 @@ def gpu(monkeypatch, tmp_path):
 def test_room_is_what_is_free_and_what_this_process_has(gpu):
     gpu(free=10, reserved=5)
     assert room_bytes() == 15 * GB
+
+
+def test_a_part_of_a_gpu_is_held_for_one_job(gpu, monkeypatch):
+    shares = []
+    monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", shares.append)
+    gpu(free=80, reserved=0)
+    with held_to_part(0.25):
+        assert shares == [pytest.approx(0.25 - 1 / 80)]
+    assert shares[1:] == [1.0]
+
+
+def test_a_job_that_was_given_part_of_a_gpu_that_torch_does_not_see_says_so_itself():
+    with pytest.raises(SurroundingsError, match="torch sees none"), held_to_part(0.5):
+        pick_device(0.5)
 
 
 def test_who_holds_a_gpu_is_said_by_name_and_number(gpu):
