@@ -60,6 +60,8 @@ def _table(lines: Sequence[_Line]) -> Table:
     for number, cells in rest:
         if not any(cell.strip() for cell in cells):
             malformed.append(Malformed(row=number, reason="empty row"))
+        elif len(names) > 1 and [cell.strip("\ufeff \t") for cell in cells] == names:
+            malformed.append(Malformed(row=number, reason="the header once more"))
         elif len(cells) > len(names):
             malformed.append(Malformed(row=number, reason=f"more than {len(names)} cells"))
         else:

@@ -41,3 +41,16 @@ def test_a_fault_below_says_what_its_rows_are_counted_from(tmp_path):
 @pytest.mark.parametrize("text", ["", "\n\n", "sep=;\n", " \n"])
 def test_a_file_of_nothing_else_has_no_rows(tmp_path, text):
     assert table(tmp_path / "a.csv", text).num_rows == 0
+
+
+@pytest.mark.parametrize(
+    "again", ["prompt,chosen\n", "\ufeffprompt,chosen\n", " prompt, chosen \n"]
+)
+def test_a_header_that_stands_there_once_more_is_no_row(tmp_path, again):
+    read = table(tmp_path / "a.csv", f"prompt,chosen\na,b\n{again}c,d\nprompt,x\n")
+    assert [tuple(row.cells.values()) for row in read.rows] == [
+        ("a", "b"),
+        ("c", "d"),
+        ("prompt", "x"),
+    ]
+    assert [(line.row, line.reason) for line in read.malformed] == [(3, "the header once more")]
