@@ -1,4 +1,4 @@
-"""Whether kernels can be built where a job trains: a C compiler and the headers of Python.
+"""Whether kernels can be built where a job trains: a C compiler, Python's headers, and a folder.
 
 On a GPU, TRL computes log-probabilities by kernels of Triton's. Triton builds what starts them with
 the machine's C compiler at the first step, long after the model is loaded (its `runtime/build.py`,
@@ -10,11 +10,15 @@ import shutil
 import subprocess
 import sysconfig
 from pathlib import Path
+from tempfile import TemporaryFile
 
-from cluster.disk.temp_folders import TempFolder
+from cluster.disk.temp_folders import TempFolder, lasting_folder
 from cluster.errors import SurroundingsError
 from cluster.fault_classes import FaultClass
+from cluster.home import home_folder
 
+CACHE = "TRITON_CACHE_DIR"
+"""The variable that names the folder in which Triton keeps what it has built."""
 _SOURCE = "#include <stdlib.h>\n#include <Python.h>\nint tried(void) { return 0; }\n"
 _LIMIT_S = 120.0
 _MOST_OF_REASON = 300
@@ -25,7 +29,10 @@ _HINT = (
 
 
 def require_compiler() -> None:
-    """Require that a file with Python's headers compiles.
+    """Require that a file with Python's headers compiles; let what is built be kept somewhere.
+
+    Triton keeps it in the home. Where that takes no files (it is full, read-only, or not there), it
+    is told to keep it in the temp folder.
 
     Raises:
         SurroundingsError: there is no compiler, no header, or it does not compile.
@@ -54,6 +61,20 @@ def require_compiler() -> None:
     if done.returncode:
         reason = " ".join(done.stderr.split())[:_MOST_OF_REASON]
         raise _unable(f"{compiler} cannot compile a file with Python's headers: {reason}")
+    kept = Path(os.environ.get("TRITON_HOME") or home_folder(), ".triton")
+    if not os.environ.get(CACHE) and not _takes_files(kept):
+        os.environ[CACHE] = str(lasting_folder("triton"))
+
+
+def _takes_files(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder) as file:
+            file.write(b"tried")
+            file.flush()
+    except OSError:
+        return False
+    return True
 
 
 def _headers() -> str:

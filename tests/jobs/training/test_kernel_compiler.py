@@ -1,14 +1,16 @@
 """What a GPU job would lack at its first step is said before a model is loaded."""
 
+import os
 import stat
 import sysconfig
+from pathlib import Path
 
 import pytest
 
 from cluster.errors import SurroundingsError
 from cluster.fault_classes import FaultClass
 from jobs.training import kernel_compiler
-from jobs.training.kernel_compiler import require_compiler
+from jobs.training.kernel_compiler import CACHE, require_compiler
 
 INPUTS = {"model": "model", "pairs": "pairs", "reference": "reference"}
 
@@ -77,3 +79,27 @@ def test_a_probe_that_is_given_a_gpu_says_it_too(root, bare):
     answer, _ = root.run("probe", {"num_gpus": 1})
     assert "no gcc and no clang" in answer["error"]["message"]
     root.done("probe", {})
+
+
+@pytest.mark.parametrize("variable", ["HOME", "TRITON_HOME"])
+def test_what_triton_builds_is_kept_in_the_temp_folder_where_the_home_takes_no_files(
+    bare, tmp_path, monkeypatch, variable
+):
+    with_headers(monkeypatch, tmp_path)
+    compiler(bare, "gcc", "exit 0")
+    monkeypatch.setenv(CACHE, "")
+    for name in ("HOME", "TRITON_HOME"):
+        monkeypatch.setenv(name, str(tmp_path))
+    require_compiler()
+    assert not os.environ[CACHE], "the home takes files"
+    full = tmp_path / "full"  # a file, in which nobody can make a folder
+    full.touch()
+    monkeypatch.setenv(variable, str(full))
+    if variable == "HOME":
+        monkeypatch.delenv("TRITON_HOME")
+    require_compiler()
+    kept = Path(os.environ[CACHE])
+    assert kept.is_dir() and tmp_path not in kept.parents
+    monkeypatch.setenv(CACHE, "/mine")
+    require_compiler()
+    assert os.environ[CACHE] == "/mine"
