@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from cluster.errors import UserError
 from jobs.text.prompt_lines import CHAT_ROLES, PromptLine, without_marks
-from jobs.text.rows.fault import row_numbers
+from jobs.text.rows.cell import encodable
+from jobs.text.rows.fault import RowFault, row_numbers
 from jobs.tokens.joining import bare_tokenizer
 
 if TYPE_CHECKING:
@@ -187,8 +188,6 @@ class ChatRows:
         self, roles: Sequence[str], texts: Sequence[str], where: str, *, begins: bool = True
     ) -> str:
         """Render messages; without an answer, up to where the answer would begin if it `begins`."""
-        from jinja2 import TemplateError
-
         messages = [
             {"role": role, "content": text} for role, text in zip(roles, texts, strict=True)
         ]
@@ -199,11 +198,13 @@ class ChatRows:
                 tokenize=False,
                 add_generation_prompt=begins and roles[-1] != _ANSWERER,
             )
-        except (TemplateError, TypeError, ValueError) as error:
+            return encodable(text, "what the chat template writes")
+        except RowFault as fault:
+            raise UserError(str(fault), where=where, hint=_WITHOUT) from None
+        except Exception as error:  # a template is a program, and raises whatever it meets
             raise UserError(
                 f"the chat template refuses these messages: {error}", where=where
             ) from error
-        return text
 
     def _row(
         self,

@@ -292,6 +292,10 @@ def test_words_of_the_markup_may_be_said():
         (CHATML + "{{ messages[0]['content'] }}", "exactly once"),
         ("{{ raise_exception('never') }}", "refuses these messages: never"),
         ("{% for %}", "refuses these messages"),
+        ("{{ 1 // 0 }}", "refuses these messages: .*by zero"),
+        ("{{ messages[0].content[0:1].x.y }}", "refuses these messages: .*has no attribute"),
+        ("{{ '%c' % 1114112 }}", "refuses these messages: "),
+        (CHATML + "\ud83d", "writes holds half a character"),
         (CHATML.replace("+ '\\n' }}{% endfor", "+ '<s><s>' }}{% endfor"), "more than one <s>"),
     ],
 )
