@@ -11,6 +11,7 @@ Nothing is planned or written: the answers come from the records of finished job
 import io
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -31,6 +32,7 @@ from orchestrator.study.study import Axis
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
     from jobs.comparing.sources import Source
     from jobs.store.activation_store import ActivationStore
@@ -192,6 +194,9 @@ class LaunchedStudy:
     def telemetry(self, table: str = "attempts") -> "pd.DataFrame":
         """Return what attempts used, of all launches: empty where nothing was kept.
 
+        Behind the columns that were kept stand the axes of the study, as in `measurements`; an axis
+        that is called as one of them is in `cell` alone.
+
         Args:
             table: `attempts`, a line per attempt that lasted a second at least, or `samples`, a
                 line per rank and look.
@@ -204,7 +209,16 @@ class LaunchedStudy:
 
         if table not in TABLES:
             raise unknown_name("table", table, TABLES, where=f"study {self.name}")
-        frame: pd.DataFrame = read_telemetry(self.storage, self.name, table).to_pandas()
+        kept = read_telemetry(self.storage, self.name, table)
+        axes: Mapping[str, Axis] = {}
+        with suppress(UserError):  # what was kept can be read where the study's record cannot
+            axes = self._axes
+        texts = kept["cell"].to_pylist() if axes else []
+        cells = [self._values_of(_cell_in(text)) for text in texts]
+        for axis in axes:
+            if axis not in kept.column_names:
+                kept = kept.append_column(axis, _column([cell.get(axis) for cell in cells]))
+        frame: pd.DataFrame = kept.to_pandas()
         return frame
 
     def _sources(self, stage: str, jobs: "_Jobs") -> "list[Source]":
@@ -263,6 +277,22 @@ def _gathers(kind: str) -> bool:
 def _leaves_store(artifact: Artifact) -> bool:
     kind = KINDS.get(artifact.kind)
     return kind is not None and kind.LEAVES is Results.STORE
+
+
+def _cell_in(text: str | None) -> dict[str, str]:
+    """Read a cell as telemetry writes it, `axis=label,…`: labels hold neither sign."""
+    parts = (part.partition("=") for part in (text or "").split(","))
+    return {axis: label for axis, sign, label in parts if sign}
+
+
+def _column(values: Sequence[Scalar | None]) -> "pa.Array":
+    """Return values of an axis as a column: numbers as numbers, values of unlike types as text."""
+    import pyarrow as pa
+
+    try:
+        return pa.array(values)
+    except pa.ArrowException:
+        return pa.array([None if value is None else value_name(value) for value in values])
 
 
 def _cell_text(cell: Mapping[str, str]) -> str:

@@ -2,11 +2,13 @@
 
 import time
 
+import pyarrow as pa
 import pytest
 
 from cluster.storage import Storage
 from jobs.artifacts.artifact import Artifact
 from jobs.liveness.heartbeat import Heartbeat, Phase, heartbeat_name
+from jobs.telemetry.columns import schema
 from jobs.telemetry.reading import read_telemetry
 from orchestrator.dispatch import telemetry
 from orchestrator.dispatch.telemetry import Telemetry
@@ -14,7 +16,7 @@ from orchestrator.notebook import LaunchedStudy
 from orchestrator.plan.plan import make_plan
 from orchestrator.records.events import Ended, Submitted
 from orchestrator.records.failure import Result
-from orchestrator.study.study import load_study
+from orchestrator.study.study import load_study, parse_study
 from tests.chain import CHAIN
 
 
@@ -76,3 +78,23 @@ def test_a_launch_of_short_jobs_writes_nothing(tmp_path, jobs):
     kept.close()
     assert not (tmp_path / "root").exists()
     assert not kept._thread.is_alive()
+
+
+def test_in_a_notebook_axes_are_columns_of_their_values(tmp_path, monkeypatch):
+    axes = "model: [{name: m1}, {name: m2}], seed: [0, 1], rank: [8, full], node: [a]"
+    study = parse_study(f"study: s\naxes: {{{axes}}}\nstages: {{one: {{kind: probe}}}}\n")
+    monkeypatch.setattr(LaunchedStudy, "_axes", study.axes)
+    cells = ["model=m1,seed=1,rank=8,node=a", "model=m2,rank=full", "", "model=old,seed=0"]
+    rows = [{"cell": cell, "node": "n1"} for cell in cells]
+    kept = pa.Table.from_pylist(rows, schema=schema("attempts"))
+    monkeypatch.setattr("jobs.telemetry.reading.read_telemetry", lambda *_: kept)
+    frame = LaunchedStudy(name="s", storage=Storage(tmp_path)).telemetry()
+    assert list(frame.columns) == [*kept.column_names, "model", "seed", "rank"]
+    assert list(frame.index[frame.seed == 1]) == [0] and list(frame.index[frame.seed == 0]) == [3]
+    assert [value if isinstance(value, str) else None for value in frame.model] == [
+        "m1",
+        "m2",
+        None,
+        None,
+    ]
+    assert list(frame["rank"].dropna()) == ["8", "full"] and set(frame.node) == {"n1"}
