@@ -20,7 +20,7 @@ from jobs.artifacts.artifact import digest_file
 from jobs.hub import client as hub
 from jobs.hub.repository import Repository
 from jobs.hub.shelf import Shelf
-from jobs.sources.placeholders import require_target
+from jobs.sources.placeholders import pointer_beside, require_target
 from jobs.worker.work import Work
 
 UNRESOLVED = "unresolved"
@@ -184,7 +184,8 @@ class ModelSource:
                 if not folder.exists()
                 else "this is a file, not a folder",
                 where=f"source {self.name}",
-                hint="a model on the hub is written hf://organisation/name; one that is not here "
+                hint=pointer_beside(folder)
+                or "a model on the hub is written hf://organisation/name; one that is not here "
                 "can be planned where `data` of the study says where it is to be had",
             )
         return folder

@@ -5,6 +5,7 @@ Each is one UserError that names the file and how to get it. Looked at are first
 
 import codecs
 import os
+import shlex
 from pathlib import Path
 
 from cluster.errors import UserError
@@ -91,6 +92,18 @@ def require_target(path: Path, where: str) -> None:
         )
     if path.is_dir():
         raise UserError(f"{path.name} is a folder, not a file", where=where)
+
+
+def pointer_beside(path: Path) -> str | None:
+    """Say how to get what is not there, where a pointer of DVC or iCloud lies beside it."""
+    for name, command in (
+        (f"{path.name}.dvc", f"dvc pull {shlex.quote(f'{path.name}.dvc')}"),
+        (f".{path.name}.icloud", f"brctl download {shlex.quote(path.name)}"),
+    ):
+        if (path.parent / name).is_file():
+            place = shlex.quote(str(path.parent))
+            return f"{name} is a pointer to it: get the file by cd {place} && {command}"
+    return None
 
 
 def is_plain_text(head: bytes) -> bool:

@@ -16,7 +16,7 @@ from analysis.long_table.circumstances import Origin
 from cluster.errors import UserError, unknown_name
 from jobs.door import Door
 from jobs.sources.disk_fault import fault_of_disk
-from jobs.sources.placeholders import require_target
+from jobs.sources.placeholders import pointer_beside, require_target
 from jobs.text.reading import Labelled, Pair, Prompt, Reading
 
 if TYPE_CHECKING:
@@ -249,7 +249,9 @@ def formats_of_pairs() -> list[str]:
 
 
 def _near(source: Path) -> str | None:
+    if (pointer := pointer_beside(source)) is not None:
+        return pointer
     if not source.parent.is_dir():
-        return None
+        return "a data set of the hub is written hf://datasets/organisation/name"
     near = get_close_matches(source.name, [path.name for path in source.parent.iterdir()], n=1)
     return f"did you mean {near[0]!r}?" if near else None

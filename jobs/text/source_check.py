@@ -4,6 +4,7 @@ So faults in data are known before jobs run, and a plan says what a job will lea
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
@@ -24,6 +25,11 @@ from jobs.text.reading import Labelled, Pair, Prompt, Reading, by_reason
 from jobs.text.rows.fault import listed
 from jobs.text.shard_names import files_in
 from jobs.text.spoiled_texts import note_on_both_orders, notes_on_texts
+
+_ON_HUB = re.compile(
+    r"(?:https?://(?:huggingface\.co|hf\.co)/datasets|hf:/)/(?!datasets/)([\w.-]+/[\w.-]+)/?$"
+)
+"""An address of a data set on the hub, and its name."""
 
 
 def max_dropped() -> Any:
@@ -47,7 +53,9 @@ def local_path(source: str | None) -> Path | None:
         "data are read from a file, a folder or a data set of the hub, not from an address",
         where=source,
         allowed=["a path", *DATA_SETS],
-        hint="download it and name that as source",
+        hint=f"write hf://datasets/{on_hub[1]}"
+        if (on_hub := _ON_HUB.match(source))
+        else "download it and name that as source",
     )
 
 

@@ -4,6 +4,7 @@ from cluster.errors import UserError
 from jobs.text import format
 from jobs.text.buckets import group_of
 from jobs.text.format import Reading
+from jobs.text.source_check import local_path
 
 
 def test_a_format_that_does_not_hold_what_is_asked_names_those_that_do(tmp_path):
@@ -63,3 +64,35 @@ def test_an_own_format_that_returns_something_else_is_named(returned, monkeypatc
 def test_groups_never_move():
     """Pinned: a moved group would make artifacts of two versions look comparable."""
     assert [group_of(text) for text in ("", "a", "prompt")] == [18, 19, 1]
+
+
+@pytest.mark.parametrize(
+    ("pointer", "told"),
+    [("pairs.jsonl.dvc", "dvc pull pairs.jsonl.dvc"), (".pairs.jsonl.icloud", "brctl download")],
+)
+def test_a_pointer_beside_a_missing_source_says_how_to_get_it(tmp_path, pointer, told):
+    (tmp_path / pointer).write_text("outs: []\n")
+    with pytest.raises(UserError, match="no such file or folder") as caught:
+        format.source_of("text", tmp_path / "pairs.jsonl")
+    assert f"{pointer} is a pointer to it: get the file by cd" in caught.value.hint
+    assert told in caught.value.hint
+
+
+def test_a_missing_source_in_no_folder_may_be_a_data_set_of_the_hub(tmp_path):
+    with pytest.raises(UserError) as caught:
+        format.source_of("text", tmp_path / "organisation" / "name")
+    assert caught.value.hint == "a data set of the hub is written hf://datasets/organisation/name"
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://huggingface.co/datasets/organisation/a-name_1.0",
+        "https://hf.co/datasets/organisation/a-name_1.0/",
+        "hf://organisation/a-name_1.0",
+    ],
+)
+def test_the_address_of_a_data_set_of_the_hub_is_answered_with_its_source(address):
+    with pytest.raises(UserError, match="not from an address") as caught:
+        local_path(address)
+    assert caught.value.hint == "write hf://datasets/organisation/a-name_1.0"
