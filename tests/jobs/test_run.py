@@ -211,6 +211,7 @@ def test_a_part_of_a_gpu_is_given_back_for_the_next_job_of_the_process(
             raise RuntimeError("CUDA out of memory")
         return {}
 
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device=None: (80 * GB, 80 * GB))
     monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", fractions.append)
     monkeypatch.setattr(KINDS.find("behave"), "run", looks)

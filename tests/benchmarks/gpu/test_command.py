@@ -93,11 +93,12 @@ with open(sys.argv[2], "w") as file:
 time.sleep(120)
 """
 _WHOLE = """
-import json, sys
+import json, signal, sys
 from pathlib import Path
 from benchmarks.gpu import __main__ as command
 from benchmarks.gpu.results import write_whole
 folder = Path(sys.argv[1])
+signal.signal(signal.SIGINT, signal.default_int_handler)  # as a terminal has it: CI may not
 command._LOOK_EVERY_S = 0.2
 command._look = lambda folder, *, rehearses: {machine!r}
 command.save = lambda document, into: write_whole(
@@ -113,10 +114,12 @@ _MACHINE = {"gpu": "NVIDIA H200", "num_gpus": 1, "memory_gb": 150.8, "free_gb": 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_a_check_that_is_ended_keeps_what_was_measured_and_leaves_no_part_on_the_gpu(
-    tmp_path, how
+    tmp_path, how, request
 ) -> None:
     code = _WHOLE.format(machine=_MACHINE, part=_PART)
     check = subprocess.Popen([sys.executable, "-c", code, tmp_path], cwd=ROOT)
+    request.addfinalizer(check.wait)
+    request.addfinalizer(check.kill)
 
     def until(is_so, seconds=60.0):
         limit = time.monotonic() + seconds
