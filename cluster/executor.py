@@ -19,6 +19,7 @@ from cluster.errors import DeltascaleError, unknown_name
 from cluster.fault_classes import FaultClass, class_of_os_error
 from cluster.machine.left_over_variables import one_process
 from cluster.machine.resources import Resources
+from cluster.machine.working_folder import stand_in_a_folder
 
 
 class Ending(Enum):
@@ -223,6 +224,7 @@ def call_entry(ticket: str, entry: str, payload: str, surroundings: Surroundings
 
     Whatever it raises is its outcome.
     """
+    stand_in_a_folder()
     try:
         with one_process():
             answer = load_entry(entry)(payload, surroundings)

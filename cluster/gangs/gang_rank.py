@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from cluster.executor import Surroundings, load_entry
 from cluster.gangs.gang_board import Order, RankReport, Seat
 from cluster.machine.left_over_variables import forget_other_launchers
+from cluster.machine.working_folder import stand_in_a_folder
 
 if TYPE_CHECKING:
     from ray.actor import ActorHandle
@@ -51,6 +52,7 @@ def run_rank(config: dict[str, Any]) -> None:
             local_rank=context.get_local_rank(),
             is_own_process=True,
         )
+        stand_in_a_folder()
         answer = load_entry(config["entry"])(config["payload"], surroundings)
         report = RankReport(rank=rank, answer=answer)
     except Exception as fault:  # the boundary: whatever a call raises is its outcome
