@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jobs.text.chat_messages import OTHER_NAMES, ROLES, TOOL_ROLES, keys_of, parse_text
-from jobs.text.rows.cell import text_cell
+from jobs.text.rows.cell import optional_text, text_cell
 from jobs.text.rows.fault import RowFault
 from jobs.text.rows.table import Row
 
@@ -83,11 +83,18 @@ def messages_in(text: str, called: str) -> Any | None:
 def plain_text(row: Row, name: str) -> str:
     """Return the text of a cell that is no list of messages. Raises RowFault, as `text_cell`."""
     text = text_cell(row, name)
-    refuse_messages(text, repr(name))
+    _refuse_messages(text, repr(name))
     return text
 
 
-def refuse_messages(text: str, called: str) -> None:
+def plain_text_if_any(row: Row, name: str) -> str:
+    """Return as `plain_text` the text of a cell, which may be empty or absent."""
+    text = optional_text(row, name) or ""
+    _refuse_messages(text, repr(name))
+    return text
+
+
+def _refuse_messages(text: str, called: str) -> None:
     """Raise RowFault for a list of messages that became text."""
     if messages_in(text, called) is not None:
         raise RowFault(f"{called} is a list of messages as text (format `messages` reads them)")

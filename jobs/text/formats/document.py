@@ -14,11 +14,9 @@ from cluster.errors import UserError
 from jobs.text.data_set import read_text_rows
 from jobs.text.example_texts import NUM_ROWS, phrases
 from jobs.text.format import Format
-from jobs.text.messages_as_text import refuse_messages
+from jobs.text.messages_as_text import plain_text_if_any
 from jobs.text.reading import Prompt, Reading, Segment
 from jobs.text.row_options import RowOptions
-from jobs.text.rows.cell import optional_text
-from jobs.text.rows.table import Row
 
 
 class DocumentOptions(RowOptions):
@@ -44,18 +42,12 @@ class Document(Format[DocumentOptions]):
     def read_prompts(self, source: Path | None, options: DocumentOptions) -> Reading[Prompt]:
         """Read all lines as one answer to nothing. Raises UserError where all are blank."""
         rows = read_text_rows("document", source, options, "text")
-        lines, broken = rows.make(_text)
+        lines, broken = rows.make(lambda row: plain_text_if_any(row, "text"))
         text = options.joined_by.join(_line(line, options.line_ends) for line in lines)
         if not text.strip() and not broken:
             raise UserError("it holds nothing but blanks", where=str(source))
         whole = Prompt(row=1, source=text, segments=(Segment(role="response", text=text),))
         return rows.reading(Reading(items=[whole] if text.strip() else []), broken)
-
-
-def _text(row: Row) -> str:
-    text = optional_text(row, "text") or ""
-    refuse_messages(text, "'text'")
-    return text
 
 
 def _line(line: str, ends: bool) -> str:

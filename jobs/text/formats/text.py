@@ -15,11 +15,9 @@ from jobs.text.data_set import SourceRows, read_text_rows
 from jobs.text.example_texts import NUM_ROWS, phrases
 from jobs.text.format import Format
 from jobs.text.held_out import is_held_out
-from jobs.text.messages_as_text import refuse_messages
+from jobs.text.messages_as_text import plain_text_if_any
 from jobs.text.reading import Dropped, Prompt, Reading, Segment
 from jobs.text.row_options import RowOptions
-from jobs.text.rows.cell import optional_text
-from jobs.text.rows.table import Row
 
 
 class TextOptions(RowOptions):
@@ -85,14 +83,10 @@ def _paragraphs(
 ) -> tuple[SourceRows, list[tuple[int, str]], list[Dropped]]:
     """Read (row, text) of every line or row, whitespace made single."""
     rows = read_text_rows("text", source, options, "text")
-    paragraphs, broken = rows.make(_paragraph)
+    paragraphs, broken = rows.make(
+        lambda row: (row.number, " ".join(plain_text_if_any(row, "text").split()))
+    )
     return rows, paragraphs, broken
-
-
-def _paragraph(row: Row) -> tuple[int, str]:
-    text = optional_text(row, "text") or ""
-    refuse_messages(text, "'text'")
-    return row.number, " ".join(text.split())
 
 
 def _too_short(row: int, least: int) -> Dropped:
