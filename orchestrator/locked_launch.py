@@ -106,23 +106,23 @@ class LockedLaunch:
     only: Sequence[str]
     """Selectors of the jobs to run, with what they need; empty for all jobs."""
     revisions: Mapping[str, str]
-    """What moving names of models stand for, to be remembered in the root."""
+    """Name of a model that may move (a branch) -> its commit; kept in the root."""
     executor: Executor
     """Where jobs run; not started when there is nothing to run."""
     executor_name: str
-    """Its name, for the ledger."""
+    """Name of the executor, as the ledger has it."""
     progress: Callable[[], AbstractContextManager[Watcher]]
     """Opens the watcher of a round."""
     fresh: bool
-    """Whether failed jobs get a new retry budget."""
+    """True where failed jobs may be tried as often as new ones."""
     patience: Patience
     """How long it waits for its surroundings."""
     budget: Budget | None
     """The most that all launches of the study may spend; None for any amount."""
     prices: Prices | None
-    """What machines cost; None where that is not known."""
+    """Prices of the machines; None where these are not known."""
     machines: Sequence[Resources]
-    """Nodes to foresee the cost for, where there is a budget."""
+    """Nodes that hours, and with a budget the cost, are foreseen for."""
     chaos: Chaos | None
     """Faults to inject on purpose; None for none. The caller has armed this process."""
     limits: Limits | None
@@ -147,7 +147,7 @@ class LockedLaunch:
             report = self._run_round()
             if report.state in _STOPPED:
                 with suppress(SurroundingsError):
-                    self.decided = decide(self.plan, self.root, self.past)
+                    self._decide()
                 return self._launched(report, [])
             self._persist(self._decide)
             # A job that was made again with other bytes leaves jobs downstream stale.

@@ -122,7 +122,7 @@ def compare(
 
 
 class _Cells:
-    """What stands in the cells of a table: a number, or why there is none."""
+    """The cells of a table; each holds a number, or says why there is none."""
 
     def __init__(
         self,

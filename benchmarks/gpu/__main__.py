@@ -64,7 +64,7 @@ def main() -> int:
     parser.add_argument("--limit", type=float, help=argparse.SUPPRESS)
     parser.add_argument("--one", help=argparse.SUPPRESS)
     parser.add_argument("--rows", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--ends-with-input", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument(_ENDS_WITH_US, action="store_true", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.ends_with_input:
         threading.Thread(target=_end_with_input, daemon=True).start()

@@ -11,7 +11,7 @@ from jobs.training.early_stopping import LOSS
 from jobs.worker import ranks
 
 LOG = "training_log.jsonl"
-"""The metrics of record: one row per logged step."""
+"""The metrics of record: one row per logged step, no times, equal for equal runs."""
 EVALUATION = "evaluation.jsonl"
 """The validations of record: the rows of the log that have one."""
 

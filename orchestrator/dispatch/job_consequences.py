@@ -43,7 +43,7 @@ class JobConsequences:
         self.doubts_storage = False
         """True when the root is to be tried before more is submitted: an attempt blamed it."""
         self.nodes = NodeChoice(launch.executor, launch.patience)
-        """What the failures say about the nodes."""
+        """Chooses nodes by the failures that there were on them."""
         self._launch, self._queue, self._attempts, self._notes = launch, queue, attempts, notes
         self._saving = saving
         """Jobs that were asked to save because the budget is spent: they wait, and count as

@@ -20,11 +20,11 @@ class Watched:
     """One running attempt."""
 
     attempt: str
-    """Its id."""
+    """Id of the attempt."""
     key: str
     """Key of its job."""
     folder: str
-    """Its folder, relative to the root."""
+    """Folder of the attempt, relative to the root."""
     signs: AttemptSigns
     """What its heartbeats showed."""
     begun_at: float | None = None

@@ -37,7 +37,7 @@ def read_generators() -> GeneratorStates:
         "numpy": {**state, "state": {**state["state"], "key": state["state"]["key"].tolist()}},
         "torch": _as_text(torch.get_rng_state()),
     }
-    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+    if _uses_gpu():
         states["cuda"] = _as_text(torch.cuda.get_rng_state())
     return states
 
@@ -50,8 +50,13 @@ def restore_generators(states: GeneratorStates) -> None:
     key = np.array(inner["key"], dtype=np.uint32)
     np.random.set_state({**states["numpy"], "state": {**inner, "key": key}})
     torch.set_rng_state(_as_tensor(states["torch"]))
-    if "cuda" in states and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+    if "cuda" in states and _uses_gpu():
         torch.cuda.set_rng_state(_as_tensor(states["cuda"]))
+
+
+def _uses_gpu() -> bool:
+    """Tell whether this process has a context on a GPU; asking opens none."""
+    return bool(torch.cuda.is_initialized())  # type: ignore[no-untyped-call]  # torch types it not
 
 
 def _as_text(state: Tensor) -> str:

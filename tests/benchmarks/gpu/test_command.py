@@ -15,6 +15,7 @@ import pytest
 from benchmarks.gpu import __main__ as command
 from benchmarks.gpu.machine import look
 from benchmarks.gpu.part import PARTS, find_part, in_order
+from cluster.machine.process_stat import process_stat
 
 ROOT = Path(__file__).parents[3]
 
@@ -136,18 +137,10 @@ def test_a_check_that_is_ended_keeps_what_was_measured_and_leaves_no_part_on_the
     part = int((tmp_path / "pid").read_text())
     check.send_signal(how)
     assert check.wait(60) == (-how if how is signal.SIGKILL else 130)
-    until(lambda: not _is_alive(part))
+    until(lambda: (found := process_stat(part)) is None or found.has_ended)
     parts = json.loads((tmp_path / "found.json").read_text(encoding="utf-8"))["parts"]
     assert list(parts) == ["peaks"] and parts["peaks"]["state"] == "unfinished"
     assert [row["what"] for row in parts["peaks"]["rows"]] == ["one"]
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
-            return file.read().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 @pytest.mark.parametrize(
